@@ -1,0 +1,201 @@
+package auth
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/micro/micro/v3/backend/store"
+)
+
+// Rule grants or denies a scope the use of resources. Of the rules that match a
+// call those with the highest priority decide, among these a denial wins, and
+// where none matches the call is denied.
+type Rule struct {
+	ID       string `json:"id"`
+	Scope    string `json:"scope,omitempty"` // "" everybody, "*" any account of the namespace, else who has it
+	Resource string `json:"resource"`        // type:name:endpoint, each part "*" or a value
+	Deny     bool   `json:"deny,omitempty"`
+	Priority int32  `json:"priority,omitempty"`
+}
+
+// Classes of endpoints that a rule may name instead of one endpoint or "*". They
+// cannot be mistaken for an endpoint: those have a dot.
+const (
+	Read  = "read"
+	Write = "write"
+)
+
+// Resource is what a call wants to use.
+type Resource struct {
+	Type     string // "service", or the name of one of the server's APIs
+	Name     string // which one
+	Endpoint string // Service.Method
+	Class    string // Read or Write; empty when the endpoint declares none
+}
+
+// initialRules are those of a new namespace: anybody may call its services, its
+// accounts may look at everything, and its administrators may change it.
+func initialRules() []Rule {
+	return []Rule{
+		{ID: "call", Resource: "service:*:*"},
+		{ID: "read", Scope: "*", Resource: "*:*:" + Read},
+		{ID: "manage", Scope: ScopeAdmin, Resource: "*:*:*"},
+		{ID: "register", Scope: ScopeService, Resource: "registry:*:*"},
+	}
+}
+
+// CreateRule adds a rule to an existing namespace.
+func (a *Auth) CreateRule(ctx context.Context, ns string, r Rule) error {
+	if !isID(r.ID) {
+		return invalid("%q cannot name a rule: use letters, digits and -_.@+", r.ID)
+	}
+	if r.Scope != "" && r.Scope != "*" && !isID(r.Scope) {
+		return invalid("%q is no scope", r.Scope)
+	}
+	parts := strings.Split(r.Resource, ":")
+	if len(parts) != 3 || slices.Contains(parts, "") || len(r.Resource) > 512 {
+		return invalid("the resource %q has not the form type:name:endpoint, for example service:helloworld:*", r.Resource)
+	}
+	key := ruleKey(ns, r.ID)
+	revision, err := a.store.Txn(ctx, store.Txn{If: []store.Cond{{Key: key}}, Do: []store.Op{store.Put(key, encodeJSON(r))}})
+	if errors.Is(err, store.ErrConflict) {
+		return ErrExists
+	}
+	if err != nil {
+		return err
+	}
+	return a.awaitRules(ctx, ns, revision)
+}
+
+// DeleteRule removes a rule.
+func (a *Auth) DeleteRule(ctx context.Context, ns, id string) error {
+	if !isID(id) {
+		return ErrNotFound
+	}
+	key := ruleKey(ns, id)
+	_, revision, err := load[Rule](ctx, a.store, key)
+	if err != nil {
+		return err
+	}
+	if revision == 0 {
+		return ErrNotFound
+	}
+	revision, err = a.store.Txn(ctx, store.Txn{
+		If: []store.Cond{{Key: key, Revision: revision}},
+		Do: []store.Op{store.Delete(key)},
+	})
+	if err != nil {
+		return err
+	}
+	return a.awaitRules(ctx, ns, revision)
+}
+
+// awaitRules makes a change of rules hold for the next call on this server.
+func (a *Auth) awaitRules(ctx context.Context, ns string, revision int64) error {
+	n, err := a.namespace(ctx, ns)
+	if err != nil {
+		return err
+	}
+	return n.rules.Wait(ctx, revision)
+}
+
+// Rules returns the rules of a namespace in the order in which they are tried.
+func (a *Auth) Rules(ctx context.Context, ns string) ([]Rule, error) {
+	n, err := a.namespace(ctx, ns)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Clone(n.ordered.of(n.rules)), nil
+}
+
+// Authorize returns nil when a caller may use a resource of a namespace,
+// [ErrAnonymous] when an account of the namespace might, and [ErrDenied] when the
+// caller is such an account and may not. An account of another namespace is
+// nobody here. [ErrNotFound] means that there is no such namespace.
+func (a *Auth) Authorize(ctx context.Context, caller Identity, ns string, r Resource) error {
+	n, err := a.namespace(ctx, ns)
+	if err != nil {
+		return err
+	}
+	member := caller.Namespace == ns && caller.ID != ""
+	var scopes []string
+	if member {
+		scopes = caller.Scopes
+	}
+	if granted(n.ordered.of(n.rules), member, scopes, r) {
+		return nil
+	}
+	if !member {
+		return ErrAnonymous
+	}
+	return ErrDenied
+}
+
+// granted applies ordered rules; the first that matches decides.
+func granted(rules []Rule, member bool, scopes []string, r Resource) bool {
+	for _, rule := range rules {
+		switch {
+		case rule.Scope == "":
+		case !member:
+			continue
+		case rule.Scope != "*" && !slices.ContainsFunc(scopes, func(s string) bool { return strings.EqualFold(s, rule.Scope) }):
+			continue
+		}
+		if matchResource(rule.Resource, r) {
+			return !rule.Deny
+		}
+	}
+	return false
+}
+
+func matchResource(pattern string, r Resource) bool {
+	typ, rest, _ := strings.Cut(pattern, ":")
+	name, endpoint, _ := strings.Cut(rest, ":")
+	return (typ == "*" || typ == r.Type) &&
+		(name == "*" || name == r.Name) &&
+		(endpoint == "*" || endpoint == r.Endpoint || endpoint == r.Class && r.Class != "")
+}
+
+// order puts the rules that decide first in front.
+func order(rules []Rule) {
+	slices.SortFunc(rules, func(a, b Rule) int {
+		if c := cmp.Compare(b.Priority, a.Priority); c != 0 {
+			return c
+		}
+		if a.Deny != b.Deny {
+			if a.Deny {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(a.ID, b.ID)
+	})
+}
+
+// orderedRules keeps the ordered rules of a view until it changes.
+type orderedRules struct {
+	mu         sync.Mutex
+	generation int64
+	rules      []Rule
+}
+
+// of returns the rules in the order in which they are tried; the caller must
+// not change them.
+func (o *orderedRules) of(v *store.View[Rule]) []Rule {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if generation := v.Generation(); generation != o.generation {
+		rules := []Rule{}
+		v.Each(func(_ string, r Rule) bool {
+			rules = append(rules, r)
+			return true
+		})
+		order(rules)
+		o.generation, o.rules = generation, rules
+	}
+	return o.rules
+}

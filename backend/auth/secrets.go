@@ -1,0 +1,113 @@
+package auth
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+
+	"golang.org/x/crypto/argon2"
+)
+
+// MasterKeySize is the length of a master key in bytes.
+const MasterKeySize = 32
+
+// secrets holds the keys that are derived from the master key.
+type secrets struct {
+	atRest  cipher.AEAD
+	refresh []byte
+}
+
+func newSecrets(master []byte) (secrets, error) {
+	if len(master) != MasterKeySize {
+		return secrets{}, fmt.Errorf("the master key has %d bytes, not %d", len(master), MasterKeySize)
+	}
+	atRest, err := hkdf.Key(sha256.New, master, nil, "micro auth at rest", 32)
+	if err != nil {
+		return secrets{}, err
+	}
+	refresh, err := hkdf.Key(sha256.New, master, nil, "micro auth refresh tokens", 32)
+	if err != nil {
+		return secrets{}, err
+	}
+	block, err := aes.NewCipher(atRest)
+	if err != nil {
+		return secrets{}, err
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		return secrets{}, err
+	}
+	return secrets{atRest: aead, refresh: refresh}, nil
+}
+
+// seal encrypts a value for the record with the given key; it opens there only.
+func (s secrets) seal(key string, plain []byte) []byte {
+	return s.atRest.Seal(nil, nil, plain, []byte(key))
+}
+
+func (s secrets) open(key string, sealed []byte) ([]byte, error) {
+	plain, err := s.atRest.Open(nil, nil, sealed, []byte(key))
+	if err != nil {
+		return nil, errors.New("it was encrypted with another master key, or was altered")
+	}
+	return plain, nil
+}
+
+// derive returns the secret part of an opaque token: the store holds what it is
+// derived from and never the secret itself.
+func (s secrets) derive(parts ...string) string {
+	m := hmac.New(sha256.New, s.refresh)
+	m.Write([]byte(strings.Join(parts, "\x00")))
+	return base64.RawURLEncoding.EncodeToString(m.Sum(nil))
+}
+
+func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
+
+// The cost of a password hash: OWASP's first choice for argon2id.
+const (
+	hashMemory  = 19 << 10 // KiB
+	hashTime    = 2
+	hashThreads = 1
+	hashSize    = 32
+	saltSize    = 16
+)
+
+// hashesAtOnce bounds what guessing at passwords can cost in time and memory.
+func hashesAtOnce() int { return runtime.NumCPU() }
+
+// hashPassword returns the hash in the PHC string format.
+func hashPassword(password string) string {
+	salt := make([]byte, saltSize)
+	_, _ = rand.Read(salt) // never fails: crypto/rand
+	sum := argon2.IDKey([]byte(password), salt, hashTime, hashMemory, hashThreads, hashSize)
+	enc := base64.RawStdEncoding
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s",
+		argon2.Version, hashMemory, hashTime, hashThreads, enc.EncodeToString(salt), enc.EncodeToString(sum))
+}
+
+// checkPassword reports whether password has the given hash. It takes as long
+// for an unreadable hash as for a wrong password.
+func checkPassword(hash, password string) bool {
+	memory, passes, threads := uint32(hashMemory), uint32(hashTime), uint8(hashThreads)
+	salt, want := make([]byte, saltSize), []byte(nil)
+	if f := strings.Split(hash, "$"); len(f) == 6 && f[1] == "argon2id" {
+		if _, err := fmt.Sscanf(f[3], "m=%d,t=%d,p=%d", &memory, &passes, &threads); err == nil {
+			enc := base64.RawStdEncoding
+			if s, err := enc.DecodeString(f[4]); err == nil {
+				salt = s
+				want, _ = enc.DecodeString(f[5])
+			}
+		}
+	}
+	got := argon2.IDKey([]byte(password), salt, passes, memory, threads, hashSize)
+	return subtle.ConstantTimeCompare(got, want) == 1
+}

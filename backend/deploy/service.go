@@ -1,0 +1,100 @@
+package deploy
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Phase is the state of a service or an instance in one word.
+type Phase string
+
+// The phases.
+const (
+	Pending   Phase = "pending"   // nothing has been started yet
+	Starting  Phase = "starting"  // started, and not yet healthy
+	Running   Phase = "running"   // healthy and called
+	Unhealthy Phase = "unhealthy" // was healthy, its probe fails now; not called
+	Crashed   Phase = "crashed"   // ended or never became healthy; is started again after a pause
+	Stopping  Phase = "stopping"  // asked to end
+	Stopped   Phase = "stopped"   // ended, and nothing should run
+)
+
+// Service is what should run and what does.
+type Service struct {
+	Name    string
+	Release Release
+	// Serving is the release that is called: an earlier one until the instances of
+	// Release are healthy, 0 when none ever was.
+	Serving   int64
+	Phase     Phase
+	Reason    string // why it is not running
+	Instances []Status
+}
+
+// Status is what is known of an instance.
+type Status struct {
+	ID        string
+	Release   int64
+	Phase     Phase
+	Reason    string   // why it is in this phase
+	LastLines []string // what it wrote before it ended
+	Restarts  int
+	Started   time.Time
+	NextStart time.Time // while it waits after a crash
+	Address   string
+}
+
+func newService(name string, rec desired) Service {
+	s := Service{Name: name, Release: rec.Release, Serving: rec.Serving, Phase: Pending}
+	if rec.Deleted {
+		s.Phase = Stopping
+	}
+	return s
+}
+
+// summarize derives the phase of the service from its instances.
+func (s *Service) summarize(deleted bool) {
+	slices.SortFunc(s.Instances, func(a, b Status) int {
+		return cmp.Or(cmp.Compare(b.Release, a.Release), cmp.Compare(a.ID, b.ID))
+	})
+	if deleted {
+		s.Phase = Stopping
+		return
+	}
+	count := map[Phase]int{}
+	worst := map[Phase]Status{}
+	for _, in := range s.Instances {
+		if in.Release == s.Release.Number {
+			count[in.Phase]++
+			if _, seen := worst[in.Phase]; !seen || in.Restarts > worst[in.Phase].Restarts {
+				worst[in.Phase] = in
+			}
+		}
+	}
+	want := s.Release.Spec.Instances
+	s.Phase = Pending
+	for _, p := range []Phase{Crashed, Unhealthy, Starting, Running} {
+		if count[p] > 0 {
+			s.Phase, s.Reason = p, worst[p].Reason
+			break
+		}
+	}
+	if s.Phase == Running && count[Running] < want {
+		s.Phase = Starting
+	}
+	if s.Phase != Running && want > 1 {
+		s.Reason = joinReason(fmt.Sprintf("%d of %d instances run", count[Running], want), s.Reason)
+	}
+	if s.Phase != Running && s.Serving != 0 && s.Serving != s.Release.Number {
+		s.Reason = joinReason(fmt.Sprintf("release %d serves until release %d is healthy", s.Serving, s.Release.Number), s.Reason)
+	}
+}
+
+func joinReason(a, b string) string {
+	if b == "" {
+		return a
+	}
+	return a + "; " + b
+}

@@ -1,0 +1,173 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// attempts bounds how many instances one call is tried on.
+const attempts = 3
+
+// anyStream is how a call is opened whose kind is not known: every kind of call
+// is a stream with one or more messages each way.
+var anyStream = &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}
+
+// Stream is a call under way to an instance.
+type Stream struct {
+	grpc.ClientStream
+	conn *conn
+}
+
+// Open opens the call on an instance. Instances that cannot be reached are passed
+// over, which nobody notices: they got nothing. The stream ends with ctx; Close it
+// when it has ended.
+func (r *Route) Open(ctx context.Context) (*Stream, error) {
+	ctx = metadata.NewOutgoingContext(ctx, r.metadata)
+	var tried []string
+	var failure error
+	for range attempts {
+		c, err := r.proxy.pool.pick(r.instances, tried)
+		if errors.Is(err, ErrNoInstance) && failure != nil {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		s, err := c.NewStream(ctx, anyStream, r.Path)
+		if err == nil {
+			return &Stream{ClientStream: s, conn: c}, nil
+		}
+		c.done()
+		if status.Code(err) != codes.Unavailable {
+			return nil, err
+		}
+		c.eject()
+		tried = append(tried, c.address)
+		failure = err
+	}
+	return nil, fmt.Errorf("%w of %s in namespace %q can be reached: %s",
+		ErrNoInstance, r.Service, r.Namespace, status.Convert(failure).Message())
+}
+
+// Close ends the accounting of the call. The stream must have ended, or its context
+// be about to.
+func (s *Stream) Close() { s.conn.done() }
+
+// Send sends one message, which is not kept.
+func (s *Stream) Send(message []byte) error {
+	return s.SendMsg(&frame{mem.BufferSlice{mem.SliceBuffer(message)}})
+}
+
+// Recv appends the next message to buf, and returns io.EOF after the last one. A
+// failed call returns its status as the error.
+func (s *Stream) Recv(buf []byte) ([]byte, error) {
+	var f frame
+	if err := s.RecvMsg(&f); err != nil {
+		return buf, err
+	}
+	for _, b := range f.data {
+		buf = append(buf, b.ReadOnlyData()...)
+	}
+	f.data.Free()
+	return buf, nil
+}
+
+// Unary sends one message and appends the only answer to buf. header and trailer are
+// what came with it.
+func (r *Route) Unary(ctx context.Context, message, buf []byte) (answer []byte, header, trailer metadata.MD, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s, err := r.Open(ctx)
+	if err != nil {
+		return buf, nil, nil, err
+	}
+	defer s.Close()
+	// An error of Send is io.EOF; what it is comes with Recv.
+	if err := s.Send(message); err == nil {
+		_ = s.CloseSend() // never fails
+	} else if !errors.Is(err, io.EOF) {
+		return buf, nil, nil, err
+	}
+	if answer, err = s.Recv(buf); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = status.Error(codes.Internal, "the service ended the call without an answer")
+		}
+		header, _ = s.Header()
+		return buf, header, s.Trailer(), err
+	}
+	header, _ = s.Header()
+	// Read on to the end: the status may still be a failure.
+	if _, err := s.Recv(nil); err == nil {
+		return buf, header, nil, status.Error(codes.Internal, "the service gave several answers to a call that has one")
+	} else if !errors.Is(err, io.EOF) {
+		return buf, header, s.Trailer(), err
+	}
+	return answer, header, s.Trailer(), nil
+}
+
+// Forward passes a call of any kind between its caller and an instance, until it has
+// ended on both sides.
+func (r *Route) Forward(in grpc.ServerStream) error {
+	ctx, cancel := context.WithCancel(in.Context())
+	defer cancel()
+	out, err := r.Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	go func() {
+		if err := copyRequests(out, in); err != nil {
+			cancel()
+		}
+	}()
+	err = copyAnswers(in, out)
+	in.SetTrailer(out.Trailer())
+	return err
+}
+
+// copyRequests returns when the caller has no more to say, or the instance does
+// not listen any more, which the answers tell of. An error is the caller's.
+func copyRequests(out *Stream, in grpc.ServerStream) error {
+	for {
+		var f frame
+		if err := in.RecvMsg(&f); errors.Is(err, io.EOF) {
+			return out.CloseSend()
+		} else if err != nil {
+			return err
+		}
+		err := out.SendMsg(&f)
+		f.data.Free()
+		if err != nil {
+			return nil //nolint:nilerr // the answers tell
+		}
+	}
+}
+
+func copyAnswers(in grpc.ServerStream, out *Stream) error {
+	if header, err := out.Header(); err == nil && header != nil {
+		if err := in.SendHeader(header); err != nil {
+			return err
+		}
+	}
+	for {
+		var f frame
+		if err := out.RecvMsg(&f); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		err := in.SendMsg(&f)
+		f.data.Free()
+		if err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,246 @@
+// Package proxy is the one door to services. A command, an HTTP request, a
+// browser and a service that calls a service all go through it:
+//
+//	authenticate → namespace → authorise → resolve → balance → forward
+//
+// [Proxy.Admit] does all but the last; what it returns forwards messages as the
+// bytes that they are. It translates nothing: gateway and web do that in front.
+package proxy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"google.golang.org/grpc/metadata"
+
+	"github.com/micro/micro/v3/backend/auth"
+	"github.com/micro/micro/v3/backend/registry"
+)
+
+// Errors of the door, beside those of package auth.
+var (
+	// ErrNoService: the namespace has no service of that name, or none with
+	// that gRPC service.
+	ErrNoService = errors.New("no such service")
+	// ErrNoInstance: there is the service, and nothing runs of it.
+	ErrNoInstance = errors.New("no running instance")
+	// ErrAmbiguous: several services have the gRPC service; name one.
+	ErrAmbiguous = errors.New("several services have it")
+	// ErrSchemaChanged: the caller built its message from a schema that no
+	// instance speaks any more. Nothing was forwarded.
+	ErrSchemaChanged = errors.New("the service has another schema now")
+	// ErrPath: the path is not that of a gRPC method.
+	ErrPath = errors.New("not a gRPC method")
+)
+
+// Metadata keys by which callers steer the door. They are not forwarded.
+const (
+	KeyNamespace = "micro-namespace" // the namespace to call in
+	KeyService   = "micro-service"   // the service to call, by name
+	KeySchema    = "micro-schema"    // the digest of the schema that the message was built from
+)
+
+// Metadata keys by which a service learns who calls it. Nobody else can set them.
+const (
+	KeyAccount     = "micro-account"
+	KeyAccountType = "micro-account-type"
+	KeyScopes      = "micro-scopes"
+)
+
+// Config is what [New] needs.
+type Config struct {
+	Auth     *auth.Auth
+	Registry *registry.Registry
+	Logger   *slog.Logger
+	// Deployed reports whether a service that has no instance should have one.
+	Deployed func(ctx context.Context, namespace, service string) bool
+}
+
+// Proxy is safe for concurrent use.
+type Proxy struct {
+	config Config
+	pool   *pool
+}
+
+// New returns a proxy.
+func New(c Config) *Proxy {
+	return &Proxy{config: c, pool: newPool()}
+}
+
+// Close ends the connections to all instances, and with them the calls.
+func (p *Proxy) Close() error { return p.pool.close() }
+
+// Call is what a caller wants.
+type Call struct {
+	Token     string // an access token; empty: anonymous
+	Namespace string // empty: that of the token's account, else the default one
+	Service   string // by name; empty: the one that has the path's gRPC service
+	Path      string // /package.Service/Method
+	Schema    string // the digest of the caller's schema; empty: it has none
+	Metadata  metadata.MD
+}
+
+// Route is an admitted call. It must be forwarded or dropped.
+type Route struct {
+	Caller    auth.Identity
+	Namespace string
+	Service   string
+	Path      string
+
+	proxy     *Proxy
+	instances []registry.Instance
+	metadata  metadata.MD
+}
+
+// Identify returns who a caller is and the namespace that it calls in.
+func (p *Proxy) Identify(ctx context.Context, token, namespace string) (auth.Identity, string, error) {
+	caller, err := p.config.Auth.Verify(ctx, token)
+	if err != nil {
+		return auth.Identity{}, "", err
+	}
+	switch {
+	case namespace != "":
+	case caller.Namespace != "":
+		namespace = caller.Namespace
+	default:
+		namespace = auth.DefaultNamespace
+	}
+	return caller, namespace, nil
+}
+
+// Admit finds out who calls and whether that is allowed, and which instances
+// can answer. What a caller may not do and what is not there look alike to a
+// stranger.
+func (p *Proxy) Admit(ctx context.Context, c Call) (*Route, error) {
+	caller, ns, err := p.Identify(ctx, c.Token, c.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	grpcService, method, err := SplitPath(c.Path)
+	if err != nil {
+		return nil, err
+	}
+	service, unknown := c.Service, error(nil)
+	if service == "" {
+		service, unknown = p.provider(ctx, ns, grpcService)
+	}
+	err = p.config.Auth.Authorize(ctx, caller, ns, auth.Resource{
+		Type:     "service",
+		Name:     service,
+		Endpoint: Endpoint(grpcService, method),
+	})
+	switch {
+	case errors.Is(err, auth.ErrNotFound):
+		return nil, noService(ns, cmp.Or(service, grpcService))
+	case err != nil:
+		return nil, fmt.Errorf("call %s in namespace %q: %w", cmp.Or(service, grpcService), ns, err)
+	case unknown != nil:
+		return nil, unknown
+	}
+	r := &Route{Caller: caller, Namespace: ns, Service: service, Path: c.Path, proxy: p}
+	if r.instances, err = p.resolve(ctx, ns, service, c.Schema); err != nil {
+		return nil, err
+	}
+	r.metadata = outgoing(c.Metadata, r)
+	return r, nil
+}
+
+// provider returns the only service of a namespace that has a gRPC service.
+func (p *Proxy) provider(ctx context.Context, ns, grpcService string) (string, error) {
+	// No directory is made of a namespace that a stranger has made up.
+	if ok, err := p.config.Auth.Exists(ctx, ns); err != nil {
+		return "", err
+	} else if !ok {
+		return "", fmt.Errorf("%w with gRPC service %s in namespace %q", ErrNoService, grpcService, ns)
+	}
+	d, err := p.config.Registry.Directory(ctx, ns)
+	if err != nil {
+		return "", err
+	}
+	switch services := d.Providers(grpcService); len(services) {
+	case 0:
+		return "", fmt.Errorf("%w with gRPC service %s in namespace %q", ErrNoService, grpcService, ns)
+	case 1:
+		return services[0], nil
+	default:
+		return "", fmt.Errorf("gRPC service %s: %w in namespace %q: %s; name one in the metadata key %s",
+			grpcService, ErrAmbiguous, ns, strings.Join(services, ", "), KeyService)
+	}
+}
+
+func noService(ns, service string) error {
+	return fmt.Errorf("%w: %s in namespace %q", ErrNoService, service, ns)
+}
+
+// resolve returns the instances that a call may go to.
+func (p *Proxy) resolve(ctx context.Context, ns, service, schema string) ([]registry.Instance, error) {
+	d, err := p.config.Registry.Directory(ctx, ns)
+	if err != nil {
+		return nil, err
+	}
+	instances := d.Instances(service)
+	if len(instances) == 0 {
+		if p.config.Deployed != nil && p.config.Deployed(ctx, ns, service) {
+			return nil, fmt.Errorf("%w of %s in namespace %q", ErrNoInstance, service, ns)
+		}
+		return nil, noService(ns, service)
+	}
+	if schema == "" {
+		return instances, nil
+	}
+	same := slices.DeleteFunc(slices.Clone(instances), func(in registry.Instance) bool { return in.Schema != schema })
+	if len(same) == 0 {
+		return nil, fmt.Errorf("call %s in namespace %q: %w", service, ns, ErrSchemaChanged)
+	}
+	return same, nil
+}
+
+// Drain returns when no call is under way to an instance, or ctx ends. Take it out
+// of the registry first, or new calls will come.
+func (p *Proxy) Drain(ctx context.Context, address string) error {
+	return p.pool.drain(ctx, address)
+}
+
+// SplitPath splits "/package.Service/Method".
+func SplitPath(path string) (service, method string, err error) {
+	rest, ok := strings.CutPrefix(path, "/")
+	service, method, found := strings.Cut(rest, "/")
+	if !ok || !found || service == "" || method == "" || strings.Contains(method, "/") {
+		return "", "", fmt.Errorf("%w: %q", ErrPath, path)
+	}
+	return service, method, nil
+}
+
+// Endpoint returns the name that rules know a method by: Service.Method.
+func Endpoint(grpcService, method string) string {
+	return grpcService[strings.LastIndexByte(grpcService, '.')+1:] + "." + method
+}
+
+// outgoing returns the metadata for the instance: the caller's own, without what
+// belongs to one hop or would claim to be us, and who the caller is.
+func outgoing(in metadata.MD, r *Route) metadata.MD {
+	out := make(metadata.MD, len(in)+4)
+	for k, v := range in {
+		switch {
+		case strings.HasPrefix(k, ":"), strings.HasPrefix(k, "micro-"), strings.HasPrefix(k, "grpc-"):
+		case k == "authorization", k == "cookie", k == "content-type", k == "user-agent", k == "te",
+			k == "connection", k == "host", k == "content-length", k == "transfer-encoding", k == "upgrade":
+		default:
+			out[k] = v
+		}
+	}
+	out.Set(KeyNamespace, r.Namespace)
+	if r.Caller.ID != "" && r.Caller.Namespace == r.Namespace {
+		out.Set(KeyAccount, r.Caller.ID)
+		out.Set(KeyAccountType, string(r.Caller.Type))
+		if len(r.Caller.Scopes) > 0 {
+			out.Set(KeyScopes, strings.Join(r.Caller.Scopes, ","))
+		}
+	}
+	return out
+}
