@@ -122,6 +122,7 @@ func (a *Auth) createNamespace(ctx context.Context, ns, id string, acc account) 
 			Created time.Time `json:"created"`
 		}{acc.Created})),
 		store.Put(accountKey(ns, id), encodeJSON(acc)),
+		store.Put(indexPrefix+ns, nil),
 	}
 	for _, r := range initialRules() {
 		ops = append(ops, store.Put(ruleKey(ns, r.ID), encodeJSON(r)))
@@ -131,6 +132,18 @@ func (a *Auth) createNamespace(ctx context.Context, ns, id string, acc account) 
 		return ErrExists
 	}
 	return err
+}
+
+// Namespaces returns the names of all namespaces, ordered.
+func (a *Auth) Namespaces(ctx context.Context) ([]string, error) {
+	var names []string
+	for r, err := range a.store.Range(ctx, store.Prefix(indexPrefix)) {
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, strings.TrimPrefix(r.Key, indexPrefix))
+	}
+	return names, nil
 }
 
 // CreateAccount makes an account in an existing namespace.

@@ -7,6 +7,7 @@
 //	NAMESPACE/auth/revoked/ID         a session whose access tokens are void before their time
 //	NAMESPACE/auth/instance/ID        a running instance that has an identity
 //	NAMESPACE/auth/rule/ID            who may call what
+//	$system/auth/namespace/NAMESPACE  that it exists, to find them all
 //	$system/auth/key/ID               what tokens are signed with, encrypted
 //
 // It does not know protocols: [backend/server] turns its errors into statuses.
@@ -183,6 +184,9 @@ func (a *Auth) namespace(ctx context.Context, name string) (*namespace, error) {
 	}
 	return ns, nil
 }
+
+// indexPrefix is where the names of all namespaces are.
+const indexPrefix = "$system/auth/namespace/"
 
 func namespaceKey(ns string) string    { return ns + "/auth/namespace" }
 func accountKey(ns, id string) string  { return ns + "/auth/account/" + id }

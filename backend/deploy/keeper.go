@@ -147,7 +147,7 @@ func pauseAfter(crashes int, healthy bool) time.Duration {
 	if crashes < 10 {
 		d = min(d, firstPause<<(crashes-1))
 	}
-	return d + time.Duration(rand.Int64N(int64(d)/5)) //nolint:gosec // spreads load, keeps no secret
+	return d + time.Duration(rand.Int64N(int64(d)/5))
 }
 
 // pause waits before the next start.

@@ -83,12 +83,12 @@ func (p *pool) pick(instances []registry.Instance, tried []string) (*conn, error
 	if p.conns == nil {
 		return nil, errClosed
 	}
-	best, err := p.conn(candidates[rand.IntN(len(candidates))].Address) //nolint:gosec // balances load
+	best, err := p.conn(candidates[rand.IntN(len(candidates))].Address)
 	if err != nil {
 		return nil, err
 	}
 	if len(candidates) > 1 {
-		other, err := p.conn(candidates[rand.IntN(len(candidates))].Address) //nolint:gosec // balances load
+		other, err := p.conn(candidates[rand.IntN(len(candidates))].Address)
 		if err != nil {
 			return nil, err
 		}

@@ -53,6 +53,7 @@ type Instance struct {
 	ID       string   `json:"id"`
 	Service  string   `json:"service"`
 	Version  string   `json:"version,omitempty"`
+	Release  int64    `json:"release,omitempty"`
 	Address  string   `json:"address"`            // host:port
 	Schema   string   `json:"schema,omitempty"`   // the digest of what it speaks
 	Provides []string `json:"provides,omitempty"` // the full names of its gRPC services
@@ -91,7 +92,7 @@ func (r *Registry) Close() error {
 const instances = "/registry/instance/"
 
 func instanceKey(ns, service, id string) string { return ns + instances + service + "/" + id }
-func schemaKey(ns, digest string) string { return ns + "/registry/schema/" + digest }
+func schemaKey(ns, digest string) string        { return ns + "/registry/schema/" + digest }
 
 // Register adds an instance to a namespace, or replaces the one with the same id, until
 // the lease ends. Names must have been checked.
@@ -253,7 +254,7 @@ type Directory struct {
 
 	mu         sync.Mutex
 	generation int64
-	services   map[string][]Instance // by service, ordered by id
+	services   map[string][]Instance // by service, ordered by release and id
 	providers  map[string][]string   // by the full name of a gRPC service: the services that have it
 }
 
@@ -291,8 +292,8 @@ func (r *Registry) Directory(ctx context.Context, ns string) (*Directory, error)
 	return d, nil
 }
 
-// Instances returns the instances of a service, ordered by id; the caller must
-// not change them.
+// Instances returns the instances of a service, those of the newest release
+// last; the caller must not change them.
 func (d *Directory) Instances(service string) []Instance {
 	d.refresh()
 	d.mu.Lock()
@@ -350,7 +351,9 @@ func (d *Directory) refresh() {
 		return true
 	})
 	for _, instances := range services {
-		slices.SortFunc(instances, func(a, b Instance) int { return cmp.Compare(a.ID, b.ID) })
+		slices.SortFunc(instances, func(a, b Instance) int {
+			return cmp.Or(cmp.Compare(a.Release, b.Release), cmp.Compare(a.ID, b.ID))
+		})
 	}
 	for _, names := range providers {
 		slices.SortFunc(names, strings.Compare)

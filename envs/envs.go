@@ -1,0 +1,275 @@
+// Package envs knows the environments that a user works with: where each of them
+// is, which one is current, and where the tokens for it lie.
+//
+// It is linked into the lean front, so it reads its one small file itself and
+// starts nothing: no network, and the keyring only when a refresh token is needed.
+package envs
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// DefaultNamespace is where calls go when neither the environment nor the command
+// names another.
+const DefaultNamespace = "micro"
+
+// Local is the name of the environment that is current on a new machine.
+const Local = "local"
+
+// Env is a place where services run.
+type Env struct {
+	Name        string `json:"-"`
+	Address     string `json:"address"` // of the identity proxy, as given: see [ParseAddress]
+	Description string `json:"description,omitempty"`
+	Namespace   string `json:"namespace,omitempty"` // the current one; empty: that of the session
+	CA          string `json:"ca,omitempty"`        // a file of PEM certificates to trust instead of the system's
+	Cert        string `json:"cert,omitempty"`      // a client certificate and its key, as PEM files
+	Key         string `json:"key,omitempty"`
+	Insecure    bool   `json:"insecure,omitempty"` // believe any certificate
+	// Account is who is logged in, and Storage where the refresh token lies.
+	// They are here so that to show them asks nobody.
+	Account string  `json:"account,omitempty"`
+	Storage Storage `json:"storage,omitempty"`
+}
+
+// Storage is a place for refresh tokens.
+type Storage string
+
+// The places.
+const (
+	InKeyring Storage = "keyring"
+	InFile    Storage = "file"
+)
+
+// builtin are the environments that are there without being added.
+func builtin() []Env {
+	return []Env{
+		{Name: Local, Address: "127.0.0.1:8081", Description: "Micro server on this machine"},
+		{Name: "dev", Address: "proxy.m3o.dev:443", Description: "Hosted environment for development"},
+		{Name: "platform", Address: "proxy.m3o.com:443", Description: "Hosted environment for production"},
+	}
+}
+
+// Config is the environments of a user.
+type Config struct {
+	dirs    Dirs
+	current string
+	envs    map[string]Env // as in the file: the builtin ones only when something was changed about them
+}
+
+// file is the form on disk.
+type file struct {
+	Current string         `json:"current,omitempty"`
+	Envs    map[string]Env `json:"environments,omitempty"`
+}
+
+// Errors that callers tell apart with [errors.Is].
+var (
+	// ErrUnknown: there is no environment of that name.
+	ErrUnknown = errors.New("no such environment")
+	// ErrExists: there is one already.
+	ErrExists = errors.New("there is an environment of that name")
+	// ErrBuiltin: an environment that is always there cannot be deleted.
+	ErrBuiltin = errors.New("the environment is built in")
+	// ErrInvalid marks an argument that can never be right; the text says why.
+	ErrInvalid = errors.New("invalid")
+)
+
+// DamagedError is returned for a file that cannot be understood.
+type DamagedError struct {
+	Path string
+	Err  error
+}
+
+func (e *DamagedError) Error() string { return fmt.Sprintf("%s is damaged: %s", e.Path, e.Err) }
+
+func (e *DamagedError) Unwrap() error { return e.Err }
+
+func path(d Dirs) string { return filepath.Join(d.Config, "envs.json") }
+
+// Load reads the environments. On a new machine there is no file, which is no
+// error; a file that is damaged is never overwritten but by hand.
+func Load(d Dirs) (*Config, error) {
+	c := &Config{dirs: d, current: Local, envs: map[string]Env{}}
+	b, err := os.ReadFile(path(d))
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var f file
+	if err := json.Unmarshal(b, &f); err != nil {
+		return nil, &DamagedError{Path: path(d), Err: err}
+	}
+	for name, e := range f.Envs {
+		if _, _, err := ParseAddress(e.Address); err != nil || !isName(name) {
+			return nil, &DamagedError{Path: path(d), Err: fmt.Errorf("environment %q with address %q", name, e.Address)}
+		}
+		e.Name = name
+		c.envs[name] = e
+	}
+	if f.Current != "" {
+		c.current = f.Current
+	}
+	return c, nil
+}
+
+// Dirs returns the directories that the environments were read from.
+func (c *Config) Dirs() Dirs { return c.dirs }
+
+// Current returns the name of the current environment.
+func (c *Config) Current() string { return c.current }
+
+// Get returns an environment; an empty name means the current one.
+func (c *Config) Get(name string) (Env, error) {
+	if name == "" {
+		name = c.current
+	}
+	if e, ok := c.envs[name]; ok {
+		return e, nil
+	}
+	for _, e := range builtin() {
+		if e.Name == name {
+			return e, nil
+		}
+	}
+	return Env{}, fmt.Errorf("%w: %q", ErrUnknown, name)
+}
+
+// List returns all environments: the builtin ones, then the others by name.
+func (c *Config) List() []Env {
+	var out []Env
+	own := make(map[string]bool, len(c.envs))
+	for _, e := range builtin() {
+		if mine, ok := c.envs[e.Name]; ok {
+			e = mine
+		}
+		own[e.Name] = true
+		out = append(out, e)
+	}
+	n := len(out)
+	for _, e := range c.envs {
+		if !own[e.Name] {
+			out = append(out, e)
+		}
+	}
+	slices.SortFunc(out[n:], func(a, b Env) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// Update changes the environments on disk: it calls f with what is there now and
+// writes what f leaves, unless f returns an error. Other commands wait meanwhile,
+// so that of two changes at once neither is lost.
+func Update(d Dirs, f func(*Config) error) error {
+	if err := os.MkdirAll(d.Config, 0o700); err != nil {
+		return err
+	}
+	unlock, err := lock(path(d) + ".lock")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	c, err := Load(d)
+	if err != nil {
+		return err
+	}
+	if err := f(c); err != nil {
+		return err
+	}
+	b, err := json.MarshalIndent(file{Current: c.current, Envs: c.envs}, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(path(d), append(b, '\n'))
+}
+
+// Set makes an environment the current one.
+func (c *Config) Set(name string) error {
+	if _, err := c.Get(name); err != nil {
+		return err
+	}
+	c.current = name
+	return nil
+}
+
+// Add adds an environment.
+func (c *Config) Add(e Env) error {
+	if !isName(e.Name) {
+		return fmt.Errorf("%w: %q cannot name an environment: use 1 to 63 of a-z, 0-9 and '-', beginning with a letter or digit", ErrInvalid, e.Name)
+	}
+	if _, err := c.Get(e.Name); err == nil {
+		return fmt.Errorf("%w: %q", ErrExists, e.Name)
+	}
+	return c.Put(e)
+}
+
+// Put adds an environment or changes the one of that name.
+func (c *Config) Put(e Env) error {
+	if _, _, err := ParseAddress(e.Address); err != nil {
+		return err
+	}
+	if (e.Cert == "") != (e.Key == "") {
+		return fmt.Errorf("%w: a client certificate needs both --cert and --key", ErrInvalid)
+	}
+	c.envs[e.Name] = e
+	return nil
+}
+
+// Delete removes an environment. When it was the current one, local is current
+// afterwards.
+func (c *Config) Delete(name string) error {
+	for _, e := range builtin() {
+		if e.Name == name {
+			return fmt.Errorf("%w: %q", ErrBuiltin, name)
+		}
+	}
+	if _, ok := c.envs[name]; !ok {
+		return fmt.Errorf("%w: %q", ErrUnknown, name)
+	}
+	delete(c.envs, name)
+	if c.current == name {
+		c.current = Local
+	}
+	return nil
+}
+
+func isName(s string) bool {
+	if len(s) == 0 || len(s) > 63 || s[0] == '-' {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// writeFile replaces a file so that it is the old one or the new one, whole. Only
+// the user can read it.
+func writeFile(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".micro-*") // with mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
