@@ -1,0 +1,3 @@
+// Package generator makes the code that a machine can write: Go code from .proto
+// files, by [Gen].
+package generator
