@@ -1,0 +1,67 @@
+package generator
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// Result says what [Gen] did.
+type Result struct {
+	Sources int      // .proto files that were compiled
+	Written []string // files that are new or different now, below the directory
+	Notes   []string // what the person who wrote the .proto files should know
+}
+
+// Gen compiles every .proto file below dir and writes the Go code of each beside
+// it: NAME.pb.go with the messages and, where there are services, NAME_grpc.pb.go
+// with their clients and servers. It needs neither protoc nor its plug-ins, and
+// the same files always give the same code.
+//
+// Files import each other by their paths below a folder named proto, else by
+// those in the module, and the files that come with protobuf as
+// google/protobuf/…. A file without go_package belongs to the Go package of its
+// folder; one whose go_package is in another module is imported only.
+//
+// Nothing is written when a file does not compile, which is a [*ProtoError]. Each
+// file is written whole or not at all, and not touched when nothing changes.
+func Gen(ctx context.Context, dir string) (Result, error) {
+	m, err := findModule(dir)
+	if err != nil {
+		return Result{}, err
+	}
+	sources, err := readSources(ctx, dir)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := nameSources(m, sources); err != nil {
+		return Result{}, err
+	}
+	files, notes, err := emit(ctx, m, sources)
+	if err != nil {
+		return Result{}, err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return Result{}, err
+	}
+	defer root.Close()
+	result := Result{Sources: len(sources), Notes: notes}
+	for _, f := range files {
+		old, err := root.ReadFile(f.Path)
+		if err == nil && bytes.Equal(old, f.Content) {
+			continue
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return result, err
+		}
+		if err := replaceFile(root, f); err != nil {
+			return result, fmt.Errorf("write %s: %w", f.Path, err)
+		}
+		result.Written = append(result.Written, f.Path)
+	}
+	return result, nil
+}
