@@ -35,10 +35,15 @@ type Runtime interface {
 	// it may not listen yet, and may have ended already. The same instance can
 	// be started again after it has ended; what it wrote is kept.
 	//
-	// An instance gets no environment but what spec says and what a program
-	// needs to find its way: PATH, HOME, TMPDIR, PORT and MICRO_ADDRESS (where
-	// it must serve gRPC, as a port and as host:port) and MICRO_IDENTITY_FILE
-	// (the file that holds spec.Identity).
+	// An instance gets no environment but the image's and spec's and what a
+	// program needs to find its way: PATH, HOME, TMPDIR, PORT and MICRO_ADDRESS
+	// (where it must serve gRPC, as a port and as host:port) and
+	// MICRO_IDENTITY_FILE (the file that holds spec.Identity). Spec's go before
+	// these, but for the last three. A driver may add MICRO_RUNTIME_ID, a mark
+	// by which it knows its own again.
+	//
+	// A spec that [Spec.Validate] refuses starts nothing. An image that is not
+	// there is [ErrNotFound], one that can never be started [ErrImage].
 	Start(ctx context.Context, spec Spec) (Instance, error)
 
 	// Stop ends an instance: it is asked to (SIGTERM), and killed with all that
@@ -57,12 +62,16 @@ type Runtime interface {
 	// Instances that another process started before may be among the first: a
 	// driver yields those that still run, and has ended those that it cannot
 	// control any more before Watch yields Synced.
+	//
+	// An error is yielded last: ctx's when it ended, [ErrClosed] after Close.
 	Watch(ctx context.Context) iter.Seq2[Event, error]
 
 	// Logs yields lines in the order in which they were written; those of one
-	// instance exactly, those of several by the time they were read. With
+	// stream of an instance exactly, others by the time they were read. With
 	// q.Follow it waits for more, of instances that start later also, until the
-	// loop ends. No line of an instance that is kept is lost but by rotation.
+	// loop ends. No line of an instance that is kept is lost but by rotation
+	// and by a full disk, which a line of [System] then tells. Errors are as
+	// of Watch.
 	Logs(ctx context.Context, q LogQuery) iter.Seq2[Line, error]
 
 	// Close stops every instance that cannot live without this process, with

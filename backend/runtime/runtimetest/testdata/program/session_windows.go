@@ -1,0 +1,7 @@
+package main
+
+import "errors"
+
+func session() error { return errors.New("there are no sessions") }
+
+func group() error { return errors.New("there are no groups") }
