@@ -25,14 +25,14 @@ func stage(dir string) (*os.File, error) {
 	return f, err
 }
 
-// create makes the directory a layout when it is none. The index is made later,
-// with the first manifest.
-func (l *Layout) create() error {
+// create makes the directory a layout, with a place for blobs with digests of one
+// kind, when it is none. The index is made later, with the first manifest.
+func (l *Layout) create(algorithm string) error {
+	if err := makeDir(l.blobs(algorithm)); err != nil {
+		return err
+	}
 	if _, err := os.Stat(filepath.Join(l.dir, "oci-layout")); err == nil {
 		return nil
-	}
-	if err := makeDir(l.blobs()); err != nil {
-		return err
 	}
 	return l.replace("oci-layout", []byte(`{"imageLayoutVersion":"1.0.0"}`))
 }

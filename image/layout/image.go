@@ -103,7 +103,7 @@ func (l *Layout) read(doc *document, limit int64) (*Image, error) {
 	}
 	for i, layer := range doc.Layers {
 		diffID := config.RootFS.DiffIDs[i]
-		if _, ok := compressionOf(layer.MediaType); !ok || diffID.Algorithm != "sha256" {
+		if _, ok := compressionOf(layer.MediaType); !ok || !supported(diffID) {
 			return nil, fmt.Errorf("%w: layers of the type %q with a %s digest are not supported", ErrInvalid, layer.MediaType, diffID.Algorithm)
 		}
 		if _, err := l.Size(layer.Digest); err != nil {

@@ -2,8 +2,6 @@ package layout
 
 import (
 	"compress/gzip"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -45,7 +43,7 @@ func (l *Layout) openLayer(layer v1.Descriptor, diffID v1.Hash, limit int64) (io
 	if err != nil {
 		return nil, err
 	}
-	r := &layerReader{want: diffID, left: limit, sum: sha256.New(), close: f.Close}
+	r := &layerReader{want: diffID, left: limit, sum: newHash(diffID), close: f.Close}
 	c, _ := compressionOf(layer.MediaType)
 	switch c {
 	case gzipped:
@@ -94,7 +92,7 @@ func (r *layerReader) Read(p []byte) (int, error) {
 		return n, nil
 	case !errors.Is(err, io.EOF):
 		return n, fmt.Errorf("layer %s: %w", r.want, err)
-	case hex.EncodeToString(r.sum.Sum(nil)) != r.want.Hex:
+	case !sumIs(r.want, r.sum):
 		return n, fmt.Errorf("layer %s: %w", r.want, ErrDigest)
 	default:
 		return n, io.EOF

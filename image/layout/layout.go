@@ -3,7 +3,8 @@
 //
 //	oci-layout             says what this directory is
 //	index.json             the manifests that there are, with their tags
-//	blobs/sha256/HEX       manifests, configurations and layers by their digest
+//	blobs/sha256/HEX       manifests, configurations and layers by their digest;
+//	                       blobs/sha512 for who wants that
 //
 // A blob becomes visible whole or not at all, and index.json is replaced in one
 // step: a process that is killed, or a machine that loses its power, leaves what
@@ -13,8 +14,6 @@ package layout
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -74,23 +73,9 @@ func New(dir, staging string) *Layout {
 // Dir returns the layout's directory.
 func (l *Layout) Dir() string { return l.dir }
 
-func (l *Layout) blobs() string             { return filepath.Join(l.dir, "blobs", "sha256") }
-func (l *Layout) blobPath(d v1.Hash) string { return filepath.Join(l.blobs(), d.Hex) }
+func (l *Layout) blobPath(d v1.Hash) string { return filepath.Join(l.blobs(d.Algorithm), d.Hex) }
 
-// ParseDigest reads a digest in the form "sha256:HEX".
-func ParseDigest(s string) (v1.Hash, error) {
-	d, err := v1.NewHash(s)
-	if err != nil || d.Algorithm != "sha256" {
-		return v1.Hash{}, fmt.Errorf("%q is no sha256 digest", s)
-	}
-	return d, nil
-}
-
-// Digest returns the digest of data.
-func Digest(data []byte) v1.Hash {
-	sum := sha256.Sum256(data)
-	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}
-}
+func (l *Layout) blobs(algorithm string) string { return filepath.Join(l.dir, "blobs", algorithm) }
 
 // Blob opens a blob; the caller closes it. The error is [ErrNotFound] when
 // there is none. The content is not checked.
@@ -136,7 +121,7 @@ func (l *Layout) ReadBlob(d v1.Hash, limit int64) ([]byte, error) {
 	if _, err := io.ReadFull(f, data); err != nil {
 		return nil, fmt.Errorf("read blob %s: %w", d, err)
 	}
-	if Digest(data) != d {
+	if !Is(d, data) {
 		return nil, fmt.Errorf("blob %s on the disk: %w", d, ErrDigest)
 	}
 	return data, nil
@@ -153,9 +138,9 @@ func (l *Layout) AddBlob(d v1.Hash, r io.Reader) error {
 		return fmt.Errorf("store blob %s: %w", d, err)
 	}
 	defer os.Remove(f.Name()) //nolint:errcheck // after Adopt there is nothing to remove
-	sum := sha256.New()
+	sum := newHash(d)
 	_, err = io.Copy(io.MultiWriter(f, sum), r)
-	if err == nil && hex.EncodeToString(sum.Sum(nil)) != d.Hex {
+	if err == nil && !sumIs(d, sum) {
 		err = ErrDigest
 	}
 	if err == nil {
@@ -171,13 +156,13 @@ func (l *Layout) AddBlob(d v1.Hash, r io.Reader) error {
 // and has synced the file, which is on the layout's file system and is gone
 // from its old place afterwards.
 func (l *Layout) Adopt(d v1.Hash, path string) error {
-	if err := l.create(); err != nil {
+	if err := l.create(d.Algorithm); err != nil {
 		return err
 	}
 	if err := os.Rename(path, l.blobPath(d)); err != nil {
 		return fmt.Errorf("store blob %s: %w", d, err)
 	}
-	return syncDir(l.blobs())
+	return syncDir(l.blobs(d.Algorithm))
 }
 
 // Mount makes a blob of another layout on the same file system one of this
@@ -186,7 +171,7 @@ func (l *Layout) Mount(d v1.Hash, from *Layout) error {
 	if _, err := from.Size(d); err != nil {
 		return err
 	}
-	if err := l.create(); err != nil {
+	if err := l.create(d.Algorithm); err != nil {
 		return err
 	}
 	from.Keep(d)
@@ -199,7 +184,7 @@ func (l *Layout) Mount(d v1.Hash, from *Layout) error {
 	case err != nil:
 		return fmt.Errorf("mount blob %s: %w", d, err)
 	}
-	return syncDir(l.blobs())
+	return syncDir(l.blobs(d.Algorithm))
 }
 
 // Delete removes the layout with everything in it, in one step when it has a

@@ -100,8 +100,8 @@ func parse(data []byte, mediaType types.MediaType) (*document, error) {
 		return nil, fmt.Errorf("%w: media type %q is not supported", ErrInvalid, mediaType)
 	}
 	for _, d := range doc.all() {
-		if d.Digest.Algorithm != "sha256" || d.Size < 0 {
-			return nil, fmt.Errorf("%w: a descriptor without a sha256 digest or a size", ErrInvalid)
+		if !supported(d.Digest) || d.Size < 0 {
+			return nil, fmt.Errorf("%w: a descriptor without a digest or a size", ErrInvalid)
 		}
 	}
 	return &doc, nil
@@ -119,13 +119,22 @@ func (doc *document) all() []v1.Descriptor {
 	return all
 }
 
-// PutManifest stores a manifest and, unless tag is empty, makes the tag name
-// it. The layers and the configuration of an image must be there, else the
-// error is [ErrUnknownBlob]; the manifests of an index and the subject need not
-// be. What is no manifest, or not of this media type, is [ErrInvalid].
-func (l *Layout) PutManifest(data []byte, mediaType types.MediaType, tag string) (v1.Descriptor, error) {
+// PutManifest stores a manifest. When ref is a tag, it names the manifest from
+// then on; when it is a digest, the manifest must have it, or the error is
+// [ErrDigest]; it can be empty. The layers and the configuration of an image
+// must be there, else the error is [ErrUnknownBlob]; the manifests of an index
+// and the subject need not be. What is no manifest, or not of this media type,
+// is [ErrInvalid].
+func (l *Layout) PutManifest(data []byte, mediaType types.MediaType, ref string) (v1.Descriptor, error) {
 	if len(data) > MaxManifest {
 		return v1.Descriptor{}, fmt.Errorf("a manifest of %d bytes, at most %d are stored: %w", len(data), MaxManifest, ErrTooLarge)
+	}
+	digest, tag := Digest(data), ref
+	if d, err := ParseDigest(ref); err == nil {
+		if !Is(d, data) {
+			return v1.Descriptor{}, ErrDigest
+		}
+		digest, tag = d, ""
 	}
 	doc, err := parse(data, mediaType)
 	if err != nil {
@@ -136,7 +145,7 @@ func (l *Layout) PutManifest(data []byte, mediaType types.MediaType, tag string)
 	if err := l.haveAll(doc); err != nil {
 		return v1.Descriptor{}, err
 	}
-	desc := v1.Descriptor{MediaType: mediaType, Digest: Digest(data), Size: int64(len(data)), ArtifactType: doc.ArtifactType}
+	desc := v1.Descriptor{MediaType: mediaType, Digest: digest, Size: int64(len(data)), ArtifactType: doc.ArtifactType}
 	if err := l.AddBlob(desc.Digest, bytes.NewReader(data)); err != nil {
 		return v1.Descriptor{}, err
 	}

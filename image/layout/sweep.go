@@ -23,7 +23,19 @@ func (l *Layout) Sweep(ctx context.Context, grace time.Duration) (int64, error) 
 	if err != nil {
 		return 0, err
 	}
-	entries, err := os.ReadDir(l.blobs())
+	var freed int64
+	for _, algorithm := range []string{"sha256", "sha512"} {
+		n, err := l.sweepBlobs(ctx, algorithm, needed, before)
+		freed += n
+		if err != nil {
+			return freed, err
+		}
+	}
+	return freed, nil
+}
+
+func (l *Layout) sweepBlobs(ctx context.Context, algorithm string, needed map[v1.Hash]bool, before time.Time) (int64, error) {
+	entries, err := os.ReadDir(l.blobs(algorithm))
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
@@ -32,7 +44,7 @@ func (l *Layout) Sweep(ctx context.Context, grace time.Duration) (int64, error) 
 	}
 	var freed int64
 	for _, e := range entries {
-		d := v1.Hash{Algorithm: "sha256", Hex: e.Name()}
+		d := v1.Hash{Algorithm: algorithm, Hex: e.Name()}
 		info, err := e.Info()
 		if err != nil || needed[d] || !info.Mode().IsRegular() || info.ModTime().After(before) {
 			continue

@@ -1,11 +1,14 @@
 package registry_test
 
 import (
+	"crypto/sha512"
+	"encoding/hex"
 	"encoding/json"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -54,7 +57,7 @@ func TestPull(t *testing.T) {
 		{name: "no such blob", method: "GET", path: "blobs/" + none, status: 404, code: "BLOB_UNKNOWN"},
 		{name: "no such blob exists", method: "HEAD", path: "blobs/" + none, status: 404},
 		{name: "no digest", method: "GET", path: "blobs/sha256:abc", status: 400, code: "DIGEST_INVALID"},
-		{name: "another algorithm", method: "GET", path: "blobs/sha512:" + strings.Repeat("0", 128), status: 400, code: "DIGEST_INVALID"},
+		{name: "another algorithm", method: "GET", path: "blobs/md5:" + strings.Repeat("0", 32), status: 400, code: "DIGEST_INVALID"},
 		{name: "a path in place of a digest", method: "GET", path: "blobs/..%2f..%2findex.json", status: 400, code: "DIGEST_INVALID"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -353,4 +356,60 @@ func TestPushManifest(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestSHA512(t *testing.T) {
+	t.Parallel()
+	r, c := open(t, registry.Options{})
+	sha512Digest := func(s string) string {
+		sum := sha512.Sum512([]byte(s))
+		return "sha512:" + hex.EncodeToString(sum[:])
+	}
+	d := sha512Digest(layer)
+	c.do("POST", "/v2/ns/app/blobs/uploads/?digest="+d, layer).want(t, http.StatusCreated)
+	c.do("POST", "/v2/ns/app/blobs/uploads/?digest="+d, "other").code(t, http.StatusBadRequest, "DIGEST_INVALID")
+	if a := c.do("GET", "/v2/ns/app/blobs/"+d, "").want(t, http.StatusOK); a.body != layer {
+		t.Errorf("got %q", a.body)
+	}
+	c.do("GET", "/v2/ns/app/blobs/"+digest(layer), "").code(t, http.StatusNotFound, "BLOB_UNKNOWN")
+	hash, err := layout.ParseDigest(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	withLayer := `{"os":"linux","rootfs":{"type":"layers","diff_ids":["` + d + `"]}}`
+	c.push("ns/app", withLayer)
+	m := manifest(t, func(m *v1.Manifest) {
+		m.Config = descriptor(types.OCIConfigJSON, withLayer)
+		m.Layers[0].Digest = hash
+	})
+	ref := sha512Digest(m)
+	c.do("PUT", "/v2/ns/app/manifests/"+ref, m+" ", "Content-Type", ociManifest).code(t, http.StatusBadRequest, "DIGEST_INVALID")
+	a := c.do("PUT", "/v2/ns/app/manifests/"+ref, m, "Content-Type", ociManifest).want(t, http.StatusCreated)
+	if got := a.header.Get("Docker-Content-Digest"); got != ref {
+		t.Errorf("got digest %s", got)
+	}
+	if a := c.do("GET", "/v2/ns/app/manifests/"+ref, "").want(t, http.StatusOK); a.body != m {
+		t.Errorf("got %q", a.body)
+	}
+	image, err := r.Image(t.Context(), "ns/app@"+ref, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened, err := image.Layers[0].Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if data, err := io.ReadAll(opened); err != nil || string(data) != layer {
+		t.Errorf("got %q, %v", data, err)
+	}
+	if err := opened.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := r.Remove(t.Context(), "ns/app@"+ref); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Sweep(t.Context(), -time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	c.do("HEAD", "/v2/ns/app/blobs/"+d, "").want(t, http.StatusNotFound)
 }

@@ -23,7 +23,7 @@ func (c *call) reference() (string, error) {
 	if _, err := layout.ParseDigest(s); err == nil || validTag(s) {
 		return s, nil
 	}
-	return "", errorf(http.StatusBadRequest, "MANIFEST_INVALID", "neither a tag nor a sha256 digest")
+	return "", errorf(http.StatusBadRequest, "MANIFEST_INVALID", "neither a tag nor a digest")
 }
 
 // getManifest answers GET and HEAD.
@@ -57,14 +57,7 @@ func (r *Registry) putManifest(c *call) error {
 	if err != nil {
 		return readError(err)
 	}
-	tag := ref
-	if d, err := layout.ParseDigest(ref); err == nil {
-		if layout.Digest(data) != d {
-			return layout.ErrDigest
-		}
-		tag = ""
-	}
-	desc, err := c.layout.PutManifest(data, types.MediaType(mediaType), tag)
+	desc, err := c.layout.PutManifest(data, types.MediaType(mediaType), ref)
 	if err != nil {
 		return err
 	}
