@@ -30,7 +30,8 @@ func newGitHost(t *testing.T, root string) *gitHost {
 	h := &gitHost{}
 	backend := &cgi.Handler{
 		Path: tool(t, "git"), Args: []string{"http-backend"}, Root: "/",
-		Env: []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=" + filepath.Join(root, "gitconfig")},
+		Stderr: io.Discard,
+		Env:    []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=" + filepath.Join(root, "gitconfig")},
 	}
 	// The repositories may belong to another user than the one who tests.
 	write(t, root, map[string]string{"gitconfig": "[safe]\n\tdirectory = *\n"})

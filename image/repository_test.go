@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -39,6 +40,17 @@ func write(tb testing.TB, dir string, files map[string]string) {
 		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 			tb.Fatal(err)
 		}
+	}
+}
+
+// writeProgram writes a file that can be run at once. A child that another test
+// starts meanwhile would have it open for writing, and then it cannot be.
+func writeProgram(tb testing.TB, path, content string) {
+	tb.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	if err := os.WriteFile(path, []byte(content), 0o755); err != nil {
+		tb.Fatal(err)
 	}
 }
 
