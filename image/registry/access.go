@@ -1,0 +1,131 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/micro/micro/v3/image/layout"
+)
+
+// Image returns the image NAMESPACE/SERVICE@sha256:HEX or NAMESPACE/SERVICE:TAG,
+// of an index the one for a platform such as "linux/amd64"; see
+// [layout.Layout.Image]. The error is [ErrNotFound], [ErrPlatform] or
+// [ErrName].
+func (r *Registry) Image(ctx context.Context, ref, platform string) (*layout.Image, error) {
+	repository, reference, err := r.enter(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	image, err := r.layout(repository).Image(reference, platform, r.options.MaxLayer)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", repository, err)
+	}
+	return image, nil
+}
+
+// Exists reports whether there is a manifest with this reference, by nil or
+// [ErrNotFound].
+func (r *Registry) Exists(ctx context.Context, ref string) error {
+	repository, reference, err := r.enter(ctx, ref)
+	if err != nil {
+		return err
+	}
+	if _, err := r.layout(repository).Resolve(reference); err != nil {
+		return fmt.Errorf("%s: %w", repository, err)
+	}
+	return nil
+}
+
+// Attachment returns the content of what was attached to an image last as an
+// artifact of a type, such as its schema. The error is [ErrNotFound] when there
+// is none; one of more than limit bytes is not returned.
+func (r *Registry) Attachment(ctx context.Context, ref, artifactType string, limit int64) ([]byte, error) {
+	repository, reference, err := r.enter(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	data, err := r.layout(repository).Attachment(reference, artifactType, limit)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", repository, err)
+	}
+	return data, nil
+}
+
+// Remove removes an image with its tags. Its layers go with [Registry.Sweep].
+// The error is [ErrNotFound] when there is none.
+func (r *Registry) Remove(ctx context.Context, ref string) error {
+	repository, reference, err := r.enter(ctx, ref)
+	if err != nil {
+		return err
+	}
+	l := r.layout(repository)
+	desc, err := l.Resolve(reference)
+	if err != nil {
+		return fmt.Errorf("%s: %w", repository, err)
+	}
+	return l.DeleteManifest(desc.Digest)
+}
+
+// Sweep removes from all repositories what no image needs any more and is older
+// than grace, and returns how many bytes that gave back.
+func (r *Registry) Sweep(ctx context.Context, grace time.Duration) (int64, error) {
+	repositories, err := r.Repositories(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var freed int64
+	for _, repository := range repositories {
+		n, err := r.layout(repository).Sweep(ctx, grace)
+		freed += n
+		if err != nil {
+			return freed, fmt.Errorf("sweep %s: %w", repository, err)
+		}
+	}
+	return freed, nil
+}
+
+// Repositories returns the names of the repositories that there are, in order.
+func (r *Registry) Repositories(ctx context.Context) ([]string, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	dirs, err := fs.Glob(os.DirFS(r.dir), "*/*/oci-layout")
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, dir := range dirs {
+		if name := filepath.ToSlash(filepath.Dir(dir)); validRepository(name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// Delete removes a repository with everything in it. One that is not there is
+// no error.
+func (r *Registry) Delete(ctx context.Context, repository string) error {
+	if !validRepository(repository) {
+		return fmt.Errorf("%w %q: want NAMESPACE/SERVICE", ErrName, repository)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := r.layout(repository).Delete(); err != nil {
+		return fmt.Errorf("delete repository %s: %w", repository, err)
+	}
+	return nil
+}
+
+func (r *Registry) enter(ctx context.Context, ref string) (repository, reference string, err error) {
+	if err := ctx.Err(); err != nil {
+		return "", "", err
+	}
+	return parseReference(ref)
+}
