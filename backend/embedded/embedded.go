@@ -149,7 +149,8 @@ func (d *DB) Close() error {
 		return err
 	}
 	d.halt.closing()
-	if err := errors.Join(d.witness.stop(), d.halt.await(d.pebble.Close)); err != nil {
+	d.witness.stop()
+	if err := d.halt.await(d.pebble.Close); err != nil {
 		return fmt.Errorf("close %s: %w", d.dir, err)
 	}
 	// Only now is it known what the files look like in the end.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -135,7 +134,7 @@ func (g *guardFS) full(op, name string, vital bool, err error) error {
 	}
 }
 
-func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) }
+func isFull(err error) bool { return vfs.IsNoSpaceError(err) }
 
 // guardFile is a file that is written. A vital one is not a table: there is no
 // second copy of what goes into it.

@@ -48,15 +48,16 @@ type witness struct {
 	dir  string
 	halt *halt
 
-	last testimony
-	file vfs.File
-
 	batch atomic.Uint64 // to be testified
 	armed atomic.Bool   // the timer runs
 
-	mu    sync.Mutex // guards what follows, and last and file after start
-	timer *time.Timer
-	ended bool
+	arming sync.Mutex // guards timer and ended; never held while the disk is at work
+	timer  *time.Timer
+	ended  bool
+
+	mu   sync.Mutex // guards last and file, and makes one testimony come after the other
+	last testimony
+	file vfs.File
 }
 
 // readWitness reads what is testified and checks the list of tables by it.
@@ -154,8 +155,8 @@ func (w *witness) saw(batch uint64) {
 	if w.armed.Load() || w.armed.Swap(true) {
 		return
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w.arming.Lock()
+	defer w.arming.Unlock()
 	if !w.ended {
 		w.timer = time.AfterFunc(witnessDelay, w.tick)
 	}
@@ -165,7 +166,10 @@ func (w *witness) tick() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.armed.Store(false)
-	if w.ended || w.halt.Err() != nil {
+	w.arming.Lock()
+	ended := w.ended
+	w.arming.Unlock()
+	if ended || w.halt.Err() != nil {
 		return
 	}
 	if err := w.write(); err != nil {
@@ -174,14 +178,15 @@ func (w *witness) tick() {
 }
 
 // stop ends what runs by itself.
-func (w *witness) stop() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+func (w *witness) stop() {
+	w.arming.Lock()
 	w.ended = true
 	if w.timer != nil {
 		w.timer.Stop()
 	}
-	return nil
+	w.arming.Unlock()
+	w.mu.Lock() // whoever had begun has ended
+	defer w.mu.Unlock()
 }
 
 // seal testifies what is there in the end.
@@ -196,7 +201,8 @@ func (w *witness) close() error {
 	if w.file == nil {
 		return nil
 	}
-	return errors.Join(w.stop(), w.file.Close())
+	w.stop()
+	return w.file.Close()
 }
 
 // write testifies what is durable now. The caller holds mu.

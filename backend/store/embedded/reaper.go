@@ -19,7 +19,7 @@ const (
 	reapPause = 100 * time.Millisecond
 	reapRetry = time.Second
 	reapBatch = store.MaxOps
-	// reapSlack is how late a deadline may come into the index.
+	// reapSlack is how late a deadline may come into the index without being late.
 	reapSlack = time.Minute
 )
 
@@ -35,6 +35,8 @@ type reaper struct {
 	// swept is up to where there were no deadlines left. It saves reading over
 	// what was removed from the index.
 	swept int64
+	// late says that a deadline came into the index that may be before swept.
+	late atomic.Bool
 }
 
 // due is an entry of the index of deadlines.
@@ -64,6 +66,9 @@ func (r *reaper) stop() {
 func (r *reaper) note(deadline int64) {
 	if deadline == 0 || deadline >= r.next.Load() {
 		return
+	}
+	if deadline < r.store.clock.now()-int64(reapSlack)/2 {
+		r.late.Store(true)
 	}
 	select {
 	case r.wake <- struct{}{}:
@@ -101,6 +106,9 @@ func (r *reaper) run(ctx context.Context) {
 // reap deletes what has expired and returns the first deadline that is left, 0 when
 // there is none. What it cannot delete does not keep it from the rest.
 func (r *reaper) reap(ctx context.Context) (next int64, failed error) {
+	if r.late.Swap(false) {
+		r.swept = 0
+	}
 	now := r.store.clock.now()
 	start := expiryKey(max(r.swept, 0), "")
 	for {
