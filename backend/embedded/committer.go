@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -41,7 +42,7 @@ type Committer[T any] struct {
 type group[T any] struct {
 	batch  *pebble.Batch
 	state  T
-	writes int
+	writes atomic.Int32
 	taken  chan struct{} // closed when it takes no more
 	done   chan struct{} // closed when it is durable
 }
@@ -107,24 +108,21 @@ func (c *Committer[T]) Do(ctx context.Context, write func(b *pebble.Batch, here,
 		return err
 	}
 	prev := c.prev
-	outcome, err := func() (Outcome, error) {
+	outcome, result := func() (Outcome, error) {
 		defer c.mu.Unlock()
 		var before *T
 		if prev != nil {
 			before = &prev.state
 		}
-		outcome, err := write(g.batch, &g.state, before)
-		if outcome == Written {
-			g.writes++
-		}
-		return outcome, err
+		return write(g.batch, &g.state, before)
 	}()
 	switch outcome {
 	case Nothing:
-		return err
+		return result
 	case NothingBefore:
 		g = prev
 	case Written:
+		g.writes.Add(1)
 		select {
 		case c.kick <- struct{}{}:
 		default:
@@ -134,7 +132,7 @@ func (c *Committer[T]) Do(ctx context.Context, write func(b *pebble.Batch, here,
 	if err := c.wait(ctx, g.done); err != nil {
 		return err
 	}
-	return err
+	return result
 }
 
 // lock returns the group that is being filled, with mu held, when it has room.
@@ -186,7 +184,7 @@ func (c *Committer[T]) newGroup() *group[T] {
 // run makes one group after the other durable.
 func (c *Committer[T]) run() {
 	defer close(c.ended)
-	last, before := 0, 0 // how many writes were in the groups
+	last, before := int32(0), int32(0) // how many writes were in the groups
 	for {
 		quit := false
 		select {
@@ -201,7 +199,7 @@ func (c *Committer[T]) run() {
 			if !c.commit(g) {
 				return
 			}
-			last, before = g.writes, last
+			last, before = g.writes.Load(), last
 		}
 		if quit {
 			return

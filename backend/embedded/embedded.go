@@ -101,6 +101,10 @@ func Open(ctx context.Context, dir string, o Options) (*DB, error) {
 		return nil, fmt.Errorf("open %s: %w", dir, d.abandon(err))
 	}
 	d.halt.opened.Store(true)
+	// What failed before that nobody was told of yet.
+	if err := d.halt.Err(); err != nil {
+		return nil, fmt.Errorf("open %s: %w", dir, err)
+	}
 	return d, nil
 }
 

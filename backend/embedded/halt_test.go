@@ -137,10 +137,13 @@ func TestNoRoom(t *testing.T) {
 				}
 				written <- nil
 			}()
-			<-hit
-			<-hit // the database has noticed
-			if err := db.Room(0); !errors.Is(err, ErrFull) {
-				t.Errorf("Room: %v, want %v", err, ErrFull)
+			for noticed := false; !noticed; {
+				select {
+				case <-hit:
+					noticed = errors.Is(db.Room(0), ErrFull)
+				case <-time.After(30 * time.Second):
+					t.Fatalf("Room: %v, want %v", db.Room(0), ErrFull)
+				}
 			}
 			full.Store(false)
 			if err := <-written; err != nil {
