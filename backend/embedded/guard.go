@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,8 +37,15 @@ type guardFS struct {
 // Unwrap makes Pebble find what is below.
 func (g *guardFS) Unwrap() vfs.FS { return g.FS }
 
-// Create makes a file.
+// Create makes a file. Before a marker says which list of tables is the current
+// one, that list has a durable name: Pebble makes both names durable at once, and a
+// crash before that could leave the marker alone.
 func (g *guardFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	if strings.HasPrefix(g.PathBase(name), "marker.manifest.") {
+		if err := syncDir(g, g.PathDir(name)); err != nil {
+			return nil, err
+		}
+	}
 	return g.make("create", name, c, func() (vfs.File, error) { return g.FS.Create(name, c) })
 }
 
