@@ -489,3 +489,41 @@ func firstError(changes func(func(store.Change, error) bool)) error {
 	}
 	return nil
 }
+
+// TestWatchFallsBehind has a watch stand still while more happens than is kept.
+func TestWatchFallsBehind(t *testing.T) {
+	t.Parallel()
+	s := open(t, "data", engine.Options{FS: vfs.NewMem()}, embedded.Options{MaxChanges: 100})
+	ctx := t.Context()
+	put := func(n int) {
+		t.Helper()
+		for i := range n {
+			if _, err := s.Txn(ctx, store.Txn{Do: []store.Op{store.Put("a", strconv.AppendInt(nil, int64(i), 10))}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	put(1)
+	last := int64(0)
+	var end error
+	for c, err := range s.Watch(ctx, "", 0) {
+		if end = err; err != nil {
+			break
+		}
+		if c.Kind == store.Synced {
+			put(2000)
+			// Trimming goes on beside; it is done when it has come so far.
+			for !errors.Is(firstError(s.Watch(ctx, "", 1000)), store.ErrCompacted) {
+				put(100)
+			}
+			continue
+		}
+		if last != 0 && c.Revision != last+1 {
+			t.Fatalf("revision %d after %d", c.Revision, last)
+		}
+		last = c.Revision
+	}
+	if !errors.Is(end, store.ErrCompacted) {
+		t.Errorf("the watch ended with %v, want %v", end, store.ErrCompacted)
+	}
+}
