@@ -256,12 +256,15 @@ func TestOpenCrashes(t *testing.T) {
 		fs := vfs.NewCrashableMem()
 		var ios atomic.Int64
 		var left []state
-		known := ""
+		var known atomic.Pointer[string] // what was acknowledged
+		acknowledged := func(s string) { known.Store(&s) }
+		acknowledged("")
 		faulty := errorfs.Wrap(fs, errorfs.InjectorFunc(func(errorfs.Op) error {
 			if ios.Add(1) == n {
+				expect := *known.Load()
 				for _, percent := range []int{0, 50, 50, 50, 100} {
 					cfg := vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng}
-					left = append(left, state{fs.CrashClone(cfg), known})
+					left = append(left, state{fs.CrashClone(cfg), expect})
 				}
 			}
 			return nil
@@ -271,7 +274,7 @@ func TestOpenCrashes(t *testing.T) {
 			if err := set(db, "ak", strconv.Itoa(i)); err != nil {
 				t.Fatal(err)
 			}
-			known = strconv.Itoa(i)
+			acknowledged(strconv.Itoa(i))
 			closeTest(t, db)
 		}
 		if left == nil {
