@@ -20,7 +20,8 @@ import (
 const (
 	MaxKey   = 4 << 10 // bytes of a key
 	MaxValue = 1 << 20 // bytes of a value
-	MaxOps   = 1000    // operations of a transaction
+	MaxOps   = 1000    // operations of a transaction, and conditions
+	MaxTxn   = 8 << 20 // bytes of all keys and values of a transaction's operations
 )
 
 // Errors that callers tell apart with [errors.Is]. Any other error is a failure
@@ -68,10 +69,14 @@ type Store interface {
 	//
 	// With from == 0 it first yields the records that are there, as puts with
 	// the revisions that they have, and then one change of kind [Synced]; with
-	// from > 0 it yields Synced when it has caught up with what was there when
-	// it began. [ErrCompacted] means that changes since from are gone: begin
-	// again with 0. A consumer that is slow holds nobody up; if it falls too far
-	// behind it gets ErrCompacted.
+	// from > 0 it begins with the first revision after from, and yields Synced
+	// when it has caught up with what was there when it began. [ErrCompacted]
+	// means that changes since from are gone, or that the store never came to
+	// that revision: begin again with 0. A consumer that is slow holds nobody
+	// up; if it falls too far behind it gets ErrCompacted.
+	//
+	// The changes of a transaction share its revision. Whoever stopped between
+	// two of them goes on from the revision before.
 	Watch(ctx context.Context, prefix string, from int64) iter.Seq2[Change, error]
 
 	// Close waits for running calls to end and releases the engine. Calls made
@@ -156,7 +161,9 @@ const (
 
 // Change is what a watch yields.
 type Change struct {
-	Kind     Kind
+	Kind Kind
+	// Revision is that of the transaction; of Synced, the newest one that has
+	// been shown.
 	Revision int64
 	// Record is what was put. Of a deletion it has key and revision only; of
 	// Synced nothing.

@@ -1,0 +1,194 @@
+package embedded_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	engine "github.com/micro/micro/v3/backend/embedded"
+	"github.com/micro/micro/v3/backend/store"
+	"github.com/micro/micro/v3/backend/store/embedded"
+)
+
+// tmpfs mounts a file system of 64 MiB for a test, where that is permitted.
+func tmpfs(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64m"); err != nil {
+		t.Skipf("mount: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Errorf("unmount: %v", err)
+		}
+	})
+	return dir
+}
+
+// eat fills a disk up to so many bytes.
+func eat(t *testing.T, dir string, left int64) (giveBack func()) {
+	t.Helper()
+	name := filepath.Join(dir, "eaten")
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(dir, &st); err != nil {
+		t.Fatal(err)
+	}
+	if size := int64(st.Bavail)*st.Bsize - left; size > 0 {
+		if err := os.WriteFile(name, make([]byte, size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return func() {
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// within returns what f returns, which must not take longer than a second.
+func within(t *testing.T, what string, f func() error) error {
+	t.Helper()
+	done := make(chan error, 1)
+	began := time.Now()
+	go func() { done <- f() }()
+	select {
+	case err := <-done:
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("%s took %v", what, took)
+		}
+		return err
+	case <-time.After(20 * time.Second):
+		t.Fatalf("%s does not end", what)
+		return nil
+	}
+}
+
+// TestFullDisk fills a disk with a store, and has somebody else fill it.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	disk := tmpfs(t)
+	s := open(t, filepath.Join(disk, "data"), engine.Options{}, embedded.Options{MaxChangeBytes: 4 << 20})
+	ctx := t.Context()
+	value := make([]byte, 50<<10)
+	random := rand.NewChaCha8([32]byte{}) // so that nothing is gained by compression
+	_, _ = random.Read(value)
+	put := func(i int) error {
+		v := append(strconv.AppendInt(nil, int64(i), 10), value...)
+		_, err := s.Txn(ctx, store.Txn{Do: []store.Op{store.Put(fmt.Sprintf("k%05d", i), v)}})
+		return err
+	}
+
+	// The store fills it, and does not go down with it.
+	acked := 0
+	for ; ; acked++ {
+		err := within(t, "a put", func() error { return put(acked) })
+		if errors.Is(err, store.ErrFull) {
+			t.Log(err)
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if acked > 2000 {
+			t.Fatal("more was taken than there is room for")
+		}
+	}
+	if acked < 100 {
+		t.Errorf("%d puts of 50 KiB were taken, want more of 64 MiB", acked)
+	}
+	readable := func() {
+		t.Helper()
+		for i := range acked {
+			rec, err := s.Get(ctx, fmt.Sprintf("k%05d", i))
+			if err != nil || !bytes.HasPrefix(rec.Value, strconv.AppendInt(nil, int64(i), 10)) {
+				t.Fatalf("record %d: %.10q, %v", i, rec.Value, err)
+			}
+		}
+	}
+	readable()
+
+	// Deleting makes room, and what has room is taken again.
+	recovered := func() {
+		t.Helper()
+		for deadline := time.After(20 * time.Second); ; {
+			err := within(t, "a put", func() error { return put(acked) })
+			if err == nil {
+				break
+			}
+			if !errors.Is(err, store.ErrFull) {
+				t.Fatal(err)
+			}
+			select {
+			case <-deadline:
+				t.Fatal("there is room, and the store does not notice")
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+		acked++
+		readable()
+	}
+	kept := acked
+	for i := kept - 1; i >= kept/3; i-- {
+		err := within(t, "a deletion", func() error {
+			_, err := s.Txn(ctx, store.Txn{Do: []store.Op{store.Delete(fmt.Sprintf("k%05d", i))}})
+			return err
+		})
+		if err != nil {
+			t.Fatalf("a deletion on a full disk: %v", err)
+		}
+		acked = i
+	}
+	recovered()
+
+	// Somebody else fills it, to the last byte. The store may still be tidying up, and
+	// have room for a moment; what it says must come soon.
+	giveBack := eat(t, disk, 0)
+	refused := func() {
+		t.Helper()
+		for deadline := time.After(20 * time.Second); ; {
+			err := within(t, "a put", func() error { return put(acked) })
+			if errors.Is(err, store.ErrFull) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			acked++
+			select {
+			case <-deadline:
+				t.Fatal("there is no room, and the store does not notice")
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}
+	refused()
+	if err := within(t, "a deletion", func() error {
+		_, err := s.Txn(ctx, store.Txn{Do: []store.Op{store.Delete("absent")}})
+		return err
+	}); err != nil && !errors.Is(err, store.ErrFull) {
+		t.Errorf("a deletion with no room at all: %v, want %v", err, store.ErrFull)
+	}
+	readable()
+	giveBack()
+	recovered()
+
+	// With a little left, what is to make room is let through.
+	giveBack = eat(t, disk, 10<<20)
+	refused()
+	if err := within(t, "a deletion", func() error {
+		_, err := s.Txn(ctx, store.Txn{Do: []store.Op{store.Delete(fmt.Sprintf("k%05d", acked-1))}})
+		return err
+	}); err != nil {
+		t.Errorf("a deletion with a little room: %v", err)
+	}
+	acked--
+	giveBack()
+	recovered()
+}
