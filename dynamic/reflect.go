@@ -12,7 +12,6 @@ import (
 	reflectv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
@@ -168,7 +167,7 @@ func (c *collector) missing() string {
 		deps := c.files[c.order[c.next]].GetDependency()
 		for ; c.dep < len(deps); c.dep++ {
 			if c.files[deps[c.dep]] == nil {
-				if _, err := wellKnown(protoregistry.GlobalFiles.FindFileByPath(deps[c.dep])); err != nil {
+				if _, err := wellKnownFile(deps[c.dep]); err != nil {
 					return deps[c.dep]
 				}
 			}
@@ -178,13 +177,9 @@ func (c *collector) missing() string {
 }
 
 func (c *collector) marshal() ([]byte, error) {
-	files := make([]*descriptorpb.FileDescriptorProto, 0, len(c.files))
+	set := &descriptorpb.FileDescriptorSet{}
 	for _, name := range slices.Sorted(slices.Values(c.order)) {
-		files = append(files, c.files[name])
+		set.File = append(set.File, c.files[name])
 	}
-	order, err := link(files)
-	if err != nil {
-		return nil, err
-	}
-	return proto.MarshalOptions{Deterministic: true}.Marshal(&descriptorpb.FileDescriptorSet{File: order})
+	return proto.MarshalOptions{Deterministic: true}.Marshal(set)
 }

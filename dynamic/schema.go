@@ -1,11 +1,3 @@
-// Package dynamic handles APIs that are known only at run time: it gets the
-// schema of a server, finds methods by the names that people use, and turns
-// what they type into messages and back.
-//
-//	bytes of a FileDescriptorSet  →  Schema  →  Method
-//
-// A schema comes from strangers: everything here takes any bytes, and bounds the
-// work that they can cause.
 package dynamic
 
 import (
@@ -15,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
@@ -33,13 +27,12 @@ import (
 	_ "google.golang.org/protobuf/types/known/timestamppb"
 	_ "google.golang.org/protobuf/types/known/typepb"
 	_ "google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/micro/micro/v3/dynamic/wire"
 )
 
-// Limits of a schema.
-const (
-	MaxSchema = 16 << 20 // bytes of a serialized FileDescriptorSet
-	maxFiles  = 10_000
-)
+// MaxSchema bounds a serialized schema in bytes.
+const MaxSchema = 16 << 20
 
 // ErrSchema marks a schema that cannot be used; the text says why.
 var ErrSchema = errors.New("unusable schema")
@@ -48,12 +41,16 @@ var ErrSchema = errors.New("unusable schema")
 type Schema struct {
 	raw    []byte
 	files  *protoregistry.Files
-	order  []protoreflect.FileDescriptor // dependencies first
 	digest string
+
+	slow     atomic.Int64
+	once     sync.Once
+	table    *wire.Table
+	tableErr error
 }
 
 // ParseSchema reads a serialized google.protobuf.FileDescriptorSet, which it
-// keeps. Files may come in any order; well-known ones may be left out.
+// keeps. Files may come in any order; those of google.protobuf may be left out.
 func ParseSchema(raw []byte) (*Schema, error) {
 	if len(raw) > MaxSchema {
 		return nil, fmt.Errorf("%w: it has %d bytes; at most %d are taken", ErrSchema, len(raw), MaxSchema)
@@ -62,23 +59,12 @@ func ParseSchema(raw []byte) (*Schema, error) {
 	if err := proto.Unmarshal(raw, set); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSchema, err)
 	}
-	order, err := link(set.GetFile())
+	addWellKnown(set)
+	files, err := NewFiles(set)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrSchema, err)
 	}
-	s := &Schema{raw: raw, files: &protoregistry.Files{}}
-	for _, f := range order {
-		fd, err := protodesc.FileOptions{AllowUnresolvable: false}.New(f, resolver{s.files})
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrSchema, err)
-		}
-		if err := s.files.RegisterFile(fd); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrSchema, err)
-		}
-		s.order = append(s.order, fd)
-	}
-	s.digest = Digest(raw)
-	return s, nil
+	return &Schema{raw: raw, files: files, digest: Digest(raw)}, nil
 }
 
 // Digest returns the digest that a serialized schema is known by.
@@ -87,93 +73,32 @@ func Digest(raw []byte) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// link orders files so that each comes after those that it imports.
-func link(files []*descriptorpb.FileDescriptorProto) ([]*descriptorpb.FileDescriptorProto, error) {
-	if len(files) > maxFiles {
-		return nil, fmt.Errorf("%w: it has %d files; at most %d are taken", ErrSchema, len(files), maxFiles)
+// addWellKnown adds the files of google.protobuf that are imported and missing.
+func addWellKnown(set *descriptorpb.FileDescriptorSet) {
+	have := map[string]bool{}
+	for _, f := range set.GetFile() {
+		have[f.GetName()] = true
 	}
-	byName := map[string]*descriptorpb.FileDescriptorProto{}
-	for _, f := range files {
-		if byName[f.GetName()] != nil {
-			return nil, fmt.Errorf("%w: file %q twice", ErrSchema, f.GetName())
-		}
-		byName[f.GetName()] = f
-	}
-	const (
-		entered = 1
-		left    = 2
-	)
-	state := map[string]int{}
-	var order []*descriptorpb.FileDescriptorProto
-	// An explicit stack: the depth is up to whoever made the schema.
-	type frame struct {
-		file *descriptorpb.FileDescriptorProto
-		next int
-	}
-	for _, root := range files {
-		if state[root.GetName()] == left {
-			continue
-		}
-		stack := []frame{{file: root}}
-		state[root.GetName()] = entered
-		for len(stack) > 0 {
-			top := &stack[len(stack)-1]
-			deps := top.file.GetDependency()
-			if top.next == len(deps) {
-				state[top.file.GetName()] = left
-				order = append(order, top.file)
-				stack = stack[:len(stack)-1]
+	for i := range len(set.GetFile()) { // it grows
+		for _, name := range set.GetFile()[i].GetDependency() {
+			if have[name] {
 				continue
 			}
-			name := deps[top.next]
-			top.next++
-			dep := byName[name]
-			switch {
-			case dep == nil:
-				if _, err := protoregistry.GlobalFiles.FindFileByPath(name); err != nil {
-					return nil, fmt.Errorf("%w: %q imports %q, which is missing", ErrSchema, top.file.GetName(), name)
-				}
-			case state[name] == entered:
-				return nil, fmt.Errorf("%w: %q imports itself by way of %q", ErrSchema, name, top.file.GetName())
-			case state[name] == 0:
-				state[name] = entered
-				stack = append(stack, frame{file: dep})
+			if fd, err := wellKnownFile(name); err == nil {
+				have[name] = true
+				set.File = append(set.File, protodesc.ToFileDescriptorProto(fd))
 			}
 		}
 	}
-	return order, nil
 }
 
-// resolver looks in a schema and then among the well-known types.
-type resolver struct{ files *protoregistry.Files }
-
-func (r resolver) FindFileByPath(path string) (protoreflect.FileDescriptor, error) {
-	if fd, err := r.files.FindFileByPath(path); err == nil {
-		return fd, nil
-	}
-	return wellKnown(protoregistry.GlobalFiles.FindFileByPath(path))
-}
-
-func (r resolver) FindDescriptorByName(name protoreflect.FullName) (protoreflect.Descriptor, error) {
-	if d, err := r.files.FindDescriptorByName(name); err == nil {
-		return d, nil
-	}
-	d, err := protoregistry.GlobalFiles.FindDescriptorByName(name)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := wellKnown(d.ParentFile(), nil); err != nil {
-		return nil, err
-	}
-	return d, nil
-}
-
-// wellKnown hides what else happens to be linked into this program.
-func wellKnown(fd protoreflect.FileDescriptor, err error) (protoreflect.FileDescriptor, error) {
-	if err == nil && !strings.HasPrefix(fd.Path(), "google/protobuf/") {
+// wellKnownFile returns a file of google.protobuf, and nothing else that happens to
+// be linked into this program.
+func wellKnownFile(path string) (protoreflect.FileDescriptor, error) {
+	if !strings.HasPrefix(path, "google/protobuf/") {
 		return nil, protoregistry.NotFound
 	}
-	return fd, err
+	return protoregistry.GlobalFiles.FindFileByPath(path)
 }
 
 // Raw returns the bytes that the schema was read from; they must not be changed.
@@ -182,29 +107,18 @@ func (s *Schema) Raw() []byte { return s.raw }
 // Digest returns the digest of the schema, as "sha256:HEX".
 func (s *Schema) Digest() string { return s.digest }
 
-// Files returns the files of the schema, dependencies first.
-func (s *Schema) Files() []protoreflect.FileDescriptor { return s.order }
-
-// FindFileByPath finds a file, well-known ones included; the error is
-// [protoregistry.NotFound].
-func (s *Schema) FindFileByPath(path string) (protoreflect.FileDescriptor, error) {
-	return resolver{s.files}.FindFileByPath(path)
-}
-
-// FindDescriptorByName finds an element by its full name, well-known types
-// included; the error is [protoregistry.NotFound].
-func (s *Schema) FindDescriptorByName(name protoreflect.FullName) (protoreflect.Descriptor, error) {
-	return resolver{s.files}.FindDescriptorByName(name)
-}
+// Files returns the files of the schema, with all that they import.
+func (s *Schema) Files() *protoregistry.Files { return s.files }
 
 // Services returns the gRPC services, ordered by full name.
 func (s *Schema) Services() []protoreflect.ServiceDescriptor {
 	var out []protoreflect.ServiceDescriptor
-	for _, fd := range s.order {
+	s.files.RangeFiles(func(fd protoreflect.FileDescriptor) bool {
 		for i := range fd.Services().Len() {
 			out = append(out, fd.Services().Get(i))
 		}
-	}
+		return true
+	})
 	slices.SortFunc(out, func(a, b protoreflect.ServiceDescriptor) int {
 		return strings.Compare(string(a.FullName()), string(b.FullName()))
 	})
@@ -239,4 +153,24 @@ func Comment(d protoreflect.Descriptor) string {
 		lines[i] = strings.TrimRight(strings.TrimPrefix(l, " "), " \t\r")
 	}
 	return strings.TrimSpace(strings.Join(lines, "\n"))
+}
+
+// Table returns the compiled form of the schema, made at the first call. It is
+// safe for concurrent use.
+func (s *Schema) Table() (*wire.Table, error) {
+	s.once.Do(func() {
+		raw, err := s.Compile()
+		if err != nil {
+			s.tableErr = err
+			return
+		}
+		s.table, s.tableErr = wire.Open(raw)
+	})
+	return s.table, s.tableErr
+}
+
+// Compile returns the compiled form of the schema, with its comments, as bytes to
+// keep.
+func (s *Schema) Compile() ([]byte, error) {
+	return Compile(s.files, CompileOptions{Docs: true, Source: sha256.Sum256(s.raw)})
 }

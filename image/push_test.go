@@ -25,7 +25,7 @@ type testRegistry struct {
 func newTestRegistry(tb testing.TB, serve func(http.Handler) *httptest.Server, token string) *testRegistry {
 	tb.Helper()
 	r, err := registry.Open(tb.TempDir(), registry.Options{
-		Challenge: `Bearer realm="http://none.invalid"`,
+		Challenge: func(*http.Request) string { return `Bearer realm="http://none.invalid"` },
 		Authorize: func(_ context.Context, req *http.Request, _ string, _ registry.Action) error {
 			if token != "" && req.Header.Get("Authorization") != "Bearer "+token {
 				return registry.ErrUnauthenticated

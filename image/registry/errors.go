@@ -25,8 +25,8 @@ func errorf(status int, code, message string) *apiError {
 // fail answers with an error.
 func (r *Registry) fail(w http.ResponseWriter, req *http.Request, err error) {
 	e := r.classify(req, err)
-	if e.status == http.StatusUnauthorized && r.options.Challenge != "" {
-		w.Header().Set("WWW-Authenticate", r.options.Challenge)
+	if e.status == http.StatusUnauthorized && r.options.Challenge != nil {
+		w.Header().Set("WWW-Authenticate", r.options.Challenge(req))
 	}
 	type entry struct {
 		Code    string `json:"code"`

@@ -159,7 +159,7 @@ func TestAuthorize(t *testing.T) {
 	}
 	asked := make(chan ask, 16)
 	_, c := open(t, registry.Options{
-		Challenge: `Bearer realm="here"`,
+		Challenge: func(*http.Request) string { return `Bearer realm="here"` },
 		Authorize: func(_ context.Context, r *http.Request, repository string, action registry.Action) error {
 			asked <- ask{repository, action}
 			switch r.Header.Get("Authorization") {

@@ -59,9 +59,9 @@ type Options struct {
 	// the server's own. The repository is empty for a request that only asks
 	// whether there is a registry.
 	Authorize func(ctx context.Context, r *http.Request, repository string, action Action) error
-	// Challenge is the WWW-Authenticate header of an answer to a request that
-	// is not authenticated.
-	Challenge string
+	// Challenge returns the WWW-Authenticate header of the answer to a request
+	// that is not authenticated; nil: there is none.
+	Challenge func(r *http.Request) string
 
 	MaxBlob      int64         // the largest blob in bytes; 0: 4 GiB
 	MaxLayer     int64         // the most that a layer may hold uncompressed; 0: 16 GiB

@@ -150,7 +150,7 @@ func TestSkopeo(t *testing.T) {
 	t.Parallel()
 	skopeo := tool(t, "skopeo")
 	_, c := open(t, registry.Options{
-		Challenge: `Basic realm="micro"`,
+		Challenge: func(*http.Request) string { return `Basic realm="micro"` },
 		Authorize: func(_ context.Context, r *http.Request, _ string, _ registry.Action) error {
 			if r.Header.Get("Authorization") != "Basic "+base64.StdEncoding.EncodeToString([]byte("alice:secret")) {
 				return registry.ErrUnauthenticated
