@@ -165,6 +165,8 @@ type Change struct {
 	// Revision is that of the transaction; of Synced, the newest one that has
 	// been shown.
 	Revision int64
+	// More says that further changes of the same transaction follow.
+	More bool
 	// Record is what was put. Of a deletion it has key and revision only; of
 	// Synced nothing.
 	Record Record

@@ -104,8 +104,8 @@ func (v *View[T]) Changed() <-chan struct{} {
 	return v.changed
 }
 
-// Wait returns when the view shows the change of a key, given without the
-// prefix, that a transaction made at revision.
+// Wait returns when the view shows all that a transaction changed below the prefix,
+// which has to be something. revision is that of the transaction.
 func (v *View[T]) Wait(ctx context.Context, revision int64) error {
 	for {
 		v.mu.RLock()
@@ -152,6 +152,10 @@ func (v *View[T]) follow(ctx context.Context, synced *chan struct{}) error {
 			return err
 		}
 		newest = max(newest, c.Revision)
+		reached := c.Revision
+		if c.More {
+			reached-- // the transaction is not whole yet
+		}
 		key := strings.TrimPrefix(c.Record.Key, v.prefix)
 		var t T
 		if c.Kind == KindPut {
@@ -170,9 +174,9 @@ func (v *View[T]) follow(ctx context.Context, synced *chan struct{}) error {
 		case !caughtUp:
 			fresh[key] = t
 		case c.Kind == KindPut:
-			v.apply(c.Revision, func() { v.records[key] = t })
+			v.apply(reached, func() { v.records[key] = t })
 		default:
-			v.apply(c.Revision, func() { delete(v.records, key) })
+			v.apply(reached, func() { delete(v.records, key) })
 		}
 	}
 	if ctx.Err() != nil {

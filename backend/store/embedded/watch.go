@@ -122,6 +122,9 @@ func (s *Store) catchUp(ctx context.Context, prefix string, from int64, yield fu
 // false when the consumer has ended the loop.
 func (s *Store) changes(ctx context.Context, prefix string, start, end int64, yield func(store.Change, error) bool) (upTo int64, more bool, err error) {
 	next := position{revision: start}
+	// A change is held back until the one after it tells whether that is of the
+	// same transaction.
+	var held store.Change
 	for next.revision <= end {
 		if err := s.interrupted(ctx); err != nil {
 			return 0, false, err
@@ -131,10 +134,14 @@ func (s *Store) changes(ctx context.Context, prefix string, start, end int64, yi
 			return 0, false, err
 		}
 		for _, c := range part {
-			if !yield(c, nil) {
+			if held.More = held.Revision == c.Revision; held.Kind != 0 && !yield(held, nil) {
 				return 0, false, nil
 			}
+			held = c
 		}
+	}
+	if held.More = false; held.Kind != 0 && !yield(held, nil) {
+		return 0, false, nil
 	}
 	return max(end, start-1), true, nil
 }

@@ -227,6 +227,12 @@ func (m *model) check(t *testing.T, s store.Store) {
 		for j < len(got) && got[j].Revision == got[i].Revision {
 			j++
 		}
+		for k := i; k < j; k++ {
+			if more := k < j-1; got[k].More != more {
+				t.Fatalf("change %d of %d of revision %d: More = %t", k-i+1, j-i, got[k].Revision, got[k].More)
+			}
+			got[k].More = false
+		}
 		sortChanges(got[i:j])
 		i = j
 	}

@@ -171,8 +171,12 @@ func watchTests() map[string]func(*testing.T, store.Store) {
 			w.synced(t)
 			rev := do(t, s, store.Put("c", nil), store.Delete("a"), store.Delete("x"), store.Put("b", []byte("2")))
 			got := map[string]store.Change{}
-			for range 3 {
+			for i := range 3 {
 				c := w.next(t)
+				if more := i < 2; c.More != more {
+					t.Errorf("change %d of 3: More = %t", i+1, c.More)
+				}
+				c.More = false
 				got[c.Record.Key] = c
 			}
 			equal(t, "changes", got, map[string]store.Change{
