@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/descriptorpb"
 )
 
 // Result says what [Gen] did.
@@ -64,4 +67,26 @@ func Gen(ctx context.Context, dir string) (Result, error) {
 		result.Written = append(result.Written, f.Path)
 	}
 	return result, nil
+}
+
+// Describe compiles every .proto file below dir, with the names that [Gen] gives
+// them, to a serialized google.protobuf.FileDescriptorSet with comments: the files
+// and all that they import, dependencies first. The same files give the same bytes.
+func Describe(ctx context.Context, dir string) ([]byte, error) {
+	m, err := findModule(dir)
+	if err != nil {
+		return nil, err
+	}
+	sources, err := readSources(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := nameSources(m, sources); err != nil {
+		return nil, err
+	}
+	files, _, err := compile(ctx, sources)
+	if err != nil {
+		return nil, err
+	}
+	return proto.MarshalOptions{Deterministic: true}.Marshal(&descriptorpb.FileDescriptorSet{File: files})
 }

@@ -9,17 +9,18 @@ import (
 // alone is where a service listens when nobody tells it.
 const alone = "127.0.0.1:0"
 
-// resolveAddress returns where to listen: what the program says, else what the
-// environment says, else a free port of this machine. The source tells which, for
-// people; it is empty in the last case.
+// resolveAddress returns where to listen: where the platform says that it calls
+// the service, else what the program says, else what the environment says, else a
+// free port of this machine. The source tells which, for people; it is empty in
+// the last case.
 func resolveAddress(explicit string, getenv func(string) string) (address, source string, err error) {
 	switch {
+	case getenv("MICRO_ADDRESS") != "":
+		address, source = getenv("MICRO_ADDRESS"), "MICRO_ADDRESS"
 	case explicit != "":
 		address, source = explicit, "the option Address"
 	case getenv("MICRO_SERVICE_ADDRESS") != "":
 		address, source = getenv("MICRO_SERVICE_ADDRESS"), "MICRO_SERVICE_ADDRESS"
-	case getenv("MICRO_ADDRESS") != "":
-		address, source = getenv("MICRO_ADDRESS"), "MICRO_ADDRESS"
 	case getenv("PORT") != "":
 		port := getenv("PORT")
 		if !validPort(port) {

@@ -55,11 +55,11 @@ func Version(version string) Option { return func(o *options) { o.version = vers
 
 // Address sets where the service listens, as host:port; the host may be left out
 // and the port may be 0, for a free one. Without this option the environment
-// decides: MICRO_SERVICE_ADDRESS or MICRO_ADDRESS as host:port, else PORT. When
-// that is silent too, the service takes a free port of 127.0.0.1.
+// decides: MICRO_SERVICE_ADDRESS as host:port, else PORT. When that is silent
+// too, the service takes a free port of 127.0.0.1.
 //
-// A service that the platform runs must listen where the platform says, so a
-// program that sets an address does not run there.
+// Where a platform runs the service, it listens where the platform calls it:
+// MICRO_ADDRESS goes before everything else.
 func Address(address string) Option { return func(o *options) { o.address = address } }
 
 // Metadata sets what the service tells about itself.

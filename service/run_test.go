@@ -419,15 +419,15 @@ func TestResolveAddress(t *testing.T) {
 		env      map[string]string
 		want     string // address and source, or the error
 	}{
-		"nothing":                 {"", nil, "127.0.0.1:0 from "},
-		"option":                  {":9000", map[string]string{"MICRO_ADDRESS": "127.0.0.1:1"}, ":9000 from the option Address"},
-		"platform":                {"", map[string]string{"MICRO_ADDRESS": "127.0.0.1:1", "PORT": "2"}, "127.0.0.1:1 from MICRO_ADDRESS"},
-		"platform, for a service": {"", map[string]string{"MICRO_SERVICE_ADDRESS": "[::1]:3", "MICRO_ADDRESS": "127.0.0.1:1"}, "[::1]:3 from MICRO_SERVICE_ADDRESS"},
-		"port":                    {"", map[string]string{"PORT": "8080"}, ":8080 from PORT"},
-		"no port":                 {"localhost", nil, `the option Address is "localhost": it must be host:port with a port from 0 to 65535`},
-		"port by name":            {"", map[string]string{"MICRO_ADDRESS": ":http"}, `MICRO_ADDRESS is ":http": it must be host:port with a port from 0 to 65535`},
-		"port too large":          {"", map[string]string{"PORT": "65536"}, `PORT is "65536": it must be a number from 0 to 65535`},
-		"negative port":           {"", map[string]string{"PORT": "-1"}, `PORT is "-1": it must be a number from 0 to 65535`},
+		"nothing":        {"", nil, "127.0.0.1:0 from "},
+		"option":         {":9000", map[string]string{"MICRO_SERVICE_ADDRESS": "127.0.0.1:1"}, ":9000 from the option Address"},
+		"platform":       {":9000", map[string]string{"MICRO_ADDRESS": "127.0.0.1:1", "PORT": "2"}, "127.0.0.1:1 from MICRO_ADDRESS"},
+		"environment":    {"", map[string]string{"MICRO_SERVICE_ADDRESS": "[::1]:3", "PORT": "2"}, "[::1]:3 from MICRO_SERVICE_ADDRESS"},
+		"port":           {"", map[string]string{"PORT": "8080"}, ":8080 from PORT"},
+		"no port":        {"localhost", nil, `the option Address is "localhost": it must be host:port with a port from 0 to 65535`},
+		"port by name":   {"", map[string]string{"MICRO_ADDRESS": ":http"}, `MICRO_ADDRESS is ":http": it must be host:port with a port from 0 to 65535`},
+		"port too large": {"", map[string]string{"PORT": "65536"}, `PORT is "65536": it must be a number from 0 to 65535`},
+		"negative port":  {"", map[string]string{"PORT": "-1"}, `PORT is "-1": it must be a number from 0 to 65535`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

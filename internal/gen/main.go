@@ -1,5 +1,5 @@
 // Gen regenerates what is generated in this repository: Go code from .proto
-// files, and the go.mod and go.sum of the SDK. It is run in the repository's
+// files, the schema of the server's APIs, and the go.mod and go.sum of the SDK. It is run in the repository's
 // root:
 //
 //	go run ./internal/gen
@@ -18,8 +18,12 @@ import (
 	"github.com/micro/micro/v3/generator"
 )
 
+// apis is what the server tells of its own APIs: their schema with comments, which
+// generated code does not have.
+const apis = "backend/server/apis.binpb"
+
 // protoDirs are the directories with .proto files.
-var protoDirs = []string{"proto", "service/testdata/greet", announcement + "/helloworld", "generator/testdata/kitchen"}
+var protoDirs = []string{"proto", "service/testdata/greet", announcement + "/helloworld", "generator/testdata/kitchen", "bench/peer"}
 
 func main() {
 	if err := run(context.Background(), ".", os.Stderr); err != nil {
@@ -32,6 +36,9 @@ func main() {
 func run(ctx context.Context, root string, out io.Writer) error {
 	files, err := sdkModule(ctx, os.DirFS(root))
 	if err != nil {
+		return err
+	}
+	if files[apis], err = generator.Describe(ctx, filepath.Join(root, "proto")); err != nil {
 		return err
 	}
 	for name, content := range files {

@@ -23,7 +23,7 @@ func TestFresh(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, dir := range append([]string{"service", "internal/sdk", announcement}, protoDirs...) {
+	for _, dir := range append([]string{"service", "internal/sdk", announcement, "backend/server"}, protoDirs...) {
 		if err := os.CopyFS(filepath.Join(root, dir), os.DirFS(filepath.Join("../..", dir))); err != nil && !os.IsExist(err) {
 			t.Fatal(err)
 		}
