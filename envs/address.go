@@ -1,7 +1,6 @@
 package envs
 
 import (
-	"fmt"
 	"net"
 	"strconv"
 	"strings"
@@ -12,7 +11,7 @@ import (
 // begins with tcp://. It returns host:port.
 func ParseAddress(s string) (hostPort string, useTLS bool, err error) {
 	bad := func(why string) (string, bool, error) {
-		return "", false, fmt.Errorf("%w: the address %q %s; it has the form HOST:PORT, for example proxy.example.com:443", ErrInvalid, s, why)
+		return "", false, invalid("the address %q %s; it has the form HOST:PORT, for example proxy.example.com:443", s, why)
 	}
 	rest, scheme := s, ""
 	if before, after, found := strings.Cut(s, "://"); found {

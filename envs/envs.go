@@ -49,12 +49,27 @@ const (
 )
 
 // builtin are the environments that are there without being added.
-func builtin() []Env {
+func (c *Config) builtin() []Env {
 	return []Env{
-		{Name: Local, Address: "127.0.0.1:8081", Description: "Micro server on this machine"},
+		{Name: Local, Address: localAddress(c.dirs), Description: "Micro server on this machine"},
 		{Name: "dev", Address: "proxy.m3o.dev:443", Description: "Hosted environment for development"},
 		{Name: "platform", Address: "proxy.m3o.com:443", Description: "Hosted environment for production"},
 	}
+}
+
+// localAddress returns where the user's own server listens: where it says in its
+// data directory, else where it does unless told otherwise.
+func localAddress(d Dirs) string {
+	var running struct {
+		Proxy string `json:"proxy"`
+	}
+	b, err := os.ReadFile(filepath.Join(d.Data, "server", "server.json"))
+	if err == nil && json.Unmarshal(b, &running) == nil {
+		if _, _, err := ParseAddress(running.Proxy); err == nil {
+			return running.Proxy
+		}
+	}
+	return "127.0.0.1:8081"
 }
 
 // Config is the environments of a user.
@@ -81,6 +96,15 @@ var (
 	// ErrInvalid marks an argument that can never be right; the text says why.
 	ErrInvalid = errors.New("invalid")
 )
+
+// invalidError is an [ErrInvalid] that has no text but its own.
+type invalidError string
+
+func (e invalidError) Error() string { return string(e) }
+
+func (e invalidError) Is(target error) bool { return target == ErrInvalid }
+
+func invalid(format string, args ...any) error { return invalidError(fmt.Sprintf(format, args...)) }
 
 // DamagedError is returned for a file that cannot be understood.
 type DamagedError struct {
@@ -114,6 +138,9 @@ func Load(d Dirs) (*Config, error) {
 			return nil, &DamagedError{Path: path(d), Err: fmt.Errorf("environment %q with address %q", name, e.Address)}
 		}
 		e.Name = name
+		if name == Local {
+			e.Address = localAddress(d)
+		}
 		c.envs[name] = e
 	}
 	if f.Current != "" {
@@ -136,7 +163,7 @@ func (c *Config) Get(name string) (Env, error) {
 	if e, ok := c.envs[name]; ok {
 		return e, nil
 	}
-	for _, e := range builtin() {
+	for _, e := range c.builtin() {
 		if e.Name == name {
 			return e, nil
 		}
@@ -148,7 +175,7 @@ func (c *Config) Get(name string) (Env, error) {
 func (c *Config) List() []Env {
 	var out []Env
 	own := make(map[string]bool, len(c.envs))
-	for _, e := range builtin() {
+	for _, e := range c.builtin() {
 		if mine, ok := c.envs[e.Name]; ok {
 			e = mine
 		}
@@ -203,7 +230,7 @@ func (c *Config) Set(name string) error {
 // Add adds an environment.
 func (c *Config) Add(e Env) error {
 	if !isName(e.Name) {
-		return fmt.Errorf("%w: %q cannot name an environment: use 1 to 63 of a-z, 0-9 and '-', beginning with a letter or digit", ErrInvalid, e.Name)
+		return invalid("%q cannot name an environment: use 1 to 63 of a-z, 0-9 and '-', beginning with a letter or digit", e.Name)
 	}
 	if _, err := c.Get(e.Name); err == nil {
 		return fmt.Errorf("%w: %q", ErrExists, e.Name)
@@ -217,7 +244,7 @@ func (c *Config) Put(e Env) error {
 		return err
 	}
 	if (e.Cert == "") != (e.Key == "") {
-		return fmt.Errorf("%w: a client certificate needs both --cert and --key", ErrInvalid)
+		return invalid("a client certificate needs both --cert and --key")
 	}
 	c.envs[e.Name] = e
 	return nil
@@ -226,7 +253,7 @@ func (c *Config) Put(e Env) error {
 // Delete removes an environment. When it was the current one, local is current
 // afterwards.
 func (c *Config) Delete(name string) error {
-	for _, e := range builtin() {
+	for _, e := range c.builtin() {
 		if e.Name == name {
 			return fmt.Errorf("%w: %q", ErrBuiltin, name)
 		}

@@ -3,7 +3,6 @@ package envs
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -104,7 +103,7 @@ func (s Session) Save(d Dirs, env string, in Storage, k Keyring) error {
 			return err
 		}
 	default:
-		return fmt.Errorf("%w: storage %q", ErrInvalid, in)
+		return invalid("storage %q", in)
 	}
 	b, err := json.Marshal(access{Address: address, Namespace: s.Namespace, Account: s.Account, Token: s.Access, Expires: s.AccessExpires})
 	if err != nil {
