@@ -14,6 +14,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -58,9 +59,10 @@ const (
 	ScopeService = "service" // what running instances have
 )
 
-// How long things last.
+// AccessTTL is how long access tokens are good unless told otherwise.
+const AccessTTL = 10 * time.Minute
+
 const (
-	accessTTL  = 10 * time.Minute
 	refreshTTL = 30 * 24 * time.Hour
 	// A client that was cut off after its refresh, or two that refresh at once,
 	// may present the token before the current one for so long.
@@ -73,6 +75,8 @@ type Config struct {
 	// MasterKey has 32 bytes. It encrypts signing keys at rest and is part of
 	// every refresh token; who has it has every account.
 	MasterKey []byte
+	// AccessTTL is how long an access token is good; [AccessTTL] when 0.
+	AccessTTL time.Duration
 	// Now tells the time; time.Now when nil.
 	Now func() time.Time
 }
@@ -83,6 +87,7 @@ type Auth struct {
 	store   store.Store
 	secrets secrets
 	now     func() time.Time
+	ttl     time.Duration // of access tokens
 	tokens  *tokens
 
 	hashing chan struct{} // one place for each password that may be hashed at once
@@ -109,6 +114,7 @@ func Open(ctx context.Context, c Config) (*Auth, error) {
 		store:      c.Store,
 		secrets:    secrets,
 		now:        c.Now,
+		ttl:        cmp.Or(c.AccessTTL, AccessTTL),
 		hashing:    make(chan struct{}, hashesAtOnce()),
 		namespaces: map[string]*namespace{},
 	}
@@ -225,9 +231,14 @@ func isID(s string) bool {
 	return true
 }
 
-func invalid(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
-}
+// invalidError is an [ErrInvalid] that has no text but its own.
+type invalidError string
+
+func (e invalidError) Error() string { return string(e) }
+
+func (e invalidError) Is(target error) bool { return target == ErrInvalid }
+
+func invalid(format string, args ...any) error { return invalidError(fmt.Sprintf(format, args...)) }
 
 // randomID returns 26 characters that nobody can guess.
 func randomID() string { return strings.ToLower(rand.Text()) }

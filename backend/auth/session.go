@@ -174,7 +174,7 @@ func (a *Auth) Logout(ctx context.Context, token string) error {
 func (a *Auth) revokeSession(ctx context.Context, ns, id string) error {
 	revision, err := a.store.Txn(ctx, store.Txn{Do: []store.Op{
 		store.Delete(sessionKey(ns, id)),
-		{Kind: store.KindPut, Key: revokedKey(ns, id), TTL: accessTTL},
+		{Kind: store.KindPut, Key: revokedKey(ns, id), TTL: a.ttl},
 	}})
 	if err != nil {
 		return err

@@ -140,7 +140,7 @@ func (t *tokens) sign(i Identity, now time.Time) (string, time.Time, error) {
 	if !ok {
 		return "", time.Time{}, errors.New("the signing key is gone")
 	}
-	expires := now.Add(accessTTL).Truncate(time.Second)
+	expires := now.Add(t.auth.ttl).Truncate(time.Second)
 	tok := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims{
 		RegisteredClaims: jwt.RegisteredClaims{
 			Issuer:    issuer,

@@ -34,6 +34,15 @@ var (
 	ErrInvalid = errors.New("invalid")
 )
 
+// invalidError is an [ErrInvalid] that has no text but its own.
+type invalidError string
+
+func (e invalidError) Error() string { return string(e) }
+
+func (e invalidError) Is(target error) bool { return target == ErrInvalid }
+
+func invalid(format string, args ...any) error { return invalidError(fmt.Sprintf(format, args...)) }
+
 // Spec is how a service should run.
 type Spec struct {
 	Image     string            `json:"image"` // repository@sha256:…
@@ -95,6 +104,8 @@ type Directory interface {
 	Up(ctx context.Context, in Instance) error
 	// Down ends that; no new call goes to the instance when it has returned.
 	Down(ctx context.Context, in Instance) error
+	// Drain waits, not for ever, for the calls that go on after Down.
+	Drain(ctx context.Context, in Instance)
 	// Identify returns what an instance proves who it is with.
 	Identify(ctx context.Context, in Instance) ([]byte, error)
 	// Forget makes that void.
@@ -108,6 +119,7 @@ type Instance struct {
 	Service   string
 	Version   string
 	Release   int64
+	Image     string
 	Address   string
 }
 
@@ -414,20 +426,20 @@ func equal(a, b Spec) bool {
 func (s Spec) check() error {
 	switch {
 	case s.Image == "":
-		return fmt.Errorf("%w: no image", ErrInvalid)
+		return invalid("no image")
 	case s.Instances < 0 || s.Instances > MaxInstances:
-		return fmt.Errorf("%w: %d instances; 1 to %d are possible", ErrInvalid, s.Instances, MaxInstances)
+		return invalid("%d instances; 1 to %d are possible", s.Instances, MaxInstances)
 	case s.StopGrace < 0 || s.StopGrace > MaxStopGrace:
-		return fmt.Errorf("%w: a grace of %s; up to %s is possible", ErrInvalid, s.StopGrace, MaxStopGrace)
+		return invalid("a grace of %s; up to %s is possible", s.StopGrace, MaxStopGrace)
 	case s.Probe.Period < 0 || s.Probe.Timeout < 0 || s.Probe.Startup < 0 || s.Probe.Failures < 0:
-		return fmt.Errorf("%w: a probe with a negative value", ErrInvalid)
+		return invalid("a probe with a negative value")
 	}
 	for name := range s.Env {
 		if name == "" || strings.ContainsAny(name, "=\x00") {
-			return fmt.Errorf("%w: %q cannot name an environment variable", ErrInvalid, name)
+			return invalid("%q cannot name an environment variable", name)
 		}
 		if strings.HasPrefix(name, "MICRO_") {
-			return fmt.Errorf("%w: the environment variable %s is the platform's; names that begin with MICRO_ are reserved", ErrInvalid, name)
+			return invalid("the environment variable %s is the platform's; names that begin with MICRO_ are reserved", name)
 		}
 	}
 	return nil

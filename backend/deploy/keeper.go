@@ -230,8 +230,7 @@ func (k *keeper) start(ctx context.Context) error {
 	default:
 	}
 	spec := k.release.Spec
-	in := Instance{ID: k.id, Namespace: k.r.ns, Service: k.r.name, Version: spec.Version, Release: k.release.Number}
-	identity, err := k.r.config.Directory.Identify(ctx, in)
+	identity, err := k.r.config.Directory.Identify(ctx, k.entry(runtime.Instance{}))
 	if err != nil {
 		return err
 	}
@@ -346,18 +345,20 @@ func (k *keeper) raise(ctx context.Context, in runtime.Instance) error {
 	return nil
 }
 
-func (k *keeper) down(ctx context.Context) {
+// down makes the instance be called no more; it reports whether it was called.
+func (k *keeper) down(ctx context.Context) bool {
 	k.mu.Lock()
 	up, in := k.up, k.instance
 	k.up = false
 	k.mu.Unlock()
 	if !up {
-		return
+		return false
 	}
 	if err := k.r.config.Directory.Down(ctx, k.entry(in)); err != nil && ctx.Err() == nil {
 		k.r.config.Logger.Error("cannot take an instance out of the registry",
 			"namespace", k.r.ns, "service", k.r.name, "instance", k.id, "err", err)
 	}
+	return true
 }
 
 func (k *keeper) entry(in runtime.Instance) Instance {
@@ -367,14 +368,19 @@ func (k *keeper) entry(in runtime.Instance) Instance {
 		Service:   k.r.name,
 		Version:   k.release.Spec.Version,
 		Release:   k.release.Number,
+		Image:     k.release.Spec.Image,
 		Address:   in.Address,
 	}
 }
 
 // end stops the instance for good.
 func (k *keeper) end(ctx context.Context) {
+	called := k.down(ctx)
 	k.set(func(s *Status) { s.Phase, s.Reason = Stopping, "" })
-	k.down(ctx)
+	if called {
+		in, _ := k.last()
+		k.r.config.Directory.Drain(ctx, k.entry(in))
+	}
 	grace := k.release.Spec.StopGrace
 	if grace == 0 {
 		grace = DefaultStopGrace

@@ -81,7 +81,7 @@ func (s *Service) summarize(deleted bool) {
 			break
 		}
 	}
-	if s.Phase == Running && count[Running] < want {
+	if s.Phase == Running && (count[Running] < want || s.replacing()) {
 		s.Phase = Starting
 	}
 	if s.Phase != Running && want > 1 {
@@ -90,6 +90,13 @@ func (s *Service) summarize(deleted bool) {
 	if s.Phase != Running && s.Serving != 0 && s.Serving != s.Release.Number {
 		s.Reason = joinReason(fmt.Sprintf("release %d serves until release %d is healthy", s.Serving, s.Release.Number), s.Reason)
 	}
+}
+
+// replacing reports whether instances of another release are called still.
+func (s *Service) replacing() bool {
+	return slices.ContainsFunc(s.Instances, func(in Status) bool {
+		return in.Release != s.Release.Number && in.Phase == Running
+	})
 }
 
 func joinReason(a, b string) string {

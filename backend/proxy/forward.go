@@ -120,6 +120,7 @@ func (r *Route) Forward(in grpc.ServerStream) error {
 	defer cancel()
 	out, err := r.Open(ctx)
 	if err != nil {
+		in.SetTrailer(metadata.Pairs(KeyRefused, "true"))
 		return err
 	}
 	defer out.Close()
@@ -129,7 +130,7 @@ func (r *Route) Forward(in grpc.ServerStream) error {
 		}
 	}()
 	err = copyAnswers(in, out)
-	in.SetTrailer(out.Trailer())
+	in.SetTrailer(incoming(out.Trailer()))
 	return err
 }
 
@@ -153,7 +154,7 @@ func copyRequests(out *Stream, in grpc.ServerStream) error {
 
 func copyAnswers(in grpc.ServerStream, out *Stream) error {
 	if header, err := out.Header(); err == nil && header != nil {
-		if err := in.SendHeader(header); err != nil {
+		if err := in.SendHeader(incoming(header)); err != nil {
 			return err
 		}
 	}

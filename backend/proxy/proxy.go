@@ -45,6 +45,10 @@ const (
 	KeySchema    = "micro-schema"    // the digest of the schema that the message was built from
 )
 
+// KeyRefused is in the trailer of a call that was refused here, so that the caller
+// knows that no service has got anything of it. Services cannot set it.
+const KeyRefused = "micro-refused"
+
 // Metadata keys by which a service learns who calls it. Nobody else can set them.
 const (
 	KeyAccount     = "micro-account"
@@ -80,7 +84,8 @@ type Call struct {
 	Token     string // an access token; empty: anonymous
 	Namespace string // empty: that of the token's account, else the default one
 	Service   string // by name; empty: the one that has the path's gRPC service
-	Path      string // /package.Service/Method
+	Path      string // /package.Service/Method; empty when only Endpoint is known yet
+	Endpoint  string // Service.Method, when Path is empty; see [Route.To]
 	Schema    string // the digest of the caller's schema; empty: it has none
 	Metadata  metadata.MD
 }
@@ -121,33 +126,65 @@ func (p *Proxy) Admit(ctx context.Context, c Call) (*Route, error) {
 	if err != nil {
 		return nil, err
 	}
-	grpcService, method, err := SplitPath(c.Path)
-	if err != nil {
-		return nil, err
+	grpcService, endpoint := "", c.Endpoint
+	if c.Path != "" {
+		var method string
+		if grpcService, method, err = SplitPath(c.Path); err != nil {
+			return nil, err
+		}
+		endpoint = Endpoint(grpcService, method)
 	}
 	service, unknown := c.Service, error(nil)
 	if service == "" {
 		service, unknown = p.provider(ctx, ns, grpcService)
 	}
-	err = p.config.Auth.Authorize(ctx, caller, ns, auth.Resource{
-		Type:     "service",
-		Name:     service,
-		Endpoint: Endpoint(grpcService, method),
-	})
-	switch {
-	case errors.Is(err, auth.ErrNotFound):
-		return nil, noService(ns, cmp.Or(service, grpcService))
-	case err != nil:
-		return nil, fmt.Errorf("call %s in namespace %q: %w", cmp.Or(service, grpcService), ns, err)
-	case unknown != nil:
+	r := &Route{Caller: caller, Namespace: ns, Service: cmp.Or(service, grpcService), Path: c.Path, proxy: p}
+	if err := r.authorize(ctx, service, endpoint); err != nil {
+		return nil, err
+	}
+	if unknown != nil {
 		return nil, unknown
 	}
-	r := &Route{Caller: caller, Namespace: ns, Service: service, Path: c.Path, proxy: p}
 	if r.instances, err = p.resolve(ctx, ns, service, c.Schema); err != nil {
 		return nil, err
 	}
 	r.metadata = outgoing(c.Metadata, r)
 	return r, nil
+}
+
+// authorize returns nil when the caller may call an endpoint.
+func (r *Route) authorize(ctx context.Context, service, endpoint string) error {
+	err := r.proxy.config.Auth.Authorize(ctx, r.Caller, r.Namespace, auth.Resource{Type: "service", Name: service, Endpoint: endpoint})
+	if errors.Is(err, auth.ErrNotFound) {
+		return noService(r.Namespace, r.Service)
+	}
+	if err != nil {
+		return fmt.Errorf("call %s in namespace %q: %w", r.Service, r.Namespace, err)
+	}
+	return nil
+}
+
+// Schema returns the digest of the schema that new calls of the service should be
+// made from; empty when nothing is known of it.
+func (r *Route) Schema() string { return r.instances[len(r.instances)-1].Schema }
+
+// To sets the method of a call that was admitted by its endpoint alone, once the
+// schema with the given digest has told what that is. Whether the caller may is
+// asked again, since rules know the method by its own name.
+func (r *Route) To(ctx context.Context, path, schema string) error {
+	grpcService, method, err := SplitPath(path)
+	if err != nil {
+		return err
+	}
+	if err := r.authorize(ctx, r.Service, Endpoint(grpcService, method)); err != nil {
+		return err
+	}
+	r.Path = path
+	r.instances = slices.DeleteFunc(slices.Clone(r.instances), func(in registry.Instance) bool { return in.Schema != schema })
+	if len(r.instances) == 0 {
+		return fmt.Errorf("call %s in namespace %q: %w", r.Service, r.Namespace, ErrSchemaChanged)
+	}
+	return nil
 }
 
 // provider returns the only service of a namespace that has a gRPC service.
@@ -219,6 +256,17 @@ func SplitPath(path string) (service, method string, err error) {
 // Endpoint returns the name that rules know a method by: Service.Method.
 func Endpoint(grpcService, method string) string {
 	return grpcService[strings.LastIndexByte(grpcService, '.')+1:] + "." + method
+}
+
+// incoming returns the metadata of an instance for the caller, without what only
+// the server itself says.
+func incoming(md metadata.MD) metadata.MD {
+	for k := range md {
+		if strings.HasPrefix(k, "micro-") {
+			delete(md, k)
+		}
+	}
+	return md
 }
 
 // outgoing returns the metadata for the instance: the caller's own, without what

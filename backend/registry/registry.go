@@ -38,6 +38,15 @@ var (
 	ErrInvalid = errors.New("invalid")
 )
 
+// invalidError is an [ErrInvalid] that has no text but its own.
+type invalidError string
+
+func (e invalidError) Error() string { return string(e) }
+
+func (e invalidError) Is(target error) bool { return target == ErrInvalid }
+
+func invalid(format string, args ...any) error { return invalidError(fmt.Sprintf(format, args...)) }
+
 // Leases of instances.
 const (
 	DefaultLease = 30 * time.Second
@@ -101,7 +110,7 @@ func (r *Registry) Register(ctx context.Context, ns string, in Instance, lease t
 		lease = DefaultLease
 	}
 	if lease < MinLease || lease > MaxLease {
-		return Instance{}, fmt.Errorf("%w: a lease of %s is not between %s and %s", ErrInvalid, lease, MinLease, MaxLease)
+		return Instance{}, invalid("a lease of %s is not between %s and %s", lease, MinLease, MaxLease)
 	}
 	value, err := json.Marshal(in)
 	if err != nil {
@@ -199,7 +208,7 @@ func (r *Registry) DeregisterOwned(ctx context.Context, ns, owner string) error 
 // its digest.
 func (r *Registry) PutSchema(ctx context.Context, ns string, files []byte) (string, error) {
 	if len(files) > maxSchema {
-		return "", fmt.Errorf("%w: a schema of %d bytes; at most %d are taken", ErrInvalid, len(files), maxSchema)
+		return "", invalid("a schema of %d bytes; at most %d are taken", len(files), maxSchema)
 	}
 	sum := sha256.Sum256(files)
 	digest := "sha256:" + hex.EncodeToString(sum[:])

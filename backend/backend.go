@@ -1,0 +1,87 @@
+// Package backend opens the engines behind the contracts by their URLs. It is
+// the only importer of drivers.
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/micro/micro/v3/backend/embedded"
+	"github.com/micro/micro/v3/backend/runtime"
+	runtimeembedded "github.com/micro/micro/v3/backend/runtime/embedded"
+	"github.com/micro/micro/v3/backend/store"
+	storeembedded "github.com/micro/micro/v3/backend/store/embedded"
+)
+
+// Config says which engines to open.
+type Config struct {
+	DataDir string
+	Store   string // a URL, for example "embedded:"
+	Runtime string // a URL, for example "embedded:"
+	Logger  *slog.Logger
+	// Fatal is called once when an engine can no longer keep its promises, and
+	// the process has to end.
+	Fatal func(error)
+}
+
+// Backend is a set of open engines.
+type Backend struct {
+	Store  store.Store
+	config Config
+	close  []func() error
+}
+
+// ErrEngine marks a URL that names no engine.
+var ErrEngine = errors.New("no such engine")
+
+// checkEngine returns an error unless a URL has one of the schemes that are known.
+func checkEngine(url string, known ...string) error {
+	s, _, ok := strings.Cut(url, ":")
+	if !ok || !slices.Contains(known, s) {
+		return fmt.Errorf("%w: %q; the known ones are %s", ErrEngine, url, strings.Join(known, ", "))
+	}
+	return nil
+}
+
+// Open opens the engines that hold data. Close it when nothing uses them any more.
+func Open(ctx context.Context, c Config) (*Backend, error) {
+	if err := checkEngine(c.Store, "embedded"); err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	if err := checkEngine(c.Runtime, "embedded"); err != nil {
+		return nil, fmt.Errorf("runtime: %w", err)
+	}
+	dir := filepath.Join(c.DataDir, "store")
+	db, err := embedded.Open(ctx, dir, embedded.Options{Logger: c.Logger, Fatal: c.Fatal})
+	if err != nil {
+		return nil, err
+	}
+	s, err := storeembedded.Open(ctx, db, storeembedded.Options{})
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return &Backend{Store: s, config: c, close: []func() error{s.Close, db.Close}}, nil
+}
+
+// OpenRuntime opens what services run on. The caller closes it.
+func (b *Backend) OpenRuntime(ctx context.Context, images runtime.OpenImage) (runtime.Runtime, error) {
+	return runtimeembedded.Open(ctx, runtimeembedded.Config{
+		Dir:       filepath.Join(b.config.DataDir, "runtime"),
+		OpenImage: images,
+		Logger:    b.config.Logger,
+	})
+}
+
+// Close closes the engines in the order in which they depend on each other.
+func (b *Backend) Close() error {
+	var errs []error
+	for _, f := range b.close {
+		errs = append(errs, f())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,211 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc/metadata"
+
+	"github.com/micro/micro/v3/backend/proxy"
+)
+
+func now() time.Time { return time.Now() }
+
+// serve makes the call and answers the request. An error that it returns was not
+// answered yet.
+func (c *call) serve(w http.ResponseWriter, r *http.Request) error {
+	if c.method.ClientStreaming() || c.method.ServerStreaming() {
+		return c.serveStream(w, r)
+	}
+	text, err := c.body(w, r)
+	if err != nil {
+		return err
+	}
+	message, err := c.encode(text)
+	if err != nil {
+		return err
+	}
+	answer, header, _, err := c.route.Unary(r.Context(), message, nil)
+	copyHeader(w, header)
+	if err != nil {
+		return err
+	}
+	out, err := c.decode(answer)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(append(out, '\n')) // the client is gone
+	return nil
+}
+
+// encode turns the JSON of a request into a message.
+func (c *call) encode(text []byte) ([]byte, error) {
+	message, err := c.schema.Encode(c.method.Input(), text)
+	if err != nil {
+		return nil, badRequest(err.Error())
+	}
+	return message, nil
+}
+
+// decode turns an answer into JSON.
+func (c *call) decode(answer []byte) ([]byte, error) {
+	out, err := c.schema.Decode(c.method.Output(), answer)
+	if err != nil {
+		return nil, &failure{status: http.StatusBadGateway, detail: "the answer of the service does not fit its schema: " + err.Error()}
+	}
+	return out, nil
+}
+
+// copyHeader passes on what a service says in headers: those that begin with x-.
+func copyHeader(w http.ResponseWriter, md metadata.MD) {
+	for k, values := range md {
+		if strings.HasPrefix(k, "x-") && !strings.HasSuffix(k, "-bin") {
+			for _, v := range values {
+				w.Header().Add(k, v)
+			}
+		}
+	}
+}
+
+// serveStream makes a call with several requests or answers. Requests are the JSON
+// values of the body, one after the other; answers are a line of JSON each, or
+// events for a client that asks for text/event-stream.
+func (c *call) serveStream(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	var first []byte
+	if !c.method.ClientStreaming() {
+		text, err := c.body(w, r)
+		if err != nil {
+			return err
+		}
+		if first, err = c.encode(text); err != nil {
+			return err
+		}
+	}
+	s, err := c.route.Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if c.method.ClientStreaming() {
+		// Answers may come while requests are still being read. Where that is not
+		// possible the requests are read first.
+		_ = http.NewResponseController(w).EnableFullDuplex()
+		go func() {
+			if err := c.sendAll(s, r.Body); err != nil {
+				cancel(err)
+			}
+		}()
+	} else if err := s.Send(first); err == nil {
+		_ = s.CloseSend() // never fails
+	}
+	err = c.answers(w, r, s)
+	if f, ok := errors.AsType[*failure](context.Cause(ctx)); ok {
+		return f // a request that was no JSON
+	}
+	return err
+}
+
+// sendAll sends the JSON values of a body.
+func (c *call) sendAll(s *proxy.Stream, body io.Reader) error {
+	dec := json.NewDecoder(body)
+	for {
+		var value json.RawMessage
+		if err := dec.Decode(&value); errors.Is(err, io.EOF) {
+			return s.CloseSend()
+		} else if err != nil {
+			return badRequest("the body is not a sequence of JSON values: " + err.Error())
+		}
+		message, err := c.encode(value)
+		if err != nil {
+			return err
+		}
+		if err := s.Send(message); err != nil {
+			return nil //nolint:nilerr // the answer says why
+		}
+	}
+}
+
+// answers writes the answers as they come.
+func (c *call) answers(w http.ResponseWriter, r *http.Request, s *proxy.Stream) error {
+	out := &stream{w: w, events: strings.Contains(r.Header.Get("Accept"), "text/event-stream"), single: !c.method.ServerStreaming()}
+	for {
+		answer, err := s.Recv(nil)
+		if errors.Is(err, io.EOF) {
+			out.begin()
+			return nil
+		}
+		if err == nil {
+			answer, err = c.decode(answer)
+		}
+		if err != nil {
+			if !out.begun {
+				return err
+			}
+			f := fromStatus(c.config.Status(err))
+			out.fail(f)
+			return nil
+		}
+		if !out.begun {
+			header, _ := s.Header() // its error comes with Recv
+			copyHeader(w, header)
+		}
+		if err := out.write(answer); err != nil {
+			return nil //nolint:nilerr // the client is gone
+		}
+	}
+}
+
+// stream writes several answers to one response.
+type stream struct {
+	w      http.ResponseWriter
+	events bool // text/event-stream, else lines of JSON
+	single bool // there is one answer
+	begun  bool
+}
+
+func (s *stream) begin() {
+	if s.begun {
+		return
+	}
+	s.begun = true
+	kind := "application/x-ndjson"
+	if s.single {
+		kind = "application/json"
+	}
+	if s.events {
+		kind = "text/event-stream"
+		s.w.Header().Set("Cache-Control", "no-cache")
+	}
+	s.w.Header().Set("Content-Type", kind)
+}
+
+func (s *stream) write(answer []byte) error {
+	s.begin()
+	if s.events {
+		answer = append([]byte("data: "), answer...)
+		answer = append(answer, '\n')
+	}
+	if _, err := s.w.Write(append(answer, '\n')); err != nil {
+		return err
+	}
+	return http.NewResponseController(s.w).Flush()
+}
+
+// fail ends a stream that has begun with an error: its status was sent already.
+func (s *stream) fail(f *failure) {
+	body := append([]byte(`{"error":`), f.json()...)
+	body = append(body, '}')
+	if s.events {
+		body = append([]byte("event: error\ndata: "), body...)
+		body = append(body, '\n')
+	}
+	_, _ = s.w.Write(append(body, '\n')) // the client is gone
+}

@@ -1,0 +1,270 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+
+	"github.com/micro/micro/v3/backend/auth"
+	"github.com/micro/micro/v3/backend/proxy"
+	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
+	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
+	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
+)
+
+// access says what a caller of a method needs.
+type access struct {
+	kind  accessKind
+	typ   string               // the type of the resource
+	class string               // auth.Read or auth.Write
+	name  func(req any) string // the name of the resource; "*" when nil
+}
+
+type accessKind uint8
+
+const (
+	byRule    accessKind = iota // a rule of the namespace decides
+	anybody                     // no account
+	anAccount                   // any account, for what is its own
+	ownCheck                    // the handler decides
+)
+
+// named is any request about something with a name.
+type named interface{ GetName() string }
+
+// ofService is any request about something of a service.
+type ofService interface{ GetService() string }
+
+// methods holds every method that the server itself answers. A method that is
+// not here is refused.
+func methods() map[string]access {
+	read := func(typ string) access { return access{typ: typ, class: auth.Read} }
+	write := func(typ string) access { return access{typ: typ, class: auth.Write} }
+	withName := func(a access) access {
+		a.name = func(req any) string {
+			if r, ok := req.(named); ok {
+				return r.GetName()
+			}
+			return ""
+		}
+		return a
+	}
+	withService := func(a access) access {
+		a.name = func(req any) string {
+			switch r := req.(type) {
+			case *registryv1.RegisterRequest:
+				return r.GetInstance().GetService()
+			case ofService:
+				return r.GetService()
+			}
+			return ""
+		}
+		return a
+	}
+	return map[string]access{
+		authv1.Auth_Signup_FullMethodName:         {kind: anybody},
+		authv1.Auth_Login_FullMethodName:          {kind: anybody},
+		authv1.Auth_Refresh_FullMethodName:        {kind: anybody},
+		authv1.Auth_Logout_FullMethodName:         {kind: anybody},
+		authv1.Auth_WhoAmI_FullMethodName:         {kind: anAccount},
+		authv1.Auth_ChangePassword_FullMethodName: {kind: anAccount},
+		authv1.Accounts_Create_FullMethodName:     write("auth"),
+		authv1.Accounts_List_FullMethodName:       read("auth"),
+		authv1.Accounts_Delete_FullMethodName:     write("auth"),
+		authv1.Rules_Create_FullMethodName:        write("auth"),
+		authv1.Rules_List_FullMethodName:          read("auth"),
+		authv1.Rules_Delete_FullMethodName:        write("auth"),
+
+		registryv1.Registry_Register_FullMethodName:   withService(write("registry")),
+		registryv1.Registry_Renew_FullMethodName:      withService(write("registry")),
+		registryv1.Registry_Deregister_FullMethodName: withService(write("registry")),
+		registryv1.Registry_List_FullMethodName:       read("registry"),
+		registryv1.Registry_Watch_FullMethodName:      read("registry"),
+		// Who may call a service may see what it is made of.
+		registryv1.Registry_Get_FullMethodName:       withName(read("service")),
+		registryv1.Registry_GetSchema_FullMethodName: withService(read("service")),
+
+		runtimev1.Runtime_Apply_FullMethodName:  withName(write("runtime")),
+		runtimev1.Runtime_Get_FullMethodName:    withName(read("runtime")),
+		runtimev1.Runtime_List_FullMethodName:   read("runtime"),
+		runtimev1.Runtime_Delete_FullMethodName: withName(write("runtime")),
+		runtimev1.Runtime_Watch_FullMethodName:  withName(read("runtime")),
+		runtimev1.Runtime_Logs_FullMethodName:   withName(read("runtime")),
+
+		"/grpc.health.v1.Health/Check":                                   {kind: anybody},
+		"/grpc.health.v1.Health/List":                                    {kind: anybody},
+		"/grpc.health.v1.Health/Watch":                                   {kind: anybody},
+		"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo":      {kind: ownCheck},
+		"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": {kind: ownCheck},
+	}
+}
+
+// caller is who makes a call, and the namespace that it is about.
+type caller struct {
+	auth.Identity
+	namespace string
+	local     bool // on this machine
+}
+
+type callerKey struct{}
+
+// callerOf returns who makes the call with the given context.
+func callerOf(ctx context.Context) caller {
+	c, _ := ctx.Value(callerKey{}).(caller)
+	return c
+}
+
+// guard authenticates the callers of the server's own methods and authorises them.
+type guard struct {
+	auth    *auth.Auth
+	proxy   *proxy.Proxy
+	methods map[string]access
+}
+
+// identify adds the caller to the context of a call of one of the server's own
+// methods. Calls that are forwarded are the proxy's to check.
+func (g *guard) identify(ctx context.Context) (context.Context, error) {
+	md, _ := metadata.FromIncomingContext(ctx)
+	token, err := bearer(md)
+	if err != nil {
+		return nil, err
+	}
+	id, ns, err := g.proxy.Identify(ctx, token, first(md, proxy.KeyNamespace))
+	if err != nil {
+		return nil, err
+	}
+	return context.WithValue(ctx, callerKey{}, caller{Identity: id, namespace: ns, local: isLocal(ctx)}), nil
+}
+
+// check authorises a call once its request is known.
+func (g *guard) check(ctx context.Context, method string, a access, req any) error {
+	c := callerOf(ctx)
+	switch a.kind {
+	case anybody, ownCheck:
+		return nil
+	case anAccount:
+		if c.ID == "" {
+			return auth.ErrAnonymous
+		}
+		return nil
+	case byRule:
+	}
+	name := "*"
+	if a.name != nil {
+		name = a.name(req)
+	}
+	grpcService, m, err := proxy.SplitPath(method)
+	if err != nil {
+		return err
+	}
+	r := auth.Resource{Type: a.typ, Name: name, Endpoint: proxy.Endpoint(grpcService, m), Class: a.class}
+	err = g.auth.Authorize(ctx, c.Identity, c.namespace, r)
+	if errors.Is(err, auth.ErrNotFound) {
+		err = auth.ErrAnonymous // a namespace that is not there looks like one that is closed
+	}
+	if err != nil {
+		what := r.Endpoint
+		if a.typ == "service" {
+			what = "call " + name
+		}
+		return fmt.Errorf("%s in namespace %q: %w", what, c.namespace, err)
+	}
+	return nil
+}
+
+func (g *guard) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	a, known := g.methods[info.FullMethod]
+	if !known {
+		return nil, auth.ErrDenied
+	}
+	ctx, err := g.identify(ctx)
+	if err != nil && a.kind != anybody {
+		return nil, err
+	}
+	if err != nil { // who logs in may do so with a token that is no good any more
+		ctx = context.WithValue(ctx, callerKey{}, caller{local: isLocal(ctx)})
+	}
+	if err := g.check(ctx, info.FullMethod, a, req); err != nil {
+		return nil, err
+	}
+	return next(ctx, req)
+}
+
+func (g *guard) stream(srv any, s grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	a, known := g.methods[info.FullMethod]
+	if !known { // forwarded
+		return next(srv, s)
+	}
+	ctx, err := g.identify(s.Context())
+	if err != nil {
+		return err
+	}
+	return next(srv, &checkedStream{ServerStream: s, ctx: ctx, check: func(req any) error {
+		return g.check(ctx, info.FullMethod, a, req)
+	}})
+}
+
+// checkedStream authorises a streaming call by its first request.
+type checkedStream struct {
+	grpc.ServerStream
+	ctx     context.Context //nolint:containedctx // that of the call, which grpc.ServerStream hands out
+	check   func(req any) error
+	checked bool
+}
+
+func (s *checkedStream) Context() context.Context { return s.ctx }
+
+func (s *checkedStream) RecvMsg(m any) error {
+	if err := s.ServerStream.RecvMsg(m); err != nil {
+		return err
+	}
+	if s.checked {
+		return nil
+	}
+	s.checked = true
+	return s.check(m)
+}
+
+// bearer returns the token of the authorization metadata key; empty when there
+// is none.
+func bearer(md metadata.MD) (string, error) {
+	v := first(md, "authorization")
+	if v == "" {
+		return "", nil
+	}
+	scheme, token, ok := strings.Cut(v, " ")
+	if !ok || !strings.EqualFold(scheme, "bearer") || token == "" {
+		return "", auth.ErrCredentials
+	}
+	return token, nil
+}
+
+func first(md metadata.MD, key string) string {
+	if v := md.Get(key); len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+// isLocal reports whether the caller is on this machine.
+func isLocal(ctx context.Context) bool {
+	p, ok := peer.FromContext(ctx)
+	return ok && isLoopback(p.Addr.String())
+}
+
+// isLoopback reports whether an address, as host:port, is one that only this
+// machine can reach.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

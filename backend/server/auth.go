@@ -1,0 +1,224 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/micro/micro/v3/backend/auth"
+	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
+)
+
+var errSignupOff = errors.New("this server does not let people sign up")
+
+// authAPI answers micro.auth.v1.Auth.
+type authAPI struct {
+	authv1.UnimplementedAuthServer
+	auth   *auth.Auth
+	signup bool
+}
+
+func (a *authAPI) Signup(ctx context.Context, req *authv1.SignupRequest) (*authv1.SignupResponse, error) {
+	if !a.signup {
+		return nil, errSignupOff
+	}
+	ns := req.GetNamespace()
+	if ns == "" {
+		ns = req.GetUsername()
+	}
+	s, err := a.auth.Signup(ctx, ns, req.GetUsername(), req.GetPassword())
+	if err != nil {
+		return nil, fmt.Errorf("namespace %q: %w", ns, err)
+	}
+	return &authv1.SignupResponse{Session: session(s)}, nil
+}
+
+func (a *authAPI) Login(ctx context.Context, req *authv1.LoginRequest) (*authv1.LoginResponse, error) {
+	s, err := a.auth.Login(ctx, req.GetNamespace(), req.GetUsername(), req.GetPassword(), callerOf(ctx).local)
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.LoginResponse{Session: session(s)}, nil
+}
+
+func (a *authAPI) Refresh(ctx context.Context, req *authv1.RefreshRequest) (*authv1.RefreshResponse, error) {
+	s, err := a.auth.Refresh(ctx, req.GetRefreshToken())
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.RefreshResponse{Session: session(s)}, nil
+}
+
+func (a *authAPI) Logout(ctx context.Context, req *authv1.LogoutRequest) (*authv1.LogoutResponse, error) {
+	return &authv1.LogoutResponse{}, a.auth.Logout(ctx, req.GetRefreshToken())
+}
+
+func (a *authAPI) WhoAmI(ctx context.Context, _ *authv1.WhoAmIRequest) (*authv1.WhoAmIResponse, error) {
+	c := callerOf(ctx)
+	return &authv1.WhoAmIResponse{Account: &authv1.Account{
+		Id:        c.ID,
+		Namespace: c.Namespace,
+		Type:      accountType(c.Type),
+		Scopes:    c.Scopes,
+	}}, nil
+}
+
+func (a *authAPI) ChangePassword(ctx context.Context, req *authv1.ChangePasswordRequest) (*authv1.ChangePasswordResponse, error) {
+	c := callerOf(ctx)
+	s, err := a.auth.ChangePassword(ctx, c.Namespace, c.ID, req.GetOldPassword(), req.GetNewPassword(), c.local)
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.ChangePasswordResponse{Session: session(s)}, nil
+}
+
+// accountsAPI answers micro.auth.v1.Accounts.
+type accountsAPI struct {
+	authv1.UnimplementedAccountsServer
+	auth *auth.Auth
+}
+
+func (a *accountsAPI) Create(ctx context.Context, req *authv1.CreateAccountRequest) (*authv1.CreateAccountResponse, error) {
+	c := callerOf(ctx)
+	// Nobody can hand out what he does not have.
+	for _, s := range req.GetScopes() {
+		if !slices.Contains(c.Scopes, s) && !slices.Contains(c.Scopes, auth.ScopeAdmin) {
+			return nil, fmt.Errorf("give away the scope %q: %w", s, auth.ErrDenied)
+		}
+	}
+	acc, err := a.auth.CreateAccount(ctx, c.namespace, req.GetId(), req.GetPassword(), req.GetScopes())
+	if err != nil {
+		return nil, fmt.Errorf("account %q: %w", req.GetId(), err)
+	}
+	return &authv1.CreateAccountResponse{Account: account(acc)}, nil
+}
+
+func (a *accountsAPI) List(ctx context.Context, req *authv1.ListAccountsRequest) (*authv1.ListAccountsResponse, error) {
+	size, err := pageSize(req.GetPageSize())
+	if err != nil {
+		return nil, err
+	}
+	accounts, more, err := a.auth.Accounts(ctx, callerOf(ctx).namespace, req.GetPageToken(), size)
+	if err != nil {
+		return nil, err
+	}
+	rsp := &authv1.ListAccountsResponse{}
+	for _, acc := range accounts {
+		rsp.Accounts = append(rsp.Accounts, account(acc))
+	}
+	if more {
+		rsp.NextPageToken = accounts[len(accounts)-1].ID
+	}
+	return rsp, nil
+}
+
+func (a *accountsAPI) Delete(ctx context.Context, req *authv1.DeleteAccountRequest) (*authv1.DeleteAccountResponse, error) {
+	if err := a.auth.DeleteAccount(ctx, callerOf(ctx).namespace, req.GetId()); err != nil {
+		return nil, fmt.Errorf("account %q: %w", req.GetId(), err)
+	}
+	return &authv1.DeleteAccountResponse{}, nil
+}
+
+// rulesAPI answers micro.auth.v1.Rules.
+type rulesAPI struct {
+	authv1.UnimplementedRulesServer
+	auth *auth.Auth
+}
+
+func (r *rulesAPI) Create(ctx context.Context, req *authv1.CreateRuleRequest) (*authv1.CreateRuleResponse, error) {
+	in := req.GetRule()
+	switch in.GetAccess() {
+	case authv1.Access_ACCESS_GRANTED, authv1.Access_ACCESS_DENIED:
+	default:
+		return nil, invalid("a rule grants or denies")
+	}
+	rule := auth.Rule{
+		ID:       in.GetId(),
+		Scope:    in.GetScope(),
+		Resource: in.GetResource(),
+		Deny:     in.GetAccess() == authv1.Access_ACCESS_DENIED,
+		Priority: in.GetPriority(),
+	}
+	if err := r.auth.CreateRule(ctx, callerOf(ctx).namespace, rule); err != nil {
+		return nil, fmt.Errorf("rule %q: %w", in.GetId(), err)
+	}
+	return &authv1.CreateRuleResponse{Rule: in}, nil
+}
+
+func (r *rulesAPI) List(ctx context.Context, _ *authv1.ListRulesRequest) (*authv1.ListRulesResponse, error) {
+	rules, err := r.auth.Rules(ctx, callerOf(ctx).namespace)
+	if err != nil {
+		return nil, err
+	}
+	rsp := &authv1.ListRulesResponse{}
+	for _, rule := range rules {
+		out := &authv1.Rule{
+			Id:       rule.ID,
+			Scope:    rule.Scope,
+			Resource: rule.Resource,
+			Access:   authv1.Access_ACCESS_GRANTED,
+			Priority: rule.Priority,
+		}
+		if rule.Deny {
+			out.Access = authv1.Access_ACCESS_DENIED
+		}
+		rsp.Rules = append(rsp.Rules, out)
+	}
+	return rsp, nil
+}
+
+func (r *rulesAPI) Delete(ctx context.Context, req *authv1.DeleteRuleRequest) (*authv1.DeleteRuleResponse, error) {
+	if err := r.auth.DeleteRule(ctx, callerOf(ctx).namespace, req.GetId()); err != nil {
+		return nil, fmt.Errorf("rule %q: %w", req.GetId(), err)
+	}
+	return &authv1.DeleteRuleResponse{}, nil
+}
+
+func session(s auth.Session) *authv1.Session {
+	out := &authv1.Session{
+		AccessToken:   s.Access,
+		AccessExpires: timestamppb.New(s.AccessExpires),
+		RefreshToken:  s.Refresh,
+		Account:       account(s.Account),
+	}
+	if !s.RefreshExpires.IsZero() {
+		out.RefreshExpires = timestamppb.New(s.RefreshExpires)
+	}
+	return out
+}
+
+func account(a auth.Account) *authv1.Account {
+	return &authv1.Account{
+		Id:        a.ID,
+		Namespace: a.Namespace,
+		Type:      accountType(a.Type),
+		Scopes:    a.Scopes,
+		Created:   timestamppb.New(a.Created),
+	}
+}
+
+func accountType(t auth.Type) authv1.AccountType {
+	switch t {
+	case auth.User:
+		return authv1.AccountType_ACCOUNT_TYPE_USER
+	case auth.Service:
+		return authv1.AccountType_ACCOUNT_TYPE_SERVICE
+	default:
+		return authv1.AccountType_ACCOUNT_TYPE_UNSPECIFIED
+	}
+}
+
+// pageSize returns how many items a page has.
+func pageSize(asked int32) (int, error) {
+	switch {
+	case asked < 0:
+		return 0, invalid("a page of %d items", asked)
+	case asked == 0:
+		return 100, nil
+	default:
+		return min(int(asked), 1000), nil
+	}
+}

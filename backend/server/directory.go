@@ -1,0 +1,181 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/micro/micro/v3/backend/auth"
+	"github.com/micro/micro/v3/backend/deploy"
+	"github.com/micro/micro/v3/backend/proxy"
+	"github.com/micro/micro/v3/backend/registry"
+	"github.com/micro/micro/v3/dynamic"
+	images "github.com/micro/micro/v3/image/registry"
+)
+
+const (
+	// owner is who renews the leases of what this server's runtime started.
+	owner = "runtime"
+	// drainFor is how long a call may go on after its instance was taken out
+	// of the registry, before the instance is asked to end.
+	drainFor = 5 * time.Second
+)
+
+// directory makes the instances of the runtime callable: it is the
+// [deploy.Directory] of the server.
+type directory struct {
+	auth     *auth.Auth
+	registry *registry.Registry
+	proxy    *proxy.Proxy
+	comments func(ctx context.Context, image string) ([]byte, error) // the schema that an image has
+	logger   *slog.Logger
+
+	mu sync.Mutex
+	up map[string]deploy.Instance // by id: whose leases are renewed
+}
+
+var _ deploy.Directory = (*directory)(nil)
+
+// Up asks an instance what it speaks and registers it.
+func (d *directory) Up(ctx context.Context, in deploy.Instance) error {
+	entry := registry.Instance{
+		ID:      in.ID,
+		Service: in.Service,
+		Version: in.Version,
+		Release: in.Release,
+		Address: in.Address,
+		Owner:   owner,
+	}
+	comments, err := d.comments(ctx, in.Image)
+	if err != nil && !errors.Is(err, images.ErrNotFound) {
+		d.logger.Warn("an image has a schema that cannot be read", "image", in.Image, "err", err)
+	}
+	if err := d.describe(ctx, in.Namespace, &entry, nil, comments); err != nil {
+		return err
+	}
+	if _, err := d.registry.Register(ctx, in.Namespace, entry, 0); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.up[in.ID] = in
+	return nil
+}
+
+// describe fills in what an instance speaks: the given schema, or what the
+// instance says of itself, with the comments of the schema that its image has. One
+// that says nothing can still be called by those who know its methods.
+func (d *directory) describe(ctx context.Context, ns string, entry *registry.Instance, files, comments []byte) error {
+	if files == nil {
+		conn, err := grpc.NewClient("passthrough:///"+entry.Address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		files, err = dynamic.Reflect(ctx, conn)
+		if errors.Is(err, dynamic.ErrNoReflection) {
+			d.logger.Info("an instance has no reflection: it gets no typed commands and no HTTP API",
+				"namespace", ns, "service", entry.Service, "instance", entry.ID)
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("ask it what it speaks: %w", err)
+		}
+		files = dynamic.AddComments(files, comments)
+	}
+	schema, err := dynamic.ParseSchema(files)
+	if err != nil {
+		return fmt.Errorf("what it speaks: %w", err)
+	}
+	for _, s := range schema.Services() {
+		if !dynamic.Plumbing(s.FullName()) {
+			entry.Provides = append(entry.Provides, string(s.FullName()))
+		}
+	}
+	entry.Schema, err = d.registry.PutSchema(ctx, ns, files)
+	return err
+}
+
+// Down takes an instance out of the registry.
+func (d *directory) Down(ctx context.Context, in deploy.Instance) error {
+	d.mu.Lock()
+	delete(d.up, in.ID)
+	d.mu.Unlock()
+	return d.registry.Deregister(ctx, in.Namespace, in.Service, in.ID, owner)
+}
+
+// Drain waits for the calls to an instance to end. One that goes on is no reason to
+// keep the instance: it is told to end and has its own grace.
+func (d *directory) Drain(ctx context.Context, in deploy.Instance) {
+	ctx, cancel := context.WithTimeout(ctx, drainFor)
+	defer cancel()
+	_ = d.proxy.Drain(ctx, in.Address) // what it could not wait for is cut off
+}
+
+// has reports whether an instance listens on an address.
+func (d *directory) has(address string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, in := range d.up {
+		if in.Address == address {
+			return true
+		}
+	}
+	return false
+}
+
+// Identify gives an instance an identity of its own.
+func (d *directory) Identify(ctx context.Context, in deploy.Instance) ([]byte, error) {
+	token, err := d.auth.Identify(ctx, in.Namespace, in.Service, in.ID)
+	return []byte(token), err
+}
+
+// Forget makes the identity of an instance void.
+func (d *directory) Forget(ctx context.Context, in deploy.Instance) error {
+	return d.auth.Forget(ctx, in.Namespace, in.ID)
+}
+
+// renew keeps the leases of the instances that are up until ctx ends.
+func (d *directory) renew(ctx context.Context) {
+	tick := time.NewTicker(registry.DefaultLease / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		d.mu.Lock()
+		up := make([]deploy.Instance, 0, len(d.up))
+		for _, in := range d.up {
+			up = append(up, in)
+		}
+		d.mu.Unlock()
+		for _, in := range up {
+			d.renewOne(ctx, in)
+		}
+	}
+}
+
+func (d *directory) renewOne(ctx context.Context, in deploy.Instance) {
+	_, err := d.registry.Renew(ctx, in.Namespace, in.Service, in.ID, owner, 0)
+	if errors.Is(err, registry.ErrNotFound) {
+		d.mu.Lock()
+		_, wanted := d.up[in.ID]
+		d.mu.Unlock()
+		if !wanted {
+			return
+		}
+		err = d.Up(ctx, in) // the lease had ended while nothing could be written
+	}
+	if err != nil && ctx.Err() == nil {
+		d.logger.Error("cannot renew the lease of an instance",
+			"namespace", in.Namespace, "service", in.Service, "instance", in.ID, "err", err)
+	}
+}

@@ -1,0 +1,125 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/micro/micro/v3/backend/auth"
+	"github.com/micro/micro/v3/backend/deploy"
+	"github.com/micro/micro/v3/backend/proxy"
+	"github.com/micro/micro/v3/backend/registry"
+	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/backend/store"
+)
+
+// errorDomain is the domain of the reasons that a client can tell apart, in
+// google.rpc.ErrorInfo.
+const errorDomain = "micro"
+
+// meaning is what an error says on the wire.
+type meaning struct {
+	err    error
+	code   codes.Code
+	reason string
+}
+
+// meanings is the one table from errors to statuses. The first that matches counts.
+func meanings() []meaning {
+	return []meaning{
+		{auth.ErrExpired, codes.Unauthenticated, "TOKEN_EXPIRED"},
+		{auth.ErrRevoked, codes.Unauthenticated, "SESSION_REVOKED"},
+		{auth.ErrCredentials, codes.Unauthenticated, "WRONG_CREDENTIALS"},
+		{auth.ErrAnonymous, codes.Unauthenticated, "NOT_LOGGED_IN"},
+		{auth.ErrDenied, codes.PermissionDenied, "DENIED"},
+		{auth.ErrNotFound, codes.NotFound, "NOT_FOUND"},
+		{auth.ErrExists, codes.AlreadyExists, "EXISTS"},
+		{auth.ErrInvalid, codes.InvalidArgument, "INVALID"},
+		{auth.ErrLastAdmin, codes.FailedPrecondition, "LAST_ADMIN"},
+		{errSignupOff, codes.FailedPrecondition, "SIGNUP_OFF"},
+		{proxy.ErrNoService, codes.NotFound, "NO_SERVICE"},
+		{proxy.ErrNoInstance, codes.Unavailable, "NO_INSTANCE"},
+		{proxy.ErrAmbiguous, codes.FailedPrecondition, "AMBIGUOUS_SERVICE"},
+		{proxy.ErrSchemaChanged, codes.FailedPrecondition, "SCHEMA_CHANGED"},
+		{proxy.ErrPath, codes.Unimplemented, "NO_METHOD"},
+		{registry.ErrNotFound, codes.NotFound, "NOT_FOUND"},
+		{registry.ErrInvalid, codes.InvalidArgument, "INVALID"},
+		{deploy.ErrNotFound, codes.NotFound, "NO_SERVICE"},
+		{deploy.ErrInvalid, codes.InvalidArgument, "INVALID"},
+		{errNoImage, codes.FailedPrecondition, "NO_IMAGE"},
+		{errInvalid, codes.InvalidArgument, "INVALID"},
+		{runtime.ErrNotFound, codes.NotFound, "NOT_FOUND"},
+		{store.ErrConflict, codes.Aborted, "CONFLICT"},
+		{store.ErrTooLarge, codes.InvalidArgument, "TOO_LARGE"},
+		{store.ErrFull, codes.ResourceExhausted, "DISK_FULL"},
+		{store.ErrClosed, codes.Unavailable, "SHUTTING_DOWN"},
+		{context.Canceled, codes.Canceled, ""},
+		{context.DeadlineExceeded, codes.DeadlineExceeded, ""},
+	}
+}
+
+// errInvalid marks a request that can never succeed; its text says why.
+var errInvalid = errors.New("invalid")
+
+// invalidError is an [errInvalid] that has no text but its own.
+type invalidError string
+
+func (e invalidError) Error() string { return string(e) }
+
+func (e invalidError) Is(target error) bool { return target == errInvalid }
+
+func invalid(format string, args ...any) error { return invalidError(fmt.Sprintf(format, args...)) }
+
+// statuses turns the errors of handlers into gRPC statuses.
+type statuses struct {
+	meanings []meaning
+	logger   *slog.Logger
+}
+
+// of returns the status of an error. What is not in the table is a fault of the
+// server: the log has it, the caller gets a number to ask about.
+func (s *statuses) of(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := status.FromError(err); ok {
+		return err
+	}
+	for _, m := range s.meanings {
+		if errors.Is(err, m.err) {
+			return withReason(m.code, err.Error(), m.reason)
+		}
+	}
+	id := strings.ToLower(rand.Text()[:10])
+	s.logger.Error("a request failed by a fault of the server", "id", id, "err", err)
+	return withReason(codes.Internal, "internal error "+id+"; the server's log says more", "INTERNAL")
+}
+
+func withReason(code codes.Code, message, reason string) error {
+	st := status.New(code, message)
+	if reason == "" {
+		return st.Err()
+	}
+	detailed, err := st.WithDetails(&errdetails.ErrorInfo{Reason: reason, Domain: errorDomain})
+	if err != nil {
+		return st.Err()
+	}
+	return detailed.Err()
+}
+
+func (s *statuses) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	rsp, err := next(ctx, req)
+	return rsp, s.of(err)
+}
+
+func (s *statuses) stream(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	return s.of(next(srv, ss))
+}

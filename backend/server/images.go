@@ -1,0 +1,131 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	goruntime "runtime"
+	"strings"
+
+	"github.com/micro/micro/v3/backend/auth"
+	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/dynamic"
+	"github.com/micro/micro/v3/image"
+	images "github.com/micro/micro/v3/image/registry"
+)
+
+// tokenUser is the name to log in to the image registry with when the password is
+// an access token.
+const tokenUser = "token"
+
+// authorizeImages decides what a request to /v2/ may do. A repository is
+// NAMESPACE/SERVICE; who may change services may push, who may look may pull.
+func (s *Server) authorizeImages(ctx context.Context, r *http.Request, repository string, action images.Action) error {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "bearer") {
+		return images.ErrUnauthenticated
+	}
+	caller, err := s.auth.Verify(ctx, token)
+	if err != nil {
+		return fmt.Errorf("%w: %w", images.ErrUnauthenticated, err)
+	}
+	if repository == "" {
+		return nil
+	}
+	ns, name, _ := strings.Cut(repository, "/")
+	res := auth.Resource{Type: "runtime", Name: name, Endpoint: "Runtime.Apply", Class: auth.Write}
+	if action == images.Pull {
+		res.Endpoint, res.Class = "Runtime.Get", auth.Read
+	}
+	switch err := s.auth.Authorize(ctx, caller, ns, res); {
+	case errors.Is(err, auth.ErrNotFound), errors.Is(err, auth.ErrAnonymous), errors.Is(err, auth.ErrDenied):
+		return images.ErrDenied
+	default:
+		return err
+	}
+}
+
+// challenge tells a client of /v2/ where it gets a token.
+func challenge(r *http.Request) string {
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	return fmt.Sprintf(`Bearer realm="%s://%s/v2/token",service="micro"`, scheme, r.Host)
+}
+
+// imageToken answers GET /v2/token: it exchanges the password of `podman login`
+// for an access token, as the token authentication of the distribution project
+// describes. The account is ACCOUNT or NAMESPACE/ACCOUNT; without a namespace it
+// is that of the repository that the client asks for.
+func (s *Server) imageToken(w http.ResponseWriter, r *http.Request) {
+	token, err := s.exchangePassword(r)
+	if err != nil {
+		w.Header().Set("WWW-Authenticate", `Basic realm="micro"`)
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = io.WriteString(w, `{"errors":[{"code":"UNAUTHORIZED","message":"wrong username or password"}]}`+"\n")
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]string{"token": token, "access_token": token}) // the client is gone
+}
+
+func (s *Server) exchangePassword(r *http.Request) (string, error) {
+	user, password, ok := r.BasicAuth()
+	if !ok {
+		return "", auth.ErrAnonymous
+	}
+	if user == tokenUser {
+		_, err := s.auth.Verify(r.Context(), password)
+		return password, err
+	}
+	ns, account, found := strings.Cut(user, "/")
+	if !found {
+		ns, account = auth.DefaultNamespace, user
+		if scope := strings.Split(r.URL.Query().Get("scope"), ":"); len(scope) == 3 {
+			ns, _, _ = strings.Cut(scope[1], "/")
+		}
+	}
+	session, err := s.auth.Login(r.Context(), ns, account, password, isLoopback(r.RemoteAddr))
+	return session.Access, err
+}
+
+// hasImage reports whether the server keeps an image.
+func (s *Server) hasImage(ctx context.Context, ref string) bool {
+	return s.images.Exists(ctx, ref) == nil
+}
+
+// openImage gives an image to the runtime.
+func (s *Server) openImage(ctx context.Context, ref string) (*runtime.Image, error) {
+	platform := goruntime.GOOS + "/" + goruntime.GOARCH
+	in, err := s.images.Image(ctx, ref, platform)
+	switch {
+	case errors.Is(err, images.ErrNotFound):
+		return nil, fmt.Errorf("%w: image %s", runtime.ErrNotFound, ref)
+	case errors.Is(err, images.ErrPlatform):
+		return nil, fmt.Errorf("%w: it is not for %s", runtime.ErrImage, platform)
+	case err != nil:
+		return nil, err
+	}
+	out := &runtime.Image{
+		OS:           in.OS,
+		Architecture: in.Architecture,
+		Entrypoint:   in.Entrypoint,
+		Cmd:          in.Cmd,
+		Env:          in.Env,
+		WorkingDir:   in.WorkingDir,
+	}
+	for _, l := range in.Layers {
+		out.Layers = append(out.Layers, l.Open)
+	}
+	return out, nil
+}
+
+// imageSchema returns the schema that the build of an image has recorded.
+func (s *Server) imageSchema(ctx context.Context, ref string) ([]byte, error) {
+	return s.images.Attachment(ctx, ref, image.SchemaType, dynamic.MaxSchema)
+}

@@ -1,0 +1,498 @@
+// Package server is the process behind `micro server`: it answers the APIs under
+// proto/micro, keeps images, and puts proxy and gateway on their ports. It holds
+// contracts and never a driver: which engines are behind them is decided by who
+// opens it.
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	_ "google.golang.org/grpc/encoding/gzip" // takes compressed requests
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/micro/micro/v3/backend/auth"
+	"github.com/micro/micro/v3/backend/deploy"
+	"github.com/micro/micro/v3/backend/gateway"
+	"github.com/micro/micro/v3/backend/proxy"
+	"github.com/micro/micro/v3/backend/registry"
+	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/backend/store"
+	"github.com/micro/micro/v3/dynamic"
+	images "github.com/micro/micro/v3/image/registry"
+	"github.com/micro/micro/v3/internal/buildinfo"
+	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
+	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
+	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
+)
+
+// Config is what [Run] needs.
+type Config struct {
+	// DataDir is where images, keys and the addresses in use are kept.
+	DataDir string
+	// Gateway and Proxy are the addresses to listen on, as host:port.
+	Gateway, Proxy string
+	// TLS is for both ports; nil: in clear.
+	TLS *tls.Config
+	// Signup lets anybody make a namespace of his own.
+	Signup bool
+	// TokenTTL is how long access tokens are good; 0: [auth.AccessTTL].
+	TokenTTL time.Duration
+	Store    store.Store
+	// OpenRuntime opens what services run on; the server closes it.
+	OpenRuntime func(ctx context.Context, images runtime.OpenImage) (runtime.Runtime, error)
+	Logger      *slog.Logger
+	// Ready is called once, when every port answers.
+	Ready func(Addresses)
+	// Password is called once when the administrator gets a new password, since
+	// the well-known one is not for a server that others can reach.
+	Password func(namespace, account, password string)
+}
+
+// Addresses are those in use.
+type Addresses struct {
+	Gateway string `json:"gateway"`
+	Proxy   string `json:"proxy"`
+}
+
+// addressesFile tells other programs on this machine where the server listens.
+const addressesFile = "server.json"
+
+// Limits of what one client can make the server hold.
+const (
+	maxMessage   = 64 << 20
+	maxStreams   = 1000
+	maxHeaders   = 64 << 10
+	headersIn    = 10 * time.Second
+	idleFor      = 2 * time.Minute
+	shutdownIn   = 5 * time.Second
+	masterKeyLen = auth.MasterKeySize
+)
+
+// Server is one running server.
+type Server struct {
+	config    Config
+	auth      *auth.Auth
+	registry  *registry.Registry
+	images    *images.Registry
+	runtime   runtime.Runtime
+	proxy     *proxy.Proxy
+	directory *directory
+	deployer  *deploy.Deployer
+	statuses  *statuses
+	health    *health.Server
+
+	grpc        *grpc.Server
+	proxyHTTP   *http.Server
+	gatewayHTTP *http.Server
+
+	addresses Addresses
+	closers   []func() error // what was opened, in order
+}
+
+// Run serves until ctx ends, and then ends everything in order: calls, services,
+// engines. It returns an error when the server could not start, or had to stop
+// by itself.
+func Run(ctx context.Context, c Config) (err error) {
+	s := &Server{config: c, statuses: &statuses{meanings: meanings(), logger: c.Logger}}
+	defer func() { err = errors.Join(err, s.close()) }()
+
+	// Ports first: a server that is there already is the likeliest mistake.
+	proxyListener, err := listen(ctx, "proxy", c.Proxy)
+	if err != nil {
+		return err
+	}
+	defer proxyListener.Close()
+	gatewayListener, err := listen(ctx, "gateway", c.Gateway)
+	if err != nil {
+		return err
+	}
+	defer gatewayListener.Close()
+	s.addresses = Addresses{Gateway: gatewayListener.Addr().String(), Proxy: proxyListener.Addr().String()}
+
+	if err := s.open(ctx); err != nil {
+		return err
+	}
+	if err := s.writeAddresses(); err != nil {
+		return err
+	}
+	return s.serve(ctx, proxyListener, gatewayListener)
+}
+
+// ListenError is returned when a port cannot be listened on.
+type ListenError struct {
+	What    string // "proxy" or "gateway"
+	Address string
+	Err     error
+}
+
+func (e *ListenError) Error() string {
+	return fmt.Sprintf("the %s cannot listen on %s: %s", e.What, e.Address, e.Err)
+}
+
+func (e *ListenError) Unwrap() error { return e.Err }
+
+func listen(ctx context.Context, what, address string) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		err = op.Err
+	}
+	if err != nil {
+		return nil, &ListenError{What: what, Address: address, Err: err}
+	}
+	return l, nil
+}
+
+func (s *Server) open(ctx context.Context) error {
+	c := &s.config
+	key, err := masterKey(c.DataDir)
+	if err != nil {
+		return err
+	}
+	if s.auth, err = auth.Open(ctx, auth.Config{Store: c.Store, MasterKey: key, AccessTTL: c.TokenTTL}); err != nil {
+		return fmt.Errorf("open auth: %w", err)
+	}
+	s.onClose(s.auth.Close)
+	if err := s.initialize(ctx); err != nil {
+		return err
+	}
+	s.registry = registry.New(c.Store)
+	s.onClose(s.registry.Close)
+	if err := s.forgetLeases(ctx); err != nil {
+		return err
+	}
+	s.images, err = images.Open(filepath.Join(c.DataDir, "images"), images.Options{
+		Authorize: s.authorizeImages,
+		Challenge: challenge,
+		Log:       c.Logger,
+	})
+	if err != nil {
+		return fmt.Errorf("open images: %w", err)
+	}
+	s.onClose(s.images.Close)
+	s.proxy = proxy.New(proxy.Config{
+		Auth:     s.auth,
+		Registry: s.registry,
+		Logger:   c.Logger,
+		Deployed: func(ctx context.Context, ns, name string) bool {
+			_, err := s.deployer.Service(ctx, ns, name)
+			return err == nil
+		},
+	})
+	s.onClose(s.proxy.Close)
+	s.directory = &directory{
+		auth:     s.auth,
+		registry: s.registry,
+		proxy:    s.proxy,
+		comments: s.imageSchema,
+		logger:   c.Logger,
+		up:       map[string]deploy.Instance{},
+	}
+	if s.runtime, err = c.OpenRuntime(ctx, s.openImage); err != nil {
+		return fmt.Errorf("open the runtime: %w", err)
+	}
+	s.onClose(s.runtime.Close)
+	s.deployer, err = deploy.Open(ctx, deploy.Config{
+		Store:     c.Store,
+		Runtime:   s.runtime,
+		Directory: s.directory,
+		Env:       map[string]string{"MICRO_PROXY": s.addresses.Proxy},
+		Logger:    c.Logger,
+	})
+	if err != nil {
+		return fmt.Errorf("open deploy: %w", err)
+	}
+	s.onClose(s.deployer.Close)
+	return s.build()
+}
+
+func (s *Server) onClose(f func() error) { s.closers = append(s.closers, f) }
+
+func (s *Server) close() error {
+	var errs []error
+	for _, v := range slices.Backward(s.closers) {
+		errs = append(errs, v())
+	}
+	return errors.Join(errs...)
+}
+
+// masterKey reads the key that encrypts secrets at rest, and makes one in a new
+// data directory.
+func masterKey(dir string) ([]byte, error) {
+	path := filepath.Join(dir, "master.key")
+	key, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		key = make([]byte, masterKeyLen)
+		_, _ = rand.Read(key) // never fails: crypto/rand
+		return key, writeFile(path, key)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(key) != masterKeyLen {
+		return nil, fmt.Errorf("%s has %d bytes, not %d: it is damaged; without it the accounts of this server cannot be used", path, len(key), masterKeyLen)
+	}
+	return key, nil
+}
+
+// writeFile replaces a file so that it is the old one or the new one, whole,
+// whatever happens. Only the owner can read it.
+func writeFile(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
+
+// initialize makes the first account. One that others can reach must not have
+// the password that everybody knows.
+func (s *Server) initialize(ctx context.Context) error {
+	password := ""
+	if !s.loopbackOnly() {
+		password = strings.ToLower(rand.Text())
+	}
+	set, err := s.auth.Initialize(ctx, password)
+	if err != nil {
+		return fmt.Errorf("make the first account: %w", err)
+	}
+	if set && password != "" && s.config.Password != nil {
+		s.config.Password(auth.DefaultNamespace, auth.InitialAccount, password)
+	}
+	return nil
+}
+
+// loopbackOnly reports whether only this machine can reach the server.
+func (s *Server) loopbackOnly() bool {
+	return isLoopback(s.addresses.Proxy) && isLoopback(s.addresses.Gateway)
+}
+
+// isOwn reports whether an address is one of the server's own, or of an instance
+// that its runtime started.
+func (s *Server) isOwn(address string) bool {
+	if address == s.addresses.Proxy || address == s.addresses.Gateway {
+		return true
+	}
+	return s.directory.has(address)
+}
+
+// forgetLeases ends the leases of what this server's runtime ran before: a server
+// that was killed could not.
+func (s *Server) forgetLeases(ctx context.Context) error {
+	namespaces, err := s.auth.Namespaces(ctx)
+	if err != nil {
+		return err
+	}
+	for _, ns := range namespaces {
+		if err := s.registry.DeregisterOwned(ctx, ns, owner); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// build makes the servers of the two ports.
+func (s *Server) build() error {
+	apis, err := dynamic.ParseSchema(apisSchema)
+	if err != nil {
+		return fmt.Errorf("the server's own APIs: %w", err)
+	}
+	c := &s.config
+	guard := &guard{auth: s.auth, proxy: s.proxy, methods: methods()}
+	schemas := newSchemas(s.registry)
+	s.health = health.NewServer()
+	s.grpc = grpc.NewServer(
+		grpc.ForceServerCodecV2(proxy.Codec()),
+		grpc.ChainUnaryInterceptor(s.statuses.unary, guard.unary),
+		grpc.ChainStreamInterceptor(s.statuses.stream, guard.stream),
+		grpc.UnknownServiceHandler(s.forward),
+		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.MaxSendMsgSize(maxMessage),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.MaxHeaderListSize(maxHeaders),
+		grpc.InitialWindowSize(1<<20),
+		grpc.InitialConnWindowSize(4<<20),
+		grpc.ConnectionTimeout(headersIn),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: idleFor, Timeout: 20 * time.Second}),
+	)
+	authv1.RegisterAuthServer(s.grpc, &authAPI{auth: s.auth, signup: c.Signup})
+	authv1.RegisterAccountsServer(s.grpc, &accountsAPI{auth: s.auth})
+	authv1.RegisterRulesServer(s.grpc, &rulesAPI{auth: s.auth})
+	registryv1.RegisterRegistryServer(s.grpc, &registryAPI{
+		registry: s.registry, directory: s.directory, schemas: schemas, mayForward: s.forwardable,
+	})
+	runtimev1.RegisterRuntimeServer(s.grpc, &runtimeAPI{deployer: s.deployer, runtime: s.runtime, hasImage: s.hasImage})
+	healthv1.RegisterHealthServer(s.grpc, s.health)
+	(&reflector{auth: s.auth, registry: s.registry, schemas: schemas, own: s.grpc, apis: apis}).register(s.grpc)
+
+	web := http.NewServeMux()
+	web.Handle("/v2/", s.images)
+	web.HandleFunc("GET /v2/token", s.imageToken)
+	web.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, map[string]string{"version": buildinfo.Version()})
+	})
+	s.proxyHTTP = httpServer(web)
+	s.gatewayHTTP = httpServer(gateway.New(gateway.Config{
+		Proxy:   s.proxy,
+		Schema:  schemas.get,
+		Status:  s.statuses.of,
+		Version: buildinfo.Version(),
+		Logger:  c.Logger,
+	}))
+	return nil
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // the client is gone: there is nobody to tell
+}
+
+func httpServer(h http.Handler) *http.Server {
+	p := &http.Protocols{}
+	p.SetHTTP1(true)
+	p.SetUnencryptedHTTP2(true)
+	p.SetHTTP2(true)
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headersIn,
+		IdleTimeout:       idleFor,
+		MaxHeaderBytes:    maxHeaders,
+		Protocols:         p,
+		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+	}
+}
+
+// serve answers on both ports until ctx ends or one of them fails.
+func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener net.Listener) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	m := newMux(proxyListener, s.config.TLS)
+	if s.config.TLS != nil {
+		gatewayListener = tls.NewListener(gatewayListener, s.config.TLS)
+	}
+	var wg sync.WaitGroup
+	for what, serve := range map[string]func() error{
+		"proxy":         m.serve,
+		"proxy (gRPC)":  func() error { return s.grpc.Serve(m.grpc) },
+		"proxy (HTTP)":  func() error { return s.proxyHTTP.Serve(m.http) },
+		"gateway":       func() error { return s.gatewayHTTP.Serve(gatewayListener) },
+		"lease renewal": func() error { s.directory.renew(ctx); return nil },
+	} {
+		wg.Go(func() {
+			err := serve()
+			if err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, grpc.ErrServerStopped) && !errors.Is(err, net.ErrClosed) {
+				stop(fmt.Errorf("%s: %w", what, err))
+			}
+		})
+	}
+	if s.config.Ready != nil {
+		s.config.Ready(s.addresses)
+	}
+	<-ctx.Done()
+	s.shutdown(proxyListener)
+	wg.Wait()
+	_ = os.Remove(filepath.Join(s.config.DataDir, addressesFile)) // a stale one is told by its process id
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// shutdown takes no more calls and lets those under way end, for a while.
+func (s *Server) shutdown(proxyListener net.Listener) {
+	s.health.Shutdown()
+	_ = proxyListener.Close() // it is closed twice on the way out
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownIn)
+	defer cancel()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			s.grpc.GracefulStop()
+		}()
+		select {
+		case <-done:
+		case <-ctx.Done():
+			s.grpc.Stop()
+			<-done
+		}
+	})
+	for _, h := range []*http.Server{s.proxyHTTP, s.gatewayHTTP} {
+		wg.Go(func() {
+			if h.Shutdown(ctx) != nil {
+				_ = h.Close() // whoever is left is cut off
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// forward answers every method that is not the server's own.
+func (s *Server) forward(_ any, in grpc.ServerStream) error {
+	ctx := in.Context()
+	path, _ := grpc.MethodFromServerStream(in)
+	if strings.HasPrefix(path, "/micro.") {
+		return fmt.Errorf("%w: %q; this server has no such API", proxy.ErrPath, path)
+	}
+	md, _ := metadata.FromIncomingContext(ctx)
+	token, err := bearer(md)
+	if err != nil {
+		return err
+	}
+	route, err := s.proxy.Admit(ctx, proxy.Call{
+		Token:     token,
+		Namespace: first(md, proxy.KeyNamespace),
+		Service:   first(md, proxy.KeyService),
+		Path:      path,
+		Schema:    first(md, proxy.KeySchema),
+		Metadata:  md,
+	})
+	if err != nil {
+		in.SetTrailer(metadata.Pairs(proxy.KeyRefused, "true"))
+		return err
+	}
+	return route.Forward(in)
+}
+
+func (s *Server) writeAddresses() error {
+	b, err := json.Marshal(struct {
+		Addresses
+		PID     int    `json:"pid"`
+		Version string `json:"version"`
+	}{s.addresses, os.Getpid(), buildinfo.Version()})
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(s.config.DataDir, addressesFile), append(b, '\n'))
+}
