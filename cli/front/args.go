@@ -1,0 +1,314 @@
+package front
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/micro/micro/v3/dynamic/request"
+	"github.com/micro/micro/v3/dynamic/wire"
+)
+
+// Globals are the flags that every command has.
+type Globals struct {
+	Env       string
+	Namespace string
+}
+
+// SplitGlobals takes the flags before the first word off a command line. It
+// reports false when it meets one that it does not know.
+func SplitGlobals(args []string) (g Globals, rest []string, ok bool) {
+	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
+		name, value, has := strings.Cut(args[0], "=")
+		var target *string
+		switch name {
+		case "-e", "--env":
+			target = &g.Env
+		case "--namespace":
+			target = &g.Namespace
+		case "-y", "--yes", "--no-color":
+			args = args[1:]
+			continue
+		default:
+			return g, args, false
+		}
+		if !has {
+			if len(args) < 2 {
+				return g, args, false
+			}
+			value, args = args[1], args[1:]
+		}
+		*target = value
+		args = args[1:]
+	}
+	return g, args, true
+}
+
+// Invocation is the call of a service as it was typed.
+type Invocation struct {
+	Service string
+	Words   []string // of the endpoint
+	args    []string // flags, and what stands between them
+}
+
+// Parse splits the words that name an endpoint from what comes after them.
+func Parse(args []string) Invocation {
+	in := Invocation{Service: args[0]}
+	rest := args[1:]
+	for len(rest) > 0 && !strings.HasPrefix(rest[0], "-") && !isBody(rest[0]) {
+		in.Words = append(in.Words, rest[0])
+		rest = rest[1:]
+	}
+	in.args = rest
+	return in
+}
+
+// WantsHelp reports whether help is asked for.
+func (in Invocation) WantsHelp() bool {
+	for _, a := range in.args {
+		if a == "--help" || a == "-h" {
+			return true
+		}
+	}
+	return false
+}
+
+// isBody reports whether an argument is the body of a request.
+func isBody(arg string) bool {
+	return arg == "-" || strings.HasPrefix(arg, "{") || strings.HasPrefix(arg, "@")
+}
+
+// Format is how an answer is printed.
+type Format string
+
+// The formats.
+const (
+	FormatAuto Format = ""     // JSON, on one line when it is short
+	FormatJSON Format = "json" // JSON on one line
+	FormatYAML Format = "yaml"
+)
+
+// Request is what a command line asks for, once its endpoint is known.
+type Request struct {
+	JSON     []byte // of the message
+	Empty    bool   // nothing was given for it
+	Timeout  time.Duration
+	Headers  [][2]string
+	Output   Format
+	Metadata bool // print headers and trailers too
+}
+
+// Inputs are where a request gets more from than the command line.
+type Inputs struct {
+	Stdin    io.Reader
+	ReadFile func(name string) ([]byte, error)
+	Now      func() time.Time
+}
+
+// maxBody bounds what is read from a file or standard input.
+const maxBody = 64 << 20
+
+// option is a flag of the call itself. Fields of the message of the same name are
+// given with a dot: --.output.
+type option struct {
+	name, short string
+	value       string // what help calls it; empty for a switch
+	help        string
+	set         func(r *Request, value string) error
+}
+
+// options lists the flags of a call.
+func options() []option {
+	return []option{
+		{"output", "o", "FORMAT", "how to print the answer: json (one line) or yaml", func(r *Request, v string) error {
+			switch f := Format(v); f {
+			case FormatJSON, FormatYAML:
+				r.Output = f
+				return nil
+			default:
+				return fmt.Errorf("%q is neither json nor yaml", v)
+			}
+		}},
+		{"header", "H", "NAME:VALUE", "metadata to send; can be repeated", func(r *Request, v string) error {
+			name, value, ok := strings.Cut(v, ":")
+			name = strings.ToLower(strings.TrimSpace(name))
+			if !ok || !isMetadataKey(name) {
+				return fmt.Errorf("%q has not the form NAME:VALUE", v)
+			}
+			r.Headers = append(r.Headers, [2]string{name, strings.TrimSpace(value)})
+			return nil
+		}},
+		{"timeout", "", "DURATION", "give up after so long, for example 5s", func(r *Request, v string) error {
+			d, err := time.ParseDuration(v)
+			if err != nil || d <= 0 {
+				return fmt.Errorf("%q is no duration, such as 5s or 1m30s", v)
+			}
+			r.Timeout = d
+			return nil
+		}},
+		{"verbose", "v", "", "print headers and trailers too, to standard error", func(r *Request, _ string) error {
+			r.Metadata = true
+			return nil
+		}},
+	}
+}
+
+// isMetadataKey reports whether a caller may set a metadata key.
+func isMetadataKey(k string) bool {
+	if k == "" || strings.HasPrefix(k, "grpc-") || strings.HasPrefix(k, "micro-") {
+		return false
+	}
+	for _, c := range []byte(k) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return true
+}
+
+// Build reads flags and body by the schema of the method.
+func (in Invocation) Build(m wire.Method, from Inputs) (*Request, error) {
+	r := &Request{}
+	values := request.Values{Now: from.Now, ReadFile: func(name string) ([]byte, error) {
+		if name == "-" {
+			return readAll(from.Stdin, "standard input")
+		}
+		return from.ReadFile(name)
+	}}
+	var flags []flag
+	body := request.NewBody()
+	for args := in.args; len(args) > 0; {
+		arg := args[0]
+		args = args[1:]
+		if isBody(arg) {
+			var err error
+			if body, err = readBody(arg, values); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if !strings.HasPrefix(arg, "-") {
+			return nil, &Error{
+				Message: fmt.Sprintf("what is %q for? An endpoint stands before the flags, and the value of a flag behind it or after =", arg),
+				Hint:    "micro " + in.Service + " --help",
+				Exit:    ExitUsage,
+			}
+		}
+		if err := in.takeFlag(m, r, arg, &args, &flags); err != nil {
+			return nil, err
+		}
+	}
+	for _, f := range flags {
+		if err := body.Set(m.Input(), f.name, f.value, values); err != nil {
+			e := &FlagError{Flag: "--" + f.name, Message: err.Error()}
+			if unknown, ok := errors.AsType[*request.UnknownFieldError](err); ok {
+				e.Near = unknown.Near()
+			}
+			return nil, e
+		}
+	}
+	r.JSON, r.Empty = body.JSON(), body.IsEmpty()
+	return r, nil
+}
+
+// FlagError says what is wrong with a flag.
+type FlagError struct {
+	Flag    string // with its dashes
+	Message string
+	Near    string // the flag that may have been meant
+}
+
+func (e *FlagError) Error() string { return e.Flag + ": " + e.Message }
+
+// flag is a field and its value as typed.
+type flag struct{ name, value string }
+
+// takeFlag reads one flag, and its value from the arguments after it where it has
+// one there.
+func (in Invocation) takeFlag(m wire.Method, r *Request, arg string, rest *[]string, flags *[]flag) error {
+	name, value, has := strings.Cut(arg, "=")
+	typed := name
+	next := func() (string, error) {
+		if has {
+			return value, nil
+		}
+		if len(*rest) == 0 {
+			return "", &FlagError{Flag: typed, Message: "it needs a value"}
+		}
+		v := (*rest)[0]
+		*rest = (*rest)[1:]
+		return v, nil
+	}
+	for _, o := range options() {
+		if name != "--"+o.name && (o.short == "" || name != "-"+o.short) {
+			continue
+		}
+		v := ""
+		if o.value != "" {
+			var err error
+			if v, err = next(); err != nil {
+				return err
+			}
+		}
+		if err := o.set(r, v); err != nil {
+			return &FlagError{Flag: name, Message: err.Error()}
+		}
+		return nil
+	}
+	if !strings.HasPrefix(name, "--") {
+		return &FlagError{Flag: name, Message: "there is no such option"}
+	}
+	name = name[2:]
+	if !has {
+		if request.IsSwitch(m.Input(), name) {
+			*flags = append(*flags, flag{name, "true"})
+			return nil
+		}
+		if field, ok := strings.CutPrefix(name, "no-"); ok && request.IsSwitch(m.Input(), field) {
+			*flags = append(*flags, flag{field, "false"})
+			return nil
+		}
+	}
+	v, err := next()
+	if err != nil {
+		return err
+	}
+	*flags = append(*flags, flag{name, v})
+	return nil
+}
+
+// readBody reads the body of a request: JSON itself, @FILE, or - for standard
+// input.
+func readBody(arg string, values request.Values) (*request.Body, error) {
+	text, what := []byte(arg), "the body"
+	if !strings.HasPrefix(arg, "{") {
+		name := strings.TrimPrefix(arg, "@")
+		what = name
+		if name == "-" {
+			what = "standard input"
+		}
+		var err error
+		if text, err = values.ReadFile(name); err != nil {
+			return nil, err
+		}
+	}
+	b, err := request.ParseBody(text)
+	if err != nil {
+		return nil, &Error{Message: what + " " + err.Error(), Exit: ExitUsage}
+	}
+	return b, nil
+}
+
+func readAll(r io.Reader, what string) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, maxBody+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", what, err)
+	}
+	if len(b) > maxBody {
+		return nil, fmt.Errorf("%s has more than %s bytes", what, strconv.Itoa(maxBody))
+	}
+	return b, nil
+}

@@ -1,0 +1,148 @@
+package front
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/micro/micro/v3/dynamic/wire"
+	"github.com/micro/micro/v3/envs"
+)
+
+// Cache keeps compiled schemas on disk:
+//
+//	schemas/DIGEST                      a table; what has the same digest has the same content
+//	names/ENV-ADDRESS/NAMESPACE/SERVICE the digest of a service's schema when it was last seen
+//
+// Everything in it can be made again: what is damaged or missing is as if it had
+// never been there.
+type Cache struct{ Dir string }
+
+// Entry is a cached schema.
+type Entry struct {
+	Digest string // of the schema that the table was compiled from
+	Table  *wire.Table
+}
+
+func (c Cache) table(digest string) string {
+	return filepath.Join(c.Dir, "schemas", strings.TrimPrefix(digest, "sha256:"))
+}
+
+// name returns the file that names the digest. The address is part of it: another
+// server is another place, whatever the environment is called.
+func (c Cache) name(e envs.Env, namespace, service string) string {
+	sum := sha256.Sum256([]byte(e.Address))
+	return filepath.Join(c.Dir, "names", e.Name+"-"+hex.EncodeToString(sum[:4]), namespace, service)
+}
+
+// Lookup returns the schema of a service, false when it is not known.
+func (c Cache) Lookup(e envs.Env, namespace, service string) (Entry, bool) {
+	if !isFileName(namespace) || !isFileName(service) {
+		return Entry{}, false
+	}
+	digest, err := os.ReadFile(c.name(e, namespace, service))
+	if err != nil || !isDigest(string(digest)) {
+		return Entry{}, false
+	}
+	return c.Table(string(digest))
+}
+
+// Table returns the schema with a digest, false when it is not there.
+func (c Cache) Table(digest string) (Entry, bool) {
+	if !isDigest(digest) {
+		return Entry{}, false
+	}
+	b, err := os.ReadFile(c.table(digest))
+	if err != nil {
+		return Entry{}, false
+	}
+	t, err := wire.Open(b)
+	if err != nil {
+		return Entry{}, false
+	}
+	return Entry{Digest: digest, Table: t}, true
+}
+
+// Put keeps the schema of a service. It is an advantage and no duty: a disk that
+// is full or cannot be written is no reason for a call to fail.
+func (c Cache) Put(e envs.Env, namespace, service, digest string, table []byte) error {
+	if !isFileName(namespace) || !isFileName(service) || !isDigest(digest) {
+		return errors.New("cannot be named in the cache")
+	}
+	if _, err := os.Stat(c.table(digest)); errors.Is(err, fs.ErrNotExist) || table != nil {
+		if err := writeCache(c.table(digest), table); err != nil {
+			return err
+		}
+	}
+	return writeCache(c.name(e, namespace, service), []byte(digest))
+}
+
+// Services returns the names of the services that were seen in a namespace.
+func (c Cache) Services(e envs.Env, namespace string) []string {
+	if !isFileName(namespace) {
+		return nil
+	}
+	entries, err := os.ReadDir(filepath.Dir(c.name(e, namespace, "x")))
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, entry := range entries {
+		if !strings.HasPrefix(entry.Name(), ".") {
+			names = append(names, entry.Name())
+		}
+	}
+	return names
+}
+
+// Forget drops what is known of a service.
+func (c Cache) Forget(e envs.Env, namespace, service string) {
+	if isFileName(namespace) && isFileName(service) {
+		_ = os.Remove(c.name(e, namespace, service)) // it is made again
+	}
+}
+
+func isFileName(s string) bool {
+	if s == "" || len(s) > 200 || s[0] == '.' {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return true
+}
+
+func isDigest(s string) bool {
+	rest, ok := strings.CutPrefix(s, "sha256:")
+	if !ok || len(rest) != 64 {
+		return false
+	}
+	_, err := hex.DecodeString(rest)
+	return err == nil
+}
+
+// writeCache writes a file so that readers see all of it or nothing.
+func writeCache(path string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
+}

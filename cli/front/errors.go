@@ -1,0 +1,160 @@
+package front
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Exit codes; `micro help exit-codes` lists them.
+const (
+	ExitOK          = 0
+	ExitError       = 1
+	ExitUsage       = 2
+	ExitLogin       = 4
+	ExitNotFound    = 5
+	ExitDenied      = 6
+	ExitUnreachable = 7
+	ExitInterrupted = 130
+)
+
+// Codes of gRPC that are told apart here.
+const (
+	codeCanceled           = 1
+	codeInvalidArgument    = 3
+	codeDeadlineExceeded   = 4
+	codeNotFound           = 5
+	codePermissionDenied   = 7
+	codeFailedPrecondition = 9
+	codeUnimplemented      = 12
+	codeUnavailable        = 14
+	codeUnauthenticated    = 16
+)
+
+// CodeName returns the name of a gRPC code.
+func CodeName(code int) string {
+	names := [...]string{
+		"OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound", "AlreadyExists",
+		"PermissionDenied", "ResourceExhausted", "FailedPrecondition", "Aborted", "OutOfRange",
+		"Unimplemented", "Internal", "Unavailable", "DataLoss", "Unauthenticated",
+	}
+	if code >= 0 && code < len(names) {
+		return names[code]
+	}
+	return fmt.Sprintf("Code(%d)", code)
+}
+
+// Error is what a person is told: what happened and why, a command that helps,
+// and the code that the process exits with.
+type Error struct {
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+	// Details are lines that explain the message, such as a compiler's.
+	Details []string `json:"details,omitempty"`
+	Code    string   `json:"code,omitempty"` // of gRPC, where one was the cause
+	Exit    int      `json:"exit"`
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// Print writes an error to w: for a program as one JSON object, else for a person.
+func (e *Error) Print(w io.Writer, asJSON bool) {
+	if asJSON {
+		b, err := json.Marshal(struct {
+			Error *Error `json:"error"`
+		}{e})
+		if err == nil {
+			fmt.Fprintf(w, "%s\n", b)
+			return
+		}
+	}
+	for _, l := range e.Details {
+		fmt.Fprintln(w, l)
+	}
+	fmt.Fprintf(w, "micro: %s\n", e.Message)
+	if e.Hint != "" {
+		fmt.Fprintf(w, "hint: %s\n", e.Hint)
+	}
+}
+
+// Status is the status of a failed call.
+type Status struct {
+	Code    int
+	Message string
+	Reason  string // of the server's own errors
+	// Unreachable says that the status was made here, because there was no server.
+	Unreachable bool
+}
+
+// Place is where a command acts, for what it tells when it fails.
+type Place struct {
+	Env      string
+	Address  string
+	Loopback bool
+	EnvToken bool // the token came from MICRO_TOKEN
+}
+
+func (p Place) String() string { return fmt.Sprintf("environment %q (%s)", p.Env, p.Address) }
+
+// Explain turns the status of a failed call into what a person is told.
+func Explain(s Status, at Place) *Error {
+	e := &Error{Message: s.Message, Code: CodeName(s.Code), Exit: ExitError}
+	switch s.Reason {
+	case "WRONG_CREDENTIALS":
+		e.Message = "wrong username or password"
+		if at.EnvToken {
+			e.Message = "the token in MICRO_TOKEN is not one of this server's"
+		}
+	case "NO_SERVICE":
+		e.Hint = "micro services"
+	case "NO_INSTANCE":
+		e.Hint = "micro status"
+	case "SIGNUP_OFF":
+		e.Hint = "ask who runs the server for an account, then micro login"
+	case "DISK_FULL":
+		e.Hint = "free some space in the server's data directory; it takes writes again by itself"
+	case "NO_IMAGE":
+		e.Hint = "micro run"
+	}
+	switch s.Code {
+	case codeUnavailable:
+		if s.Reason == "" && s.Unreachable {
+			e.Message = fmt.Sprintf("cannot reach the server of %s: %s", at, connectCause(s.Message))
+			if e.Hint = "micro env"; at.Loopback {
+				e.Hint = "micro server"
+			}
+		}
+		e.Exit = ExitUnreachable
+	case codeDeadlineExceeded:
+		e.Exit = ExitUnreachable
+	case codeUnauthenticated:
+		e.Exit = ExitLogin
+		e.Hint = "micro login"
+		if at.EnvToken {
+			e.Hint = "set MICRO_TOKEN to a token that is valid, or unset it and use micro login"
+		}
+	case codePermissionDenied:
+		e.Exit = ExitDenied
+	case codeNotFound, codeUnimplemented:
+		e.Exit = ExitNotFound
+	case codeInvalidArgument:
+		e.Exit = ExitUsage
+	case codeCanceled:
+		e.Exit = ExitInterrupted
+	}
+	return e
+}
+
+// connectCause cuts the wrapping off what a transport says.
+func connectCause(message string) string {
+	for _, known := range []string{"connection refused", "no such host", "i/o timeout", "network is unreachable", "no route to host"} {
+		if strings.Contains(message, known) {
+			return known
+		}
+	}
+	if i := strings.LastIndex(message, "desc = "); i >= 0 {
+		message = message[i+len("desc = "):]
+	}
+	return strings.Trim(message, `"\ `)
+}

@@ -1,0 +1,214 @@
+// Package front is a call of a service from its arguments to its exit code:
+//
+//	micro helloworld --name=Alice
+//	words → method, flags → JSON → bytes, one call, bytes → JSON → terminal
+//
+// The front binary does all of it when it has what it needs on disk: a schema and
+// a token. In every other case, and when anything is wrong, it leaves the command
+// to microd, which shares this package and can do the rest: ask for the schema,
+// renew the token, stream, explain. So there is one way to do each thing, and a
+// short cut for the one that happens most.
+package front
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"slices"
+	"time"
+
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/micro/micro/v3/dynamic/request"
+	"github.com/micro/micro/v3/dynamic/wire"
+	"github.com/micro/micro/v3/envs"
+)
+
+// Command is one run of the front.
+type Command struct {
+	Args     []string
+	In       io.Reader
+	Out, Err io.Writer
+	Getenv   func(string) string
+	ReadFile func(name string) ([]byte, error)
+	Now      func() time.Time
+	Version  string
+	// IsCommand reports whether a word is a command of microd.
+	IsCommand func(word string) bool
+}
+
+// Run does the command when it can, and returns its exit code. It reports false,
+// having done nothing that anybody could notice, when microd has to do it.
+func (c *Command) Run(ctx context.Context) (code int, done bool) {
+	if len(c.Args) == 1 && (c.Args[0] == "version" || c.Args[0] == "--version") {
+		_, _ = io.WriteString(c.Out, "micro "+c.Version+"\n") // nobody is left to tell
+		return ExitOK, true
+	}
+	if c.Getenv("MICRO_TRANSPORT") != "" {
+		return 0, false
+	}
+	g, rest, ok := SplitGlobals(c.Args)
+	if !ok || len(rest) == 0 || c.IsCommand(rest[0]) {
+		return 0, false
+	}
+	return c.call(ctx, g, Parse(rest))
+}
+
+func (c *Command) call(ctx context.Context, g Globals, in Invocation) (code int, done bool) {
+	if in.WantsHelp() {
+		return 0, false
+	}
+	place, ok := c.place(g)
+	if !ok {
+		return 0, false
+	}
+	entry, ok := (Cache{Dir: place.dirs.Cache}).Lookup(place.env, place.namespace, in.Service)
+	if !ok {
+		return 0, false
+	}
+	m, err := request.Resolve(entry.Table, in.Service, in.Words)
+	if err != nil || m.ClientStreaming() || m.ServerStreaming() {
+		return 0, false
+	}
+	req, err := in.Build(m, Inputs{Stdin: unread{}, ReadFile: c.ReadFile, Now: c.Now})
+	if err != nil || req.Output == FormatYAML || req.Metadata {
+		return 0, false
+	}
+	message, err := m.Input().AppendWire(nil, req.JSON, wire.DecodeOptions{})
+	if err != nil || len(message) > maxRequest {
+		return 0, false
+	}
+	call := place.newCall(m, req, message, in.Service, entry.Digest)
+	answer, err := call.Do(ctx)
+	if ctx.Err() != nil {
+		return ExitInterrupted, true
+	}
+	if err != nil {
+		if isUnsent(err) {
+			return 0, false
+		}
+		c.fail(Explain(Status{Code: codeUnavailable, Message: err.Error()}, place.Place()), req)
+		return ExitUnreachable, true
+	}
+	if _, refused := answer.Metadata[KeyRefused]; refused {
+		return 0, false // the server passed nothing on
+	}
+	if answer.Code != 0 {
+		e := Explain(Status{Code: answer.Code, Message: answer.Text}, place.Place())
+		c.fail(e, req)
+		return e.Exit, true
+	}
+	out, err := m.Output().AppendJSON(nil, answer.Message, wire.EncodeOptions{})
+	if err != nil {
+		c.fail(&Error{Message: "the answer does not fit the schema: " + err.Error(), Exit: ExitError}, req)
+		return ExitError, true
+	}
+	if PrintJSON(c.Out, out, req.Output) != nil {
+		return ExitError, true
+	}
+	return ExitOK, true
+}
+
+func (c *Command) fail(e *Error, r *Request) { e.Print(c.Err, r.Output == FormatJSON) }
+
+// isUnsent reports whether a call has certainly not reached a service.
+func isUnsent(err error) bool {
+	switch err.(type) { //nolint:errorlint // they are never wrapped
+	case *ConnectError:
+		return true
+	}
+	return err == ErrTooLarge //nolint:errorlint // it is never wrapped
+}
+
+// unread makes a command that wants standard input go to microd.
+type unread struct{}
+
+func (unread) Read([]byte) (int, error) { return 0, io.ErrNoProgress }
+
+// place is where and as whom a command acts.
+type place struct {
+	dirs      envs.Dirs
+	env       envs.Env
+	address   string
+	tls       *tls.Config
+	namespace string
+	token     string
+	envToken  bool
+}
+
+// Place returns what error texts need of it.
+func (p *place) Place() Place {
+	return Place{Env: p.env.Name, Address: p.env.Address, Loopback: p.env.IsLoopback(), EnvToken: p.envToken}
+}
+
+// place reads environment and token; false when microd has to sort it out.
+func (c *Command) place(g Globals) (*place, bool) {
+	dirs, err := envs.FindDirs(c.Getenv)
+	if err != nil {
+		return nil, false
+	}
+	config, err := envs.Load(dirs)
+	if err != nil {
+		return nil, false
+	}
+	name := g.Env
+	if name == "" {
+		name = c.Getenv("MICRO_ENV")
+	}
+	p := &place{dirs: dirs, envToken: c.Getenv(envs.EnvToken) != ""}
+	if p.env, err = config.Get(name); err != nil {
+		return nil, false
+	}
+	for _, ns := range []string{g.Namespace, c.Getenv("MICRO_NAMESPACE"), p.env.Namespace, envs.DefaultNamespace} {
+		if p.namespace = ns; ns != "" {
+			break
+		}
+	}
+	p.token, _, err = p.env.AccessToken(dirs, c.Getenv, c.Now())
+	if err != nil && p.env.Account != "" {
+		return nil, false // it has to be renewed
+	}
+	address, useTLS, err := envs.ParseAddress(p.env.Address)
+	if err != nil {
+		return nil, false
+	}
+	p.address = address
+	if useTLS {
+		if p.tls, err = p.env.TLS(); err != nil {
+			return nil, false
+		}
+	}
+	return p, true
+}
+
+// Metadata keys that steer the server.
+const (
+	KeyNamespace = "micro-namespace"
+	KeyService   = "micro-service"
+	KeySchema    = "micro-schema"
+	// KeyRefused comes with a status of the server's own: no service was called.
+	KeyRefused = "micro-refused"
+)
+
+func (p *place) newCall(m wire.Method, r *Request, message []byte, service, digest string) *Call {
+	md := []hpack.HeaderField{
+		{Name: KeyNamespace, Value: p.namespace},
+		{Name: KeyService, Value: service},
+		{Name: KeySchema, Value: digest},
+	}
+	own := slices.ContainsFunc(r.Headers, func(h [2]string) bool { return h[0] == "authorization" })
+	if p.token != "" && !own {
+		md = append(md, hpack.HeaderField{Name: "authorization", Value: "Bearer " + p.token, Sensitive: true})
+	}
+	for _, h := range r.Headers {
+		md = append(md, hpack.HeaderField{Name: h[0], Value: h[1]})
+	}
+	return &Call{
+		Address:  p.address,
+		TLS:      p.tls,
+		Path:     m.Path(),
+		Metadata: md,
+		Message:  message,
+		Timeout:  r.Timeout,
+	}
+}
