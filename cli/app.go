@@ -1,0 +1,124 @@
+// Package cli is the command tree of micro: one file for each noun. A command
+// parses its flags and prints; the work is done by the packages that it calls.
+package cli
+
+import (
+	"context"
+	"io"
+	"io/fs"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/micro/micro/v3/envs"
+)
+
+// App is everything that a command may touch. What costs something to get is a
+// function, so that nothing is opened which is not used.
+type App struct {
+	In       io.Reader
+	Out, Err io.Writer
+	Getenv   func(string) string
+	Now      func() time.Time
+	Version  string
+	// SDK is the source of the service framework.
+	SDK fs.FS
+	// Serve runs a server until ctx ends.
+	Serve func(ctx context.Context, o ServeOptions) error
+
+	Terminal Terminal
+
+	// Set by the flags that every command has.
+	env       string
+	namespace string
+	yes       bool
+	noColor   bool
+
+	config *envs.Config
+	conn   *grpc.ClientConn
+}
+
+// Terminal is what is known of the terminal, if there is one.
+type Terminal struct {
+	In, Out, Err bool // which of the three are a terminal
+	// Size returns the width and height of the terminal; 80 and 24 when unknown.
+	Size func() (width, height int)
+	// Prompt is the terminal itself, to ask on: standard error may be elsewhere.
+	// Nil when there is none.
+	Prompt io.Writer
+	// ReadPassword reads a line from standard input without showing it.
+	ReadPassword func() (string, error)
+}
+
+// Interactive reports whether somebody can be asked.
+func (a *App) Interactive() bool {
+	return a.Terminal.In && a.Terminal.Prompt != nil && a.Getenv("CI") == "" && a.Getenv("TERM") != "dumb"
+}
+
+// color reports whether what goes to standard error may have colours and be
+// rewritten in place.
+func (a *App) color() bool {
+	return a.Terminal.Err && !a.noColor && a.Getenv("NO_COLOR") == "" && a.Getenv("TERM") != "dumb"
+}
+
+// Dirs returns the directories of this user.
+func (a *App) Dirs() (envs.Dirs, error) { return envs.FindDirs(a.Getenv) }
+
+// Config returns the environments, read once.
+func (a *App) Config() (*envs.Config, error) {
+	if a.config != nil {
+		return a.config, nil
+	}
+	dirs, err := a.Dirs()
+	if err != nil {
+		return nil, err
+	}
+	c, err := envs.Load(dirs)
+	if err != nil {
+		return nil, err
+	}
+	a.config = c
+	return c, nil
+}
+
+// Env returns the environment that the command acts on: that of --env or
+// MICRO_ENV, else the current one.
+func (a *App) Env() (envs.Env, error) {
+	c, err := a.Config()
+	if err != nil {
+		return envs.Env{}, err
+	}
+	name := a.env
+	if name == "" {
+		name = a.Getenv("MICRO_ENV")
+	}
+	return c.Get(name)
+}
+
+// Namespace returns the namespace that the command acts in: that of --namespace
+// or MICRO_NAMESPACE, else the current one of the environment.
+func (a *App) Namespace() (string, error) {
+	if a.namespace != "" {
+		return a.namespace, nil
+	}
+	if ns := a.Getenv("MICRO_NAMESPACE"); ns != "" {
+		return ns, nil
+	}
+	e, err := a.Env()
+	if err != nil {
+		return "", err
+	}
+	if e.Namespace != "" {
+		return e.Namespace, nil
+	}
+	return envs.DefaultNamespace, nil
+}
+
+func (a *App) keyring() envs.Keyring { return envs.Keyring{Getenv: a.Getenv} }
+
+// close ends what was opened for the command.
+func (a *App) close() {
+	if a.conn != nil {
+		_ = a.conn.Close() // nothing is under way on it
+	}
+}

@@ -1,0 +1,155 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/micro/micro/v3/envs"
+	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
+)
+
+// connectTimeout bounds how long a server may take to accept a connection.
+const connectTimeout = 10 * time.Second
+
+// dial connects to an environment without saying who calls. The connection is made
+// at the first call.
+func dial(e envs.Env) (*grpc.ClientConn, error) {
+	address, useTLS, err := envs.ParseAddress(e.Address)
+	if err != nil {
+		return nil, err
+	}
+	creds := insecure.NewCredentials()
+	if useTLS {
+		c, err := e.TLS()
+		if err != nil {
+			return nil, err
+		}
+		creds = credentials.NewTLS(c)
+	}
+	return grpc.NewClient("dns:///"+address,
+		grpc.WithTransportCredentials(creds),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: connectTimeout}),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20), grpc.MaxCallSendMsgSize(64<<20)),
+		grpc.WithDisableServiceConfig(),
+	)
+}
+
+// Conn returns the connection to the environment, made once.
+func (a *App) Conn() (*grpc.ClientConn, error) {
+	if a.conn != nil {
+		return a.conn, nil
+	}
+	e, err := a.Env()
+	if err != nil {
+		return nil, err
+	}
+	if a.conn, err = dial(e); err != nil {
+		return nil, err
+	}
+	return a.conn, nil
+}
+
+// connFor returns the connection, and the context with which calls on it say who
+// calls and in which namespace. A caller who is not logged in is anonymous.
+func (a *App) connFor(ctx context.Context) (context.Context, *grpc.ClientConn, error) {
+	conn, err := a.Conn()
+	if err != nil {
+		return nil, nil, err
+	}
+	token, err := a.Token(ctx)
+	if err != nil && !errors.Is(err, envs.ErrNoSession) {
+		return nil, nil, err
+	}
+	ns, err := a.Namespace()
+	if err != nil {
+		return nil, nil, err
+	}
+	return callContext(ctx, token, ns), conn, nil
+}
+
+// callContext returns a context for calls with a token, in a namespace.
+func callContext(ctx context.Context, token, namespace string) context.Context {
+	md := metadata.Pairs("micro-namespace", namespace)
+	if token != "" {
+		md.Set("authorization", "Bearer "+token)
+	}
+	return metadata.NewOutgoingContext(ctx, md)
+}
+
+// Token returns an access token for the environment, renewing it when needed. The
+// error is [envs.ErrNoSession] when nobody is logged in.
+func (a *App) Token(ctx context.Context) (string, error) {
+	e, err := a.Env()
+	if err != nil {
+		return "", err
+	}
+	dirs, err := a.Dirs()
+	if err != nil {
+		return "", err
+	}
+	token, _, err := e.AccessToken(dirs, a.Getenv, a.Now())
+	if !errors.Is(err, envs.ErrNoSession) || e.Account == "" {
+		return token, err
+	}
+	unlock, err := envs.LockSession(dirs, e.Name)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	// Another command may have renewed it while this one waited.
+	if token, _, err = e.AccessToken(dirs, a.Getenv, a.Now()); err == nil {
+		return token, nil
+	}
+	return a.renew(ctx, dirs, e)
+}
+
+// renew exchanges the refresh token for the next session.
+func (a *App) renew(ctx context.Context, dirs envs.Dirs, e envs.Env) (string, error) {
+	refresh, err := e.RefreshToken(dirs, a.keyring())
+	if err != nil {
+		return "", err
+	}
+	conn, err := dial(e)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	rsp, err := authv1.NewAuthClient(conn).Refresh(ctx, &authv1.RefreshRequest{RefreshToken: refresh})
+	if err != nil {
+		return "", &sessionError{env: e.Name, err: err}
+	}
+	s := sessionFrom(rsp.GetSession())
+	s.Namespace = e.Namespace
+	return s.Access, s.Save(dirs, e.Name, e.Storage, a.keyring())
+}
+
+// sessionError says that a session could not be renewed.
+type sessionError struct {
+	env string
+	err error
+}
+
+func (e *sessionError) Error() string {
+	return fmt.Sprintf("renew the session with environment %q: %s", e.env, e.err)
+}
+
+func (e *sessionError) Unwrap() error { return e.err }
+
+func sessionFrom(s *authv1.Session) envs.Session {
+	return envs.Session{
+		Account:        s.GetAccount().GetId(),
+		Namespace:      s.GetAccount().GetNamespace(),
+		Access:         s.GetAccessToken(),
+		AccessExpires:  s.GetAccessExpires().AsTime(),
+		Refresh:        s.GetRefreshToken(),
+		RefreshExpires: s.GetRefreshExpires().AsTime(),
+	}
+}

@@ -1,0 +1,171 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	frameTime = 80 * time.Millisecond // between two frames of the line on a terminal
+	beatTime  = 10 * time.Second      // between two signs of life elsewhere
+)
+
+// progress shows what a long command does: on a terminal as one line that is
+// rewritten, elsewhere as a line for each step.
+type progress struct {
+	w     io.Writer
+	live  bool // rewrite in place
+	now   func() time.Time
+	width int
+
+	mu     sync.Mutex
+	step   string // what is going on; empty: nothing
+	detail string
+	began  time.Time
+	shown  int // columns on the line that is rewritten
+	stop   chan struct{}
+	done   sync.WaitGroup
+}
+
+func newProgress(app *App) *progress {
+	p := &progress{w: app.Err, live: app.color(), now: app.Now, width: 80}
+	if app.Terminal.Size != nil {
+		p.width, _ = app.Terminal.Size()
+	}
+	return p
+}
+
+// start begins a step and ends the one before. Callers must end the last with finish or
+// fail.
+func (p *progress) start(step, detail string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.end("")
+	p.step, p.detail, p.began = step, detail, p.now()
+	interval := frameTime
+	if p.live {
+		p.draw()
+	} else {
+		fmt.Fprintln(p.w, strings.TrimSpace(fmt.Sprintf("%-10s %s", step, detail)))
+		interval = beatTime
+	}
+	if p.stop == nil {
+		stop := make(chan struct{})
+		p.stop = stop
+		p.done.Go(func() { p.animate(stop, interval) })
+	}
+}
+
+// update changes the detail of the step that is going on.
+func (p *progress) update(detail string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.detail = detail
+	if p.live && p.step != "" {
+		p.draw()
+	}
+}
+
+// note leaves a line above the step that is going on.
+func (p *progress) note(line string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clear()
+	fmt.Fprintln(p.w, line)
+	if p.live && p.step != "" {
+		p.draw()
+	}
+}
+
+// finish ends the last step as done.
+func (p *progress) finish() { p.close("") }
+
+// fail ends the last step as failed.
+func (p *progress) fail() { p.close("failed") }
+
+func (p *progress) close(how string) {
+	p.mu.Lock()
+	p.end(how)
+	stop := p.stop
+	p.stop = nil
+	p.mu.Unlock()
+	if stop != nil {
+		close(stop)
+		p.done.Wait()
+	}
+}
+
+// end leaves the finished step on a line of its own. p.mu is held.
+func (p *progress) end(how string) {
+	if p.step == "" {
+		return
+	}
+	if p.live {
+		took := p.now().Sub(p.began).Round(10 * time.Millisecond)
+		line := fmt.Sprintf("%-10s %s", p.step, p.detail)
+		if how != "" {
+			line = fmt.Sprintf("%-10s %s: %s", p.step, p.detail, how)
+		}
+		p.clear()
+		fmt.Fprintf(p.w, "%s  %s\n", p.fit(line, 10), took)
+	}
+	p.step = ""
+}
+
+// draw rewrites the line. p.mu is held.
+func (p *progress) draw() {
+	frames := []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
+	elapsed := p.now().Sub(p.began)
+	frame := frames[int(elapsed/frameTime)%len(frames)]
+	line := fmt.Sprintf("%-10s %s", p.step, p.detail)
+	if elapsed > time.Second {
+		line += fmt.Sprintf("  %s", elapsed.Round(time.Second))
+	}
+	line = p.fit(line, 3)
+	p.clear()
+	fmt.Fprintf(p.w, "%c %s", frame, line)
+	p.shown = len([]rune(line)) + 2
+}
+
+// fit cuts a line that would not stay on one.
+func (p *progress) fit(line string, reserve int) string {
+	line = strings.TrimSpace(line)
+	r := []rune(line)
+	if limit := max(20, p.width-reserve); len(r) > limit {
+		return string(r[:limit-1]) + "…"
+	}
+	return line
+}
+
+// clear removes the line that is rewritten. p.mu is held.
+func (p *progress) clear() {
+	if p.shown > 0 {
+		fmt.Fprint(p.w, "\r\x1b[2K")
+		p.shown = 0
+	}
+}
+
+// animate redraws the line, or says from time to time that the step goes on.
+func (p *progress) animate(stop <-chan struct{}, interval time.Duration) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			p.mu.Lock()
+			switch {
+			case p.step == "":
+			case p.live:
+				p.draw()
+			default:
+				fmt.Fprintf(p.w, "%-10s goes on since %s\n", p.step, p.now().Sub(p.began).Round(time.Second))
+			}
+			p.mu.Unlock()
+		case <-stop:
+			return
+		}
+	}
+}

@@ -1,0 +1,266 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/micro/micro/v3/dynamic/request"
+)
+
+// Main runs one command and returns the code that the process exits with. It is
+// the only way out of a command: commands return errors and do not print them.
+func Main(ctx context.Context, app *App, args []string) int {
+	defer app.close()
+	root := newRoot(app)
+	root.SetArgs(args)
+	err := execute(ctx, app, root, args)
+	if err == nil {
+		return ExitOK
+	}
+	e := app.explain(err)
+	if e.Exit == ExitInterrupted {
+		return e.Exit // whoever pressed Ctrl-C knows
+	}
+	e.Print(app.Err, wantsJSON(args))
+	return e.Exit
+}
+
+// execute runs a built-in command, or else calls the service that the first word
+// names.
+func execute(ctx context.Context, app *App, root *cobra.Command, args []string) error {
+	if word := firstWord(root, args); word != "" && !isCommand(root, word) {
+		return app.callService(ctx, root, args)
+	}
+	err := root.ExecuteContext(ctx)
+	var e *Error
+	if err != nil && !errors.As(err, &e) && isUsage(err) {
+		return &Error{Message: err.Error(), Hint: "micro " + strings.Join(append(commandPath(root, args), "--help"), " "), Exit: ExitUsage}
+	}
+	return err
+}
+
+func newRoot(app *App) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "micro",
+		Short: "Take a service from source to running, and call it",
+		Long: `micro runs services and calls them.
+
+It is the server (micro server), the tool that turns a directory or a git
+repository into a running service (micro run), and a command line for every
+service that runs: micro SERVICE [ENDPOINT] --field=value.`,
+		Example: `  micro server                     # start a server on this machine
+  micro new helloworld             # write a service
+  micro run ./helloworld           # build it and run it
+  micro helloworld --name=Alice    # call it`,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		DisableAutoGenTag: true,
+	}
+	root.SetIn(app.In)
+	root.SetOut(app.Out)
+	root.SetErr(app.Err)
+	globalFlags(app, root.PersistentFlags())
+	root.AddGroup(
+		&cobra.Group{ID: "services", Title: "Services:"},
+		&cobra.Group{ID: "source", Title: "Source:"},
+		&cobra.Group{ID: "access", Title: "Environments and access:"},
+		&cobra.Group{ID: "server", Title: "Server:"},
+	)
+	group := func(id string, cmds ...*cobra.Command) {
+		for _, c := range cmds {
+			c.GroupID = id
+			root.AddCommand(c)
+		}
+	}
+	group("services", newRunCmd(app), newUpdateCmd(app), newKillCmd(app), newStatusCmd(app), newServicesCmd(app), newLogsCmd(app), newCallCmd(app))
+	group("source", newNewCmd(app), newGenCmd(app))
+	group("access", newEnvCmd(app), newLoginCmd(app), newLogoutCmd(app), newSignupCmd(app), newUserCmd(app), newAuthCmd(app))
+	group("server", newServerCmd(app))
+	root.AddCommand(newVersionCmd(app), newExitCodesTopic())
+	root.SetHelpCommandGroupID("")
+	root.CompletionOptions.HiddenDefaultCmd = false
+	return root
+}
+
+func globalFlags(app *App, f *pflag.FlagSet) {
+	f.StringVarP(&app.env, "env", "e", "", "environment to act on (MICRO_ENV; the current one)")
+	f.StringVar(&app.namespace, "namespace", "", "namespace to act in (MICRO_NAMESPACE; the environment's)")
+	f.BoolVarP(&app.yes, "yes", "y", false, "answer yes to every question")
+	f.BoolVar(&app.noColor, "no-color", false, "no colours (NO_COLOR)")
+}
+
+// firstWord returns the first argument that is neither a global flag nor the
+// value of one.
+func firstWord(root *cobra.Command, args []string) string {
+	for i := 0; i < len(args); i++ {
+		a := args[i]
+		switch {
+		case a == "--":
+			return ""
+		case !strings.HasPrefix(a, "-") || a == "-":
+			return a
+		case strings.Contains(a, "="):
+		default:
+			name := strings.TrimLeft(a, "-")
+			f := root.PersistentFlags().Lookup(name)
+			if f == nil && len(name) == 1 {
+				f = root.PersistentFlags().ShorthandLookup(name)
+			}
+			if f == nil {
+				return "" // --help and unknown flags are cobra's to handle
+			}
+			if f.NoOptDefVal == "" {
+				i++
+			}
+		}
+	}
+	return ""
+}
+
+// isCommand reports whether a word is a built-in command.
+func isCommand(root *cobra.Command, word string) bool {
+	switch word {
+	case "help", "completion", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd:
+		return true
+	}
+	for _, c := range root.Commands() {
+		if c.Name() == word || c.HasAlias(word) {
+			return true
+		}
+	}
+	return false
+}
+
+// commandPath returns the names of the command that args reach.
+func commandPath(root *cobra.Command, args []string) []string {
+	cmd, _, err := root.Find(args)
+	if err != nil || cmd == root {
+		return nil
+	}
+	return strings.Fields(strings.TrimPrefix(cmd.CommandPath(), root.Name()))
+}
+
+// isUsage reports whether cobra or pflag did not understand the arguments: their
+// errors have no type of their own but for some.
+func isUsage(err error) bool {
+	var (
+		notExist *pflag.NotExistError
+		value    *pflag.InvalidValueError
+		syntax   *pflag.InvalidSyntaxError
+		required *pflag.ValueRequiredError
+	)
+	if errors.As(err, &notExist) || errors.As(err, &value) || errors.As(err, &syntax) || errors.As(err, &required) {
+		return true
+	}
+	for _, prefix := range []string{"unknown command", "required flag"} {
+		if strings.HasPrefix(err.Error(), prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// wantsJSON reports whether the command was asked for JSON, so that its error is
+// JSON too.
+func wantsJSON(args []string) bool {
+	for i, a := range args {
+		switch a {
+		case "-o=json", "-ojson", "--output=json":
+			return true
+		case "-o", "--output":
+			return i+1 < len(args) && args[i+1] == "json"
+		}
+	}
+	return false
+}
+
+// exactly makes a command take so many arguments.
+func exactly(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error { return checkArgs(cmd, args, n, n) }
+}
+
+func atMostOne() cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error { return checkArgs(cmd, args, 0, 1) }
+}
+
+func atLeast(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error { return checkArgs(cmd, args, n, len(args)) }
+}
+
+func checkArgs(cmd *cobra.Command, args []string, least, most int) error {
+	hint := cmd.CommandPath() + " --help"
+	switch {
+	case len(args) > most && most == 0:
+		return usage(hint, "%q takes no arguments, and got %q", cmd.CommandPath(), args[0])
+	case len(args) > most:
+		return usage(hint, "%q has one argument too many: %q", cmd.CommandPath(), args[most])
+	case len(args) < least:
+		_, names, _ := strings.Cut(cmd.Use, " ")
+		return usage(hint, "%q needs %s", cmd.CommandPath(), names)
+	}
+	return nil
+}
+
+// parentCmd makes a command that only has others below it say which ones.
+func parentCmd(use, short string) *cobra.Command {
+	return &cobra.Command{
+		Use:   use,
+		Short: short,
+		Args:  cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			return unknownCommand(cmd, args[0])
+		},
+	}
+}
+
+// unknownCommand says that a command has no such command below it, and what may have
+// been meant.
+func unknownCommand(cmd *cobra.Command, word string) error {
+	var names []string
+	for _, c := range cmd.Commands() {
+		names = append(names, c.Name())
+	}
+	hint := cmd.CommandPath() + " --help"
+	if near := request.Nearest(word, names); near != "" {
+		hint = cmd.CommandPath() + " " + near
+	}
+	return usage(hint, "unknown command %q of %q", word, cmd.CommandPath())
+}
+
+func newVersionCmd(app *App) *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Print the version",
+		Example: "  micro version",
+		Args:    exactly(0),
+		RunE: func(*cobra.Command, []string) error {
+			fmt.Fprintln(app.Out, "micro "+app.Version)
+			return nil
+		},
+	}
+}
+
+func newExitCodesTopic() *cobra.Command {
+	return &cobra.Command{
+		Use:   "exit-codes",
+		Short: "What the exit codes mean",
+		Long: `micro exits with:
+
+  0    all went well
+  1    something failed
+  2    the command was typed wrong, or a value is not valid
+  4    not logged in, or the session has ended
+  5    what was named does not exist
+  6    the account may not do it
+  7    the server cannot be reached, or did not answer in time
+  130  interrupted`,
+	}
+}

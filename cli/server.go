@@ -1,0 +1,181 @@
+package cli
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/viper"
+
+	"github.com/micro/micro/v3/envs"
+)
+
+// ServeOptions are the settings of a server.
+type ServeOptions struct {
+	DataDir  string
+	Gateway  string
+	Proxy    string
+	Store    string // the URL of the engine
+	Runtime  string
+	TLS      *tls.Config
+	Signup   bool
+	TokenTTL time.Duration
+	Logger   *slog.Logger
+	Ready    func(gateway, proxy string)
+	Password func(namespace, account, password string)
+}
+
+func newServerCmd(app *App) *cobra.Command {
+	v := viper.New()
+	cmd := &cobra.Command{
+		Use:   "server",
+		Short: "Run a server in the foreground",
+		Long: `Run a server: it keeps services running and puts them behind one door, for gRPC on
+the proxy's address and for HTTP on the gateway's. Ctrl-C stops the services and
+then the server; the next start runs them again.
+
+Every flag can be set by the environment too, as MICRO_SERVER_PROXY for --proxy,
+or in the file server.yaml of the data directory, as "proxy:".
+
+On an address that others can reach the administrator admin gets a random password,
+which is printed once; on this machine alone it is "micro".`,
+		Example: `  micro server
+  micro server --gateway 127.0.0.1:0 --proxy 127.0.0.1:0 --data /srv/micro`,
+		Args: exactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), app, v) },
+	}
+	f := cmd.Flags()
+	f.String("gateway", "127.0.0.1:8080", "address of the HTTP API gateway; port 0 takes a free one")
+	f.String("proxy", "127.0.0.1:8081", "address of the identity proxy, for gRPC and images; port 0 takes a free one")
+	f.String("data", "", "directory of the server's data (the user's data directory)")
+	f.String("store", "embedded:", "engine that keeps accounts, rules and desired state")
+	f.String("runtime", "embedded:", "engine that runs services")
+	f.String("signup", "auto", "let anybody make a namespace: on, off, or auto for on when only this machine can reach the server")
+	f.String("tls-cert", "", "PEM file of the certificate of both addresses")
+	f.String("tls-key", "", "PEM file of the certificate's key")
+	f.Duration("token-lifetime", 10*time.Minute, "how long an access token is good before it has to be renewed; at most 24h")
+	f.String("log-level", "info", "debug, info, warn or error")
+	f.String("log-format", "text", "text or json")
+	v.SetEnvPrefix("MICRO_SERVER")
+	v.SetEnvKeyReplacer(strings.NewReplacer("-", "_"))
+	v.AutomaticEnv()
+	_ = v.BindPFlags(f) // fails for a nil set only
+	return cmd
+}
+
+func serve(ctx context.Context, app *App, v *viper.Viper) error {
+	o, err := serveOptions(app, v)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	o.Ready = func(gateway, proxy string) {
+		fmt.Fprintf(app.Out, "micro %s is ready: gateway http://%s, proxy %s, data %s\n", app.Version, gateway, proxy, o.DataDir)
+	}
+	o.Password = func(namespace, account, password string) {
+		fmt.Fprintf(app.Err, "the account %s of namespace %s has the password %s; it is not shown again\n", account, namespace, password)
+	}
+	return app.Serve(ctx, o)
+}
+
+func serveOptions(app *App, v *viper.Viper) (ServeOptions, error) {
+	dir := v.GetString("data")
+	if dir == "" {
+		dirs, err := app.Dirs()
+		if err != nil {
+			return ServeOptions{}, err
+		}
+		dir = filepath.Join(dirs.Data, "server")
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return ServeOptions{}, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return ServeOptions{}, fmt.Errorf("the data directory: %w", err)
+	}
+	v.SetConfigFile(filepath.Join(dir, "server.yaml"))
+	if _, err := os.Stat(v.ConfigFileUsed()); err == nil {
+		if err := v.ReadInConfig(); err != nil {
+			return ServeOptions{}, &Error{Message: fmt.Sprintf("%s: %s", v.ConfigFileUsed(), err), Exit: ExitUsage}
+		}
+	}
+	o := ServeOptions{
+		DataDir: dir,
+		Gateway: v.GetString("gateway"),
+		Proxy:   v.GetString("proxy"),
+		Store:   v.GetString("store"),
+		Runtime: v.GetString("runtime"),
+	}
+	for flag, address := range map[string]*string{"gateway": &o.Gateway, "proxy": &o.Proxy} {
+		if err := checkListen(flag, address); err != nil {
+			return ServeOptions{}, err
+		}
+	}
+	switch signup := v.GetString("signup"); signup {
+	case "on", "true":
+		o.Signup = true
+	case "off", "false":
+	case "auto":
+		o.Signup = envs.Env{Address: o.Proxy}.IsLoopback() || strings.HasPrefix(o.Proxy, "127.") || strings.HasPrefix(o.Proxy, "localhost:")
+	default:
+		return ServeOptions{}, usage("micro server --help", "--signup is %q, none of on, off, auto", signup)
+	}
+	if o.Logger, err = logger(app, v.GetString("log-level"), v.GetString("log-format")); err != nil {
+		return ServeOptions{}, err
+	}
+	if o.TokenTTL = v.GetDuration("token-lifetime"); o.TokenTTL < time.Second || o.TokenTTL > 24*time.Hour {
+		return ServeOptions{}, usage("micro server --help", "--token-lifetime is %q, which is not from 1s to 24h", v.GetString("token-lifetime"))
+	}
+	cert, key := v.GetString("tls-cert"), v.GetString("tls-key")
+	if (cert == "") != (key == "") {
+		return ServeOptions{}, usage("micro server --help", "TLS needs both --tls-cert and --tls-key")
+	}
+	if cert != "" {
+		pair, err := tls.LoadX509KeyPair(cert, key)
+		if err != nil {
+			return ServeOptions{}, fmt.Errorf("the server's certificate: %w", err)
+		}
+		o.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	}
+	return o, nil
+}
+
+// logger returns the server's log, which goes to standard error.
+func logger(app *App, level, form string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, usage("micro server --help", "--log-level is %q, none of debug, info, warn, error", level)
+	}
+	o := &slog.HandlerOptions{Level: l}
+	switch form {
+	case "text":
+		return slog.New(slog.NewTextHandler(app.Err, o)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(app.Err, o)), nil
+	default:
+		return nil, usage("micro server --help", "--log-format is %q, neither text nor json", form)
+	}
+}
+
+// checkListen completes the address of a flag: a port alone means this machine.
+func checkListen(flag string, address *string) error {
+	host, port, err := net.SplitHostPort(*address)
+	if err != nil {
+		return usage("micro server --help", "--%s is %q; it has the form HOST:PORT, for example 127.0.0.1:8080", flag, *address)
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return usage("micro server --help", "--%s has the port %q, which is no number from 0 to 65535", flag, port)
+	}
+	*address = net.JoinHostPort(host, port)
+	return nil
+}

@@ -1,0 +1,245 @@
+package cli
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
+	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
+)
+
+func newStatusCmd(app *App) *cobra.Command {
+	var out format
+	cmd := &cobra.Command{
+		Use:   "status [NAME]",
+		Short: "Show the services that should run, and whether they do",
+		Example: `  micro status
+  micro status helloworld`,
+		Args:              atMostOne(),
+		ValidArgsFunction: completeDeployed(app),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, conn, err := app.connFor(cmd.Context())
+			if err != nil {
+				return err
+			}
+			client := runtimev1.NewRuntimeClient(conn)
+			if len(args) == 1 {
+				rsp, err := client.Get(ctx, &runtimev1.GetRequest{Name: args[0]})
+				if err != nil {
+					return err
+				}
+				return out.print(app.Out, rsp.GetService(), func(t *tableWriter) { describeStatus(app, t, rsp.GetService()) })
+			}
+			rsp, err := client.List(ctx, &runtimev1.ListRequest{})
+			if err != nil {
+				return err
+			}
+			if out == asTable && len(rsp.GetServices()) == 0 {
+				ns, err := app.Namespace()
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(app.Err, "nothing runs in namespace %q\n", ns)
+				return nil
+			}
+			return out.print(app.Out, rsp, func(t *tableWriter) { listStatus(app, t, rsp.GetServices()) })
+		},
+	}
+	outputFlag(cmd, &out)
+	return cmd
+}
+
+// listStatus writes a row for each service.
+func listStatus(app *App, t *tableWriter, services []*runtimev1.Service) {
+	t.row("NAME", "VERSION", "SOURCE", "STATUS", "INSTANCES", "BUILD", "UPDATED", "REASON")
+	for _, s := range services {
+		st := s.GetStatus()
+		t.row(s.GetName(), s.GetSpec().GetVersion(), sourceText(s.GetSpec().GetSource()), phaseText(st.GetPhase()),
+			fmt.Sprintf("%d/%d", running(s), max(1, s.GetSpec().GetInstances())),
+			shortDigest(s.GetSpec().GetImage()), ago(app.Now(), st.GetUpdated().AsTime()), st.GetReason())
+	}
+}
+
+// describeStatus writes all that is known of one service.
+func describeStatus(app *App, t *tableWriter, s *runtimev1.Service) {
+	st := s.GetStatus()
+	t.row("Name:", s.GetName())
+	t.row("Status:", phaseText(st.GetPhase()))
+	if st.GetReason() != "" {
+		t.row("Reason:", st.GetReason())
+	}
+	t.row("Release:", strconv.FormatInt(st.GetRelease(), 10))
+	if serving := st.GetServingRelease(); serving != 0 && serving != st.GetRelease() {
+		t.row("Serving:", fmt.Sprintf("release %d", serving))
+	}
+	t.row("Version:", s.GetSpec().GetVersion())
+	t.row("Source:", sourceText(s.GetSpec().GetSource()))
+	if rev := s.GetSpec().GetSource().GetRevision(); rev != "" {
+		if s.GetSpec().GetSource().GetModified() {
+			rev += " (modified)"
+		}
+		t.row("Revision:", rev)
+	}
+	t.row("Image:", s.GetSpec().GetImage())
+	t.row("Updated:", fmt.Sprintf("%s by %s", ago(app.Now(), st.GetUpdated().AsTime()), st.GetUpdatedBy()))
+	t.row("Instances:", fmt.Sprintf("%d of %d run", running(s), max(1, s.GetSpec().GetInstances())))
+	for _, in := range st.GetInstances() {
+		text := fmt.Sprintf("%s  %s", in.GetId(), phaseText(in.GetPhase()))
+		if in.GetAddress() != "" {
+			text += " on " + in.GetAddress()
+		}
+		if in.GetStarted() != nil {
+			text += ", started " + ago(app.Now(), in.GetStarted().AsTime())
+		}
+		if in.GetRestarts() > 0 {
+			text += fmt.Sprintf(", restarted %d times", in.GetRestarts())
+		}
+		if in.GetReason() != "" {
+			text += ": " + in.GetReason()
+		}
+		if in.GetNextStart() != nil {
+			text += fmt.Sprintf("; next start in %s", in.GetNextStart().AsTime().Sub(app.Now()).Round(time.Second))
+		}
+		t.row("", text)
+		for _, l := range in.GetLastLines() {
+			t.row("", "  | "+l)
+		}
+	}
+}
+
+// running counts the instances that are called.
+func running(s *runtimev1.Service) int {
+	n := 0
+	for _, in := range s.GetStatus().GetInstances() {
+		if in.GetPhase() == runtimev1.Phase_PHASE_RUNNING && in.GetRelease() == s.GetStatus().GetRelease() {
+			n++
+		}
+	}
+	return n
+}
+
+func phaseText(p runtimev1.Phase) string {
+	return strings.ToLower(strings.TrimPrefix(p.String(), "PHASE_"))
+}
+
+func sourceText(s *runtimev1.Source) string {
+	text := s.GetAddress()
+	if s.GetFolder() != "" {
+		text += "/" + s.GetFolder()
+	}
+	if s.GetRef() != "" {
+		text += "@" + s.GetRef()
+	}
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+// shortDigest returns as much of an image's digest as people compare.
+func shortDigest(image string) string {
+	_, digest, ok := strings.Cut(image, "@sha256:")
+	if !ok {
+		return image
+	}
+	return digest[:min(12, len(digest))]
+}
+
+// ago says how long ago something was.
+func ago(now, t time.Time) string {
+	d := now.Sub(t)
+	switch {
+	case d < 2*time.Second:
+		return "just now"
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%ds ago", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%dm ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh ago", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%dd ago", int(d.Hours()/24))
+	}
+}
+
+func newServicesCmd(app *App) *cobra.Command {
+	var out format
+	cmd := &cobra.Command{
+		Use:     "services",
+		Short:   "List the services that can be called",
+		Example: "  micro services",
+		Args:    exactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, conn, err := app.connFor(cmd.Context())
+			if err != nil {
+				return err
+			}
+			rsp, err := registryv1.NewRegistryClient(conn).List(ctx, &registryv1.ListRequest{})
+			if err != nil {
+				return err
+			}
+			return out.print(app.Out, rsp, func(t *tableWriter) {
+				for _, s := range rsp.GetServices() {
+					t.row(s.GetName())
+				}
+			})
+		},
+	}
+	outputFlag(cmd, &out)
+	return cmd
+}
+
+func newKillCmd(app *App) *cobra.Command {
+	return &cobra.Command{
+		Use:   "kill NAME...",
+		Short: "Stop services for good",
+		Long: `Stop services and forget them, with their logs. Their instances are asked to end and
+have time to finish what they do.`,
+		Example:           "  micro kill helloworld",
+		Args:              atLeast(1),
+		ValidArgsFunction: completeDeployed(app),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, conn, err := app.connFor(cmd.Context())
+			if err != nil {
+				return err
+			}
+			client := runtimev1.NewRuntimeClient(conn)
+			for _, name := range args {
+				name = strings.TrimSuffix(name, "/")
+				if _, err := client.Delete(ctx, &runtimev1.DeleteRequest{Name: name}); err != nil {
+					return err
+				}
+				if err := awaitGone(ctx, client, name); err != nil {
+					return err
+				}
+				fmt.Fprintf(app.Out, "%s is stopped\n", name)
+			}
+			return nil
+		},
+	}
+}
+
+// completeDeployed completes the names of services that should run.
+func completeDeployed(app *App) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		ctx, cancel := contextWithTimeout(cmd, completionTimeout)
+		defer cancel()
+		ctx, conn, err := app.connFor(ctx)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		rsp, err := runtimev1.NewRuntimeClient(conn).List(ctx, &runtimev1.ListRequest{})
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		var names []cobra.Completion
+		for _, s := range rsp.GetServices() {
+			names = append(names, cobra.CompletionWithDesc(s.GetName(), phaseText(s.GetStatus().GetPhase())))
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}
