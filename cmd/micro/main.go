@@ -1,0 +1,34 @@
+// Command micro is what people type. It calls services itself, and runs microd
+// beside it for everything else.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/internal/buildinfo"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	c := &front.Command{
+		Args:      os.Args[1:],
+		In:        os.Stdin,
+		Out:       os.Stdout,
+		Err:       os.Stderr,
+		Getenv:    os.Getenv,
+		ReadFile:  os.ReadFile,
+		Now:       time.Now,
+		Version:   buildinfo.Version(),
+		IsCommand: front.IsCommand,
+	}
+	code, done := c.Run(ctx)
+	stop()
+	if !done {
+		code = front.RunDaemon(os.Args, os.Stderr, c.Version)
+	}
+	os.Exit(code)
+}
