@@ -1,0 +1,196 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// The scripts of testdata/script run the two binaries as they are shipped, each
+// script with a home of its own.
+func TestScripts(t *testing.T) {
+	bin := buildBinaries(t)
+	update := os.Getenv("UPDATE_SCRIPTS") != ""
+	testscript.Run(t, testscript.Params{
+		Dir:                 "../../testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		UpdateScripts:       update,
+		Setup:               func(env *testscript.Env) error { return setup(env, bin) },
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"waitserver": waitServer,
+			"cmpjson":    compareJSON,
+		},
+		Condition: condition,
+	})
+}
+
+// buildBinaries builds micro and microd into a directory of their own.
+func buildBinaries(t *testing.T) string {
+	t.Helper()
+	bin := t.TempDir()
+	args := []string{"build", "-ldflags=-s -w", "-o", bin + string(filepath.Separator)}
+	if os.Getenv("MICRO_TEST_RACE") != "" {
+		args = append(args, "-race")
+	}
+	cmd := exec.CommandContext(t.Context(), "go", append(args, "../micro", "../microd")...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return bin
+}
+
+// setup gives a script an empty home, and the caches of Go that are there: to fill
+// them is not what a script is about.
+func setup(env *testscript.Env, bin string) error {
+	home := filepath.Join(env.WorkDir, "home")
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		return err
+	}
+	out, err := exec.Command("go", "env", "-json", "GOCACHE", "GOMODCACHE", "GOPROXY", "GOFLAGS", "GOROOT", "GOSUMDB").Output() //nolint:noctx // it ends by itself
+	if err != nil {
+		return fmt.Errorf("go env: %w", err)
+	}
+	var goEnv map[string]string
+	if err := json.Unmarshal(out, &goEnv); err != nil {
+		return err
+	}
+	for k, v := range goEnv {
+		env.Setenv(k, v)
+	}
+	env.Setenv("HOME", home)
+	env.Setenv("MICRO_HOME", filepath.Join(home, ".micro"))
+	env.Setenv("XDG_RUNTIME_DIR", "")
+	env.Setenv("DBUS_SESSION_BUS_ADDRESS", "")
+	env.Setenv("PATH", bin+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	env.Setenv("GIT_CONFIG_GLOBAL", os.DevNull)
+	env.Setenv("SERVICES", filepath.Join(mustAbs("../../testdata/services")))
+	return nil
+}
+
+func mustAbs(p string) string {
+	abs, err := filepath.Abs(p)
+	if err != nil {
+		panic(err)
+	}
+	return abs
+}
+
+// condition knows [root], and [tool:NAME] for a program that has to be there. CI
+// sets MICRO_TEST_ALL, and then all of them have to.
+func condition(cond string) (bool, error) {
+	all := os.Getenv("MICRO_TEST_ALL") != ""
+	if cond == "root" {
+		return all || os.Geteuid() == 0, nil
+	}
+	if name, ok := strings.CutPrefix(cond, "tool:"); ok {
+		_, err := exec.LookPath(name)
+		return all || err == nil, nil
+	}
+	return false, fmt.Errorf("unknown condition %q", cond)
+}
+
+// waitServer waits until the server of this home is ready, and sets $GATEWAY and
+// $PROXY to its addresses.
+//
+//	waitserver [DATADIR]
+func waitServer(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 1 {
+		ts.Fatalf("usage: waitserver [DATADIR]")
+	}
+	dir := filepath.Join(ts.Getenv("MICRO_HOME"), "data", "server")
+	if len(args) == 1 {
+		dir = ts.MkAbs(args[0])
+	}
+	var addresses struct {
+		Gateway, Proxy string
+		PID            int
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		b, err := os.ReadFile(filepath.Join(dir, "server.json"))
+		if err == nil && json.Unmarshal(b, &addresses) == nil && answers(addresses.Gateway) && addresses.PID > 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("no server in %s within 30 s", dir)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	ts.Setenv("GATEWAY", "http://"+addresses.Gateway)
+	ts.Setenv("PROXY", addresses.Proxy)
+}
+
+// answers reports whether something listens on an address: the file of a server
+// that was killed is still there.
+func answers(address string) bool {
+	c, err := net.DialTimeout("tcp", address, time.Second) //nolint:noctx // bounded
+	if err != nil {
+		return false
+	}
+	_ = c.Close() // it was only to see
+	return true
+}
+
+// compareJSON compares the values of two JSON files: "stdout" is what the last
+// command printed, and a field of the expected value that is "*" may be anything.
+//
+//	cmpjson FILE EXPECTED
+func compareJSON(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: cmpjson FILE EXPECTED")
+	}
+	var values [2]any
+	for i, name := range args {
+		dec := json.NewDecoder(bytes.NewReader([]byte(ts.ReadFile(name))))
+		dec.UseNumber()
+		if err := dec.Decode(&values[i]); err != nil {
+			ts.Fatalf("%s: %v", name, err)
+		}
+	}
+	if same := matches(values[0], values[1]); same == neg {
+		got, _ := json.MarshalIndent(values[0], "", "  ")
+		ts.Fatalf("%s has\n%s", args[0], got)
+	}
+}
+
+func matches(got, want any) bool {
+	switch w := want.(type) {
+	case string:
+		return w == "*" || reflect.DeepEqual(got, want)
+	case map[string]any:
+		g, ok := got.(map[string]any)
+		if !ok || len(g) != len(w) {
+			return false
+		}
+		for k := range w {
+			if !matches(g[k], w[k]) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		g, ok := got.([]any)
+		if !ok || len(g) != len(w) {
+			return false
+		}
+		for i := range w {
+			if !matches(g[i], w[i]) {
+				return false
+			}
+		}
+		return true
+	default:
+		return reflect.DeepEqual(got, want)
+	}
+}
