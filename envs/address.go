@@ -13,42 +13,69 @@ func ParseAddress(s string) (hostPort string, useTLS bool, err error) {
 	bad := func(why string) (string, bool, error) {
 		return "", false, invalid("the address %q %s; it has the form HOST:PORT, for example proxy.example.com:443", s, why)
 	}
-	rest, scheme := s, ""
-	if before, after, found := strings.Cut(s, "://"); found {
-		scheme, rest = before, after
-		if scheme != "tls" && scheme != "tcp" {
-			return bad("begins with " + scheme + "://, and only tls:// and tcp:// are known")
-		}
+	scheme, rest, found := strings.Cut(s, "://")
+	if !found {
+		scheme, rest = "", s
 	}
-	if rest == "" {
+	switch {
+	case found && scheme != "tls" && scheme != "tcp":
+		return bad("begins with " + strconv.Quote(scheme+"://") + ", and only tls:// and tcp:// are known")
+	case rest == "":
 		return bad("is empty")
-	}
-	if strings.ContainsAny(rest, "/?#@ \t\n") {
+	case strings.ContainsAny(rest, "/?#@ \t\n"):
 		return bad("contains more than a host and a port")
 	}
-	host, port := rest, ""
-	switch colons := strings.Count(rest, ":"); {
-	case strings.HasPrefix(rest, "[") || colons == 1:
-		if strings.HasSuffix(rest, "]") {
-			host = strings.Trim(rest, "[]")
-			break
-		}
-		if host, port, err = net.SplitHostPort(rest); err != nil || port == "" {
-			return bad("has no port after the colon")
-		}
-	case colons > 1 && net.ParseIP(rest) == nil:
-		return bad("has too many colons")
+	host, port, problem := splitHostPort(rest)
+	if problem != "" {
+		return bad(problem)
 	}
-	if port == "" {
-		port = "443"
-	}
-	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-		return bad("has the port " + port + ", which is no number from 1 to 65535")
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 {
+		return bad("has the port " + strconv.Quote(port) + ", which is no number from 1 to 65535")
 	}
 	if !isHost(host) {
 		return bad("has the host " + strconv.Quote(host) + ", which is neither a name nor an IP address")
 	}
+	port = strconv.FormatUint(n, 10) // without leading zeros
 	return net.JoinHostPort(host, port), scheme == "tls" || scheme == "" && port == "443", nil
+}
+
+// splitHostPort splits an address, whose port may be missing. An IPv6 address may
+// be without brackets when there is no port.
+func splitHostPort(s string) (host, port, problem string) {
+	const implied = "443"
+	inner, bracketed := strings.CutPrefix(s, "[")
+	switch {
+	case bracketed:
+		host, rest, ok := strings.Cut(inner, "]")
+		if !ok || !strings.Contains(host, ":") {
+			return "", "", "has brackets around what is no IPv6 address"
+		}
+		if rest == "" {
+			return host, implied, ""
+		}
+		if port, ok = strings.CutPrefix(rest, ":"); !ok {
+			return "", "", "contains more than a host and a port"
+		}
+		return host, port, emptyPort(port)
+	case strings.Count(s, ":") > 1:
+		if net.ParseIP(s) == nil {
+			return "", "", "has too many colons"
+		}
+		return s, implied, ""
+	}
+	host, port, found := strings.Cut(s, ":")
+	if !found {
+		return host, implied, ""
+	}
+	return host, port, emptyPort(port)
+}
+
+func emptyPort(port string) string {
+	if port == "" {
+		return "has no port after the colon"
+	}
+	return ""
 }
 
 func isHost(h string) bool {
@@ -79,5 +106,5 @@ func (e Env) IsLoopback() bool {
 	}
 	host, _, _ := net.SplitHostPort(hostPort)
 	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
