@@ -99,7 +99,7 @@ func (a *App) Token(ctx context.Context) (string, error) {
 	if !errors.Is(err, envs.ErrNoSession) || e.Account == "" {
 		return token, err
 	}
-	unlock, err := envs.LockSession(dirs, e.Name)
+	unlock, err := envs.LockSession(ctx, dirs, e.Name)
 	if err != nil {
 		return "", err
 	}

@@ -9,7 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -60,16 +60,27 @@ func (c *Config) builtin() []Env {
 // localAddress returns where the user's own server listens: where it says in its
 // data directory, else where it does unless told otherwise.
 func localAddress(d Dirs) string {
+	const usual = "127.0.0.1:8081"
 	var running struct {
 		Proxy string `json:"proxy"`
 	}
 	b, err := os.ReadFile(filepath.Join(d.Data, "server", "server.json"))
-	if err == nil && json.Unmarshal(b, &running) == nil {
-		if _, _, err := ParseAddress(running.Proxy); err == nil {
-			return running.Proxy
-		}
+	if err != nil || json.Unmarshal(b, &running) != nil {
+		return usual
 	}
-	return "127.0.0.1:8081"
+	hostPort, _, err := ParseAddress(running.Proxy)
+	if err != nil {
+		return usual
+	}
+	host, port, _ := net.SplitHostPort(hostPort) // it has both
+	switch host {
+	case "0.0.0.0": // every address of this machine
+		return net.JoinHostPort("127.0.0.1", port)
+	case "::":
+		return net.JoinHostPort("::1", port)
+	default:
+		return running.Proxy
+	}
 }
 
 // Config is the environments of a user.
@@ -77,12 +88,6 @@ type Config struct {
 	dirs    Dirs
 	current string
 	envs    map[string]Env // as in the file: the builtin ones only when something was changed about them
-}
-
-// file is the form on disk.
-type file struct {
-	Current string         `json:"current,omitempty"`
-	Envs    map[string]Env `json:"environments,omitempty"`
 }
 
 // Errors that callers tell apart with [errors.Is].
@@ -105,49 +110,6 @@ func (e invalidError) Error() string { return string(e) }
 func (e invalidError) Is(target error) bool { return target == ErrInvalid }
 
 func invalid(format string, args ...any) error { return invalidError(fmt.Sprintf(format, args...)) }
-
-// DamagedError is returned for a file that cannot be understood.
-type DamagedError struct {
-	Path string
-	Err  error
-}
-
-func (e *DamagedError) Error() string { return fmt.Sprintf("%s is damaged: %s", e.Path, e.Err) }
-
-func (e *DamagedError) Unwrap() error { return e.Err }
-
-func path(d Dirs) string { return filepath.Join(d.Config, "envs.json") }
-
-// Load reads the environments. On a new machine there is no file, which is no
-// error; a file that is damaged is never overwritten but by hand.
-func Load(d Dirs) (*Config, error) {
-	c := &Config{dirs: d, current: Local, envs: map[string]Env{}}
-	b, err := os.ReadFile(path(d))
-	if errors.Is(err, fs.ErrNotExist) {
-		return c, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var f file
-	if err := json.Unmarshal(b, &f); err != nil {
-		return nil, &DamagedError{Path: path(d), Err: err}
-	}
-	for name, e := range f.Envs {
-		if _, _, err := ParseAddress(e.Address); err != nil || !isName(name) {
-			return nil, &DamagedError{Path: path(d), Err: fmt.Errorf("environment %q with address %q", name, e.Address)}
-		}
-		e.Name = name
-		if name == Local {
-			e.Address = localAddress(d)
-		}
-		c.envs[name] = e
-	}
-	if f.Current != "" {
-		c.current = f.Current
-	}
-	return c, nil
-}
 
 // Dirs returns the directories that the environments were read from.
 func (c *Config) Dirs() Dirs { return c.dirs }
@@ -190,32 +152,6 @@ func (c *Config) List() []Env {
 	}
 	slices.SortFunc(out[n:], func(a, b Env) int { return strings.Compare(a.Name, b.Name) })
 	return out
-}
-
-// Update changes the environments on disk: it calls f with what is there now and
-// writes what f leaves, unless f returns an error. Other commands wait meanwhile,
-// so that of two changes at once neither is lost.
-func Update(d Dirs, f func(*Config) error) error {
-	if err := os.MkdirAll(d.Config, 0o700); err != nil {
-		return err
-	}
-	unlock, err := lock(path(d) + ".lock")
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	c, err := Load(d)
-	if err != nil {
-		return err
-	}
-	if err := f(c); err != nil {
-		return err
-	}
-	b, err := json.MarshalIndent(file{Current: c.current, Envs: c.envs}, "", "  ")
-	if err != nil {
-		return err
-	}
-	return writeFile(path(d), append(b, '\n'))
 }
 
 // Set makes an environment the current one.
@@ -278,25 +214,4 @@ func isName(s string) bool {
 		}
 	}
 	return true
-}
-
-// writeFile replaces a file so that it is the old one or the new one, whole. Only
-// the user can read it.
-func writeFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".micro-*") // with mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
 }

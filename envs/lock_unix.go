@@ -7,21 +7,12 @@ import (
 	"syscall"
 )
 
-// lock waits for the only lock on a file, and returns what gives it back.
-func lock(path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
+// lockFile waits for the lock on an open file, which its end gives back.
+func lockFile(f *os.File) error {
 	for {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
-		if err != syscall.EINTR { //nolint:errorlint // a bare errno
-			break
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+		if err != syscall.EINTR {
+			return err
 		}
 	}
-	if err != nil {
-		_ = f.Close() // nothing was written
-		return nil, &os.PathError{Op: "lock", Path: path, Err: err}
-	}
-	return func() { _ = f.Close() }, nil // which gives the lock back
 }

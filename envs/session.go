@@ -1,6 +1,7 @@
 package envs
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -148,13 +149,14 @@ func Forget(d Dirs, e Env, k Keyring) error {
 	return errors.Join(errs...)
 }
 
-// LockSession makes other commands wait that would renew the same session.
-func LockSession(d Dirs, env string) (unlock func(), err error) {
+// LockSession makes other commands wait that would renew or end the same session.
+// The end of ctx ends the wait for them.
+func LockSession(ctx context.Context, d Dirs, env string) (unlock func(), err error) {
 	p := refreshPath(d, env) + ".lock"
 	if err := os.MkdirAll(filepath.Dir(p), 0o700); err != nil {
 		return nil, err
 	}
-	return lock(p)
+	return lock(ctx, p)
 }
 
 // writePrivate writes a file that only the user can read into a directory that

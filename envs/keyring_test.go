@@ -1,0 +1,3 @@
+package envs
+
+func childKeyring([]string) error { return nil }
