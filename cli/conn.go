@@ -95,7 +95,7 @@ func (a *App) Token(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	token, _, err := e.AccessToken(dirs, a.Getenv, a.Now())
+	token, err := e.AccessToken(dirs, a.Getenv, a.Now())
 	if !errors.Is(err, envs.ErrNoSession) || e.Account == "" {
 		return token, err
 	}
@@ -104,15 +104,33 @@ func (a *App) Token(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer unlock()
-	// Another command may have renewed it while this one waited.
-	if token, _, err = e.AccessToken(dirs, a.Getenv, a.Now()); err == nil {
+	// Another command may have renewed it, or ended it, while this one waited.
+	if e, err = reload(dirs, e.Name); err != nil {
+		return "", err
+	}
+	if token, err = e.AccessToken(dirs, a.Getenv, a.Now()); err == nil {
 		return token, nil
 	}
 	return a.renew(ctx, dirs, e)
 }
 
+// reload returns an environment as it is on disk now.
+func reload(dirs envs.Dirs, name string) (envs.Env, error) {
+	c, err := envs.Load(dirs)
+	if err != nil {
+		return envs.Env{}, err
+	}
+	return c.Get(name)
+}
+
+// renewTimeout bounds how long a server may take to renew a session: other commands
+// wait for it.
+const renewTimeout = 20 * time.Second
+
 // renew exchanges the refresh token for the next session.
 func (a *App) renew(ctx context.Context, dirs envs.Dirs, e envs.Env) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, renewTimeout)
+	defer cancel()
 	refresh, err := e.RefreshToken(dirs, a.keyring())
 	if err != nil {
 		return "", err
@@ -128,7 +146,7 @@ func (a *App) renew(ctx context.Context, dirs envs.Dirs, e envs.Env) (string, er
 	}
 	s := sessionFrom(rsp.GetSession())
 	s.Namespace = e.Namespace
-	return s.Access, s.Save(dirs, e.Name, e.Storage, a.keyring())
+	return s.Access, s.Save(dirs, e, e.Storage, a.keyring())
 }
 
 // sessionError says that a session could not be renewed.
@@ -145,11 +163,10 @@ func (e *sessionError) Unwrap() error { return e.err }
 
 func sessionFrom(s *authv1.Session) envs.Session {
 	return envs.Session{
-		Account:        s.GetAccount().GetId(),
-		Namespace:      s.GetAccount().GetNamespace(),
-		Access:         s.GetAccessToken(),
-		AccessExpires:  s.GetAccessExpires().AsTime(),
-		Refresh:        s.GetRefreshToken(),
-		RefreshExpires: s.GetRefreshExpires().AsTime(),
+		Account:       s.GetAccount().GetId(),
+		Namespace:     s.GetAccount().GetNamespace(),
+		Access:        s.GetAccessToken(),
+		AccessExpires: s.GetAccessExpires().AsTime(),
+		Refresh:       s.GetRefreshToken(),
 	}
 }

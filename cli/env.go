@@ -222,25 +222,12 @@ func newEnvDelCmd(app *App) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			e, err := c.Get(args[0])
+			e, err := envs.Remove(c.Dirs(), args[0], app.keyring())
 			if err != nil {
 				return err
-			}
-			current := c.Current()
-			if err := app.updateEnvs(func(c *envs.Config) error { return c.Delete(args[0]) }); err != nil {
-				return err
-			}
-			dirs, err := app.Dirs()
-			if err != nil {
-				return err
-			}
-			if e.Storage != "" {
-				if err := envs.Forget(dirs, e, app.keyring()); err != nil {
-					return err
-				}
 			}
 			fmt.Fprintf(app.Out, "environment %q deleted\n", e.Name)
-			if current == e.Name {
+			if c.Current() == e.Name {
 				fmt.Fprintf(app.Out, "environment %q is current\n", envs.Local)
 			}
 			return nil

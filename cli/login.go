@@ -224,15 +224,16 @@ func (a *App) loggedIn(ctx context.Context, e envs.Env, s *authv1.Session, stora
 	if err != nil {
 		return err
 	}
-	if old, err := e.RefreshToken(dirs, a.keyring()); err == nil && old != "" {
-		conn, err := a.Conn()
-		if err != nil {
-			return err
-		}
-		// Only to leave nothing behind: the new session does not need it.
-		_, _ = authv1.NewAuthClient(conn).Logout(ctx, &authv1.LogoutRequest{RefreshToken: old})
+	unlock, err := envs.LockSession(ctx, dirs, e.Name)
+	if err != nil {
+		return err
 	}
-	if err := sessionFrom(s).Save(dirs, e.Name, storage, a.keyring()); err != nil {
+	defer unlock()
+	// Only to leave nothing behind: the new session does not need it.
+	if before, err := reload(dirs, e.Name); err == nil && before.Address == e.Address {
+		_ = a.revoke(ctx, dirs, before)
+	}
+	if err := sessionFrom(s).Save(dirs, e, storage, a.keyring()); err != nil {
 		return err
 	}
 	where := "in the keyring"
@@ -249,40 +250,55 @@ func newLogoutCmd(app *App) *cobra.Command {
 		Short:   "End the session, here and on the server",
 		Example: "  micro logout",
 		Args:    exactly(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			e, err := app.Env()
-			if err != nil {
-				return err
-			}
-			if e.Account == "" {
-				return envs.ErrNoSession
-			}
-			dirs, err := app.Dirs()
-			if err != nil {
-				return err
-			}
-			revoked := app.revoke(cmd.Context(), dirs, e)
-			if err := envs.Forget(dirs, e, app.keyring()); err != nil {
-				return err
-			}
-			fmt.Fprintf(app.Out, "logged out of environment %q\n", e.Name)
-			if revoked != nil {
-				fmt.Fprintf(app.Err, "warning: the server could not be told, so the session ends there by its own time: %s\n", app.explain(revoked).Message)
-			}
-			return nil
-		},
+		RunE:    func(cmd *cobra.Command, _ []string) error { return app.logout(cmd.Context()) },
 	}
 }
 
+func (a *App) logout(ctx context.Context) error {
+	e, err := a.Env()
+	if err != nil {
+		return err
+	}
+	dirs, err := a.Dirs()
+	if err != nil {
+		return err
+	}
+	unlock, err := envs.LockSession(ctx, dirs, e.Name)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	// Another command may have renewed the session while this one waited.
+	if e, err = reload(dirs, e.Name); err != nil {
+		return err
+	}
+	if e.Account == "" {
+		return envs.ErrNoSession
+	}
+	revoked := a.revoke(ctx, dirs, e)
+	if err := envs.Forget(dirs, e.Name, a.keyring()); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.Out, "logged out of environment %q\n", e.Name)
+	if revoked != nil {
+		fmt.Fprintf(a.Err, "warning: the server could not be told, so the session ends there by its own time: %s\n", a.explain(revoked).Message)
+	}
+	return nil
+}
+
+// revoke ends the session of an environment on its server.
 func (a *App) revoke(ctx context.Context, dirs envs.Dirs, e envs.Env) error {
+	ctx, cancel := context.WithTimeout(ctx, renewTimeout)
+	defer cancel()
 	refresh, err := e.RefreshToken(dirs, a.keyring())
 	if err != nil {
 		return err
 	}
-	conn, err := a.Conn()
+	conn, err := dial(e)
 	if err != nil {
 		return err
 	}
+	defer conn.Close()
 	_, err = authv1.NewAuthClient(conn).Logout(ctx, &authv1.LogoutRequest{RefreshToken: refresh})
 	return err
 }

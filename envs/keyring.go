@@ -21,12 +21,23 @@ const keyringTimeout = 3 * time.Second
 // keyringService is the name under which the entries are found.
 const keyringService = "micro"
 
-// Keyring is the keyring of the operating system.
+// Keyring is the keyring of the operating system. Every method returns
+// [ErrNoKeyring] when there is none, or it does not answer in time.
 type Keyring struct {
 	Getenv func(string) string
 	// Timeout is 3 seconds when 0.
 	Timeout time.Duration
+
+	ring keyring.Keyring // nil: that of the system
 }
+
+// system is the keyring of the system.
+type system struct{}
+
+func (system) Get(service, entry string) (string, error) { return keyring.Get(service, entry) }
+func (system) Set(service, entry, secret string) error   { return keyring.Set(service, entry, secret) }
+func (system) Delete(service, entry string) error        { return keyring.Delete(service, entry) }
+func (system) DeleteAll(service string) error            { return keyring.DeleteAll(service) }
 
 // Probe returns an error that says why the keyring cannot be used. It is asked
 // before a login begins, not after.
@@ -38,11 +49,12 @@ func (k Keyring) Probe() error {
 	return err
 }
 
-// Get returns the secret kept for an environment.
-func (k Keyring) Get(env string) (string, error) {
+// Get returns the secret of an entry. The error is [ErrNoSession] when there is no
+// such entry.
+func (k Keyring) Get(entry string) (string, error) {
 	var secret string
-	err := k.do(func() (err error) {
-		secret, err = keyring.Get(keyringService, env)
+	err := k.do(func(ring keyring.Keyring) (err error) {
+		secret, err = ring.Get(keyringService, entry)
 		return err
 	})
 	if errors.Is(err, keyring.ErrNotFound) {
@@ -51,14 +63,14 @@ func (k Keyring) Get(env string) (string, error) {
 	return secret, err
 }
 
-// Set keeps a secret for an environment.
-func (k Keyring) Set(env, secret string) error {
-	return k.do(func() error { return keyring.Set(keyringService, env, secret) })
+// Set keeps a secret in an entry, in the place of what was there.
+func (k Keyring) Set(entry, secret string) error {
+	return k.do(func(ring keyring.Keyring) error { return ring.Set(keyringService, entry, secret) })
 }
 
-// Delete removes the secret of an environment; that there is none is no error.
-func (k Keyring) Delete(env string) error {
-	err := k.do(func() error { return keyring.Delete(keyringService, env) })
+// Delete removes an entry; that there is none is no error.
+func (k Keyring) Delete(entry string) error {
+	err := k.do(func(ring keyring.Keyring) error { return ring.Delete(keyringService, entry) })
 	if errors.Is(err, keyring.ErrNotFound) {
 		return nil
 	}
@@ -67,7 +79,7 @@ func (k Keyring) Delete(env string) error {
 
 // do asks the keyring with a time limit. A call that hangs is left behind; the
 // command ends soon and takes it along.
-func (k Keyring) do(f func() error) error {
+func (k Keyring) do(f func(keyring.Keyring) error) error {
 	if err := k.reachable(); err != nil {
 		return err
 	}
@@ -75,8 +87,12 @@ func (k Keyring) do(f func() error) error {
 	if timeout == 0 {
 		timeout = keyringTimeout
 	}
+	ring := k.ring
+	if ring == nil {
+		ring = system{}
+	}
 	done := make(chan error, 1)
-	go func() { done <- f() }()
+	go func() { done <- f(ring) }()
 	select {
 	case err := <-done:
 		if err != nil && !errors.Is(err, keyring.ErrNotFound) {

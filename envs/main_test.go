@@ -6,15 +6,13 @@ import (
 	"os"
 	"os/exec"
 	"testing"
-
-	"github.com/zalando/go-keyring"
 )
 
 // childVariable makes the test binary another process of micro: it does what the
 // child of that name does, and nothing else.
 const childVariable = "MICRO_ENVS_TEST_CHILD"
 
-// TestMain gives the tests a keyring in memory, and children their work.
+// TestMain gives children their work.
 func TestMain(m *testing.M) {
 	children := map[string]func(args []string) error{
 		"add":     childAdd,
@@ -28,7 +26,6 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	keyring.MockInit()
 	os.Exit(m.Run())
 }
 

@@ -164,7 +164,7 @@ func (c *Command) place(g Globals) (*place, bool) {
 			break
 		}
 	}
-	p.token, _, err = p.env.AccessToken(dirs, c.Getenv, c.Now())
+	p.token, err = p.env.AccessToken(dirs, c.Getenv, c.Now())
 	if err != nil && p.env.Account != "" {
 		return nil, false // it has to be renewed
 	}
