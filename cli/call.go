@@ -2,11 +2,14 @@ package cli
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -100,16 +103,14 @@ func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invo
 		return err
 	}
 	if in.WantsHelp() && len(in.Words) == 0 {
-		front.ServiceHelp(a.Out, entry.Table, in.Service)
-		return nil
+		return front.ServiceHelp(a.Out, entry.Table, in.Service)
 	}
 	m, err := request.Resolve(entry.Table, in.Service, in.Words)
 	if err != nil {
 		return maybeStale(nameError(in, err))
 	}
 	if in.WantsHelp() {
-		front.EndpointHelp(a.Out, entry.Table, in.Service, m)
-		return nil
+		return front.EndpointHelp(a.Out, entry.Table, in.Service, m)
 	}
 	r, err := in.Build(m, front.Inputs{Stdin: a.In, ReadFile: os.ReadFile, Now: a.Now})
 	if err != nil {
@@ -353,13 +354,20 @@ func (a *App) answers(s grpc.ClientStream, m wire.Method, r *front.Request) erro
 	}
 }
 
+// printMetadata writes what came with an answer, in a stable order.
 func (a *App) printMetadata(s grpc.ClientStream) {
 	header, _ := s.Header() // its error came with the answer
-	for what, md := range map[string]metadata.MD{"header": header, "trailer": s.Trailer()} {
-		for k, values := range md {
-			for _, v := range values {
-				fmt.Fprintf(a.Err, "%s %s: %s\n", what, k, v)
+	printMD(a.Err, "header", header)
+	printMD(a.Err, "trailer", s.Trailer())
+}
+
+func printMD(w io.Writer, what string, md metadata.MD) {
+	for _, k := range slices.Sorted(maps.Keys(md)) {
+		for _, v := range md[k] {
+			if strings.HasSuffix(k, "-bin") {
+				v = base64.StdEncoding.EncodeToString([]byte(v))
 			}
+			fmt.Fprintf(w, "%s %s: %s\n", what, front.Line(k), front.Line(v))
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/micro/micro/v3/cli/front"
 	"github.com/micro/micro/v3/envs"
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
 )
@@ -159,7 +160,7 @@ func (o *credentialOptions) storage(app *App) (envs.Storage, error) {
 	case o.insecure:
 		return envs.InFile, nil
 	case e.IsLoopback():
-		fmt.Fprintf(app.Err, "%s: the token is kept in a file that only you can read\n", probe)
+		fmt.Fprintf(app.Err, "%s: the token is kept in a file that only you can read\n", front.Line(probe.Error()))
 		return envs.InFile, nil
 	}
 	if app.yes || app.Interactive() && !o.passwordStdin {
@@ -281,7 +282,7 @@ func (a *App) logout(ctx context.Context) error {
 	}
 	fmt.Fprintf(a.Out, "logged out of environment %q\n", e.Name)
 	if revoked != nil {
-		fmt.Fprintf(a.Err, "warning: the server could not be told, so the session ends there by its own time: %s\n", a.explain(revoked).Message)
+		fmt.Fprintf(a.Err, "warning: the server could not be told, so the session ends there by its own time: %s\n", front.Line(a.explain(revoked).Message))
 	}
 	return nil
 }
@@ -305,7 +306,7 @@ func (a *App) revoke(ctx context.Context, dirs envs.Dirs, e envs.Env) error {
 
 // prompt asks for a line on the terminal.
 func (a *App) prompt(label string) (string, error) {
-	fmt.Fprint(a.Terminal.Prompt, label)
+	fmt.Fprint(a.Terminal.Prompt, front.Line(label))
 	line, err := readLine(a.In)
 	if errors.Is(err, io.EOF) {
 		fmt.Fprintln(a.Terminal.Prompt)

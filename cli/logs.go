@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/micro/micro/v3/cli/front"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
 
@@ -96,10 +97,10 @@ func (o *logsOptions) print(w io.Writer, l *runtimev1.LogLine, withInstance bool
 	if withInstance {
 		prefix += "[" + l.GetInstance() + "] "
 	}
-	text := l.GetText()
+	text := front.Colored(l.GetText())
 	if l.GetStream() == runtimev1.LogStream_LOG_STREAM_SYSTEM {
-		text = "-- " + text
+		text = "-- " + front.Line(l.GetText())
 	}
-	_, err := fmt.Fprintln(w, prefix+text)
+	_, err := fmt.Fprintln(w, front.Line(prefix)+text)
 	return err
 }

@@ -12,6 +12,8 @@ import (
 	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/micro/micro/v3/cli/front"
 )
 
 // format is how a command prints what it got.
@@ -124,17 +126,14 @@ func newTable(w io.Writer) *tableWriter {
 	return &tableWriter{tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)}
 }
 
+// row writes a row. What a cell has of control characters is not written as such: a
+// tab or a line end would break the table, and others the terminal.
 func (t *tableWriter) row(cells ...string) {
+	clean := make([]string, len(cells))
 	for i, c := range cells {
-		// A tab or a line end in a cell would break the table.
-		cells[i] = strings.Map(func(r rune) rune {
-			if r == '\t' || r == '\n' || r == '\r' {
-				return ' '
-			}
-			return r
-		}, c)
+		clean[i] = front.Line(c)
 	}
-	fmt.Fprintln(t.w, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
+	fmt.Fprintln(t.w, strings.TrimRight(strings.Join(clean, "\t"), "\t"))
 }
 
 func (t *tableWriter) flush() error { return t.w.Flush() }

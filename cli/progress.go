@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/micro/micro/v3/cli/front"
 )
 
 const (
@@ -44,12 +46,12 @@ func (p *progress) start(step, detail string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.end("")
-	p.step, p.detail, p.began = step, detail, p.now()
+	p.step, p.detail, p.began = step, front.Line(detail), p.now()
 	interval := frameTime
 	if p.live {
 		p.draw()
 	} else {
-		fmt.Fprintln(p.w, strings.TrimSpace(fmt.Sprintf("%-10s %s", step, detail)))
+		fmt.Fprintln(p.w, strings.TrimSpace(fmt.Sprintf("%-10s %s", p.step, p.detail)))
 		interval = beatTime
 	}
 	if p.stop == nil {
@@ -63,7 +65,7 @@ func (p *progress) start(step, detail string) {
 func (p *progress) update(detail string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.detail = detail
+	p.detail = front.Line(detail)
 	if p.live && p.step != "" {
 		p.draw()
 	}
@@ -74,7 +76,7 @@ func (p *progress) note(line string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.clear()
-	fmt.Fprintln(p.w, line)
+	fmt.Fprintln(p.w, front.Line(line))
 	if p.live && p.step != "" {
 		p.draw()
 	}

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/micro/micro/v3/cli/front"
 	"github.com/micro/micro/v3/envs"
 	"github.com/micro/micro/v3/image"
 	"github.com/micro/micro/v3/internal/sdk"
@@ -168,7 +169,7 @@ func (o *runOptions) deploy(ctx context.Context, root *cobra.Command, app *App, 
 	if !applied.GetChanged() {
 		what = fmt.Sprintf("%s is running already and nothing differs (release %d", name, release)
 	}
-	fmt.Fprintf(app.Out, "%s, image %s, environment %q, namespace %s)\n", what, shortDigest(s.GetSpec().GetImage()), e.Name, ns)
+	fmt.Fprintf(app.Out, "%s, image %s, environment %q, namespace %s)\n", what, front.Line(shortDigest(s.GetSpec().GetImage())), e.Name, ns)
 	return nil
 }
 

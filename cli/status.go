@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/micro/micro/v3/cli/front"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
@@ -238,7 +239,7 @@ func completeDeployed(app *App) cobra.CompletionFunc {
 		}
 		var names []cobra.Completion
 		for _, s := range rsp.GetServices() {
-			names = append(names, cobra.CompletionWithDesc(s.GetName(), phaseText(s.GetStatus().GetPhase())))
+			names = append(names, cobra.CompletionWithDesc(front.Line(s.GetName()), phaseText(s.GetStatus().GetPhase())))
 		}
 		return names, cobra.ShellCompDirectiveNoFileComp
 	}

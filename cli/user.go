@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/micro/micro/v3/cli/front"
 	"github.com/micro/micro/v3/envs"
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
 )
@@ -43,7 +44,7 @@ func showUser(cmd *cobra.Command, app *App, out format) error {
 		return err
 	}
 	if out == asTable {
-		fmt.Fprintln(app.Out, rsp.GetAccount().GetId())
+		fmt.Fprintln(app.Out, front.Line(rsp.GetAccount().GetId()))
 		return nil
 	}
 	return out.print(app.Out, rsp.GetAccount(), nil)
@@ -107,7 +108,7 @@ keep it off the command line of other programs.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintln(app.Out, token)
+			fmt.Fprintln(app.Out, front.Line(token))
 			return nil
 		},
 	}

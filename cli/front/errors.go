@@ -59,6 +59,8 @@ type Error struct {
 func (e *Error) Error() string { return e.Message }
 
 // Print writes an error to w: for a program as one JSON object, else for a person.
+// Lines of the message after its first are indented, so that none of them can be
+// taken for micro's own word.
 func (e *Error) Print(w io.Writer, asJSON bool) {
 	if asJSON {
 		b, err := json.Marshal(struct {
@@ -70,11 +72,11 @@ func (e *Error) Print(w io.Writer, asJSON bool) {
 		}
 	}
 	for _, l := range e.Details {
-		fmt.Fprintln(w, l)
+		fmt.Fprintln(w, Lines(l))
 	}
-	fmt.Fprintf(w, "micro: %s\n", e.Message)
+	fmt.Fprintf(w, "micro: %s\n", strings.ReplaceAll(Lines(e.Message), "\n", "\n  "))
 	if e.Hint != "" {
-		fmt.Fprintf(w, "hint: %s\n", e.Hint)
+		fmt.Fprintf(w, "hint: %s\n", Line(e.Hint))
 	}
 }
 

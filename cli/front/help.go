@@ -10,7 +10,14 @@ import (
 )
 
 // ServiceHelp writes what a service says of itself: its endpoints, a line each.
-func ServiceHelp(w io.Writer, t *wire.Table, service string) {
+func ServiceHelp(w io.Writer, t *wire.Table, service string) error {
+	var b strings.Builder
+	serviceHelp(&b, t, service)
+	_, err := io.WriteString(w, Lines(b.String()))
+	return err
+}
+
+func serviceHelp(w io.Writer, t *wire.Table, service string) {
 	docs, err := t.Docs()
 	has := err == nil
 	doc := func(e wire.Element) string {
@@ -44,7 +51,14 @@ func ServiceHelp(w io.Writer, t *wire.Table, service string) {
 
 // EndpointHelp writes how an endpoint is called: its fields as flags, an example,
 // and what it answers.
-func EndpointHelp(w io.Writer, t *wire.Table, service string, m wire.Method) {
+func EndpointHelp(w io.Writer, t *wire.Table, service string, m wire.Method) error {
+	var b strings.Builder
+	endpointHelp(&b, t, service, m)
+	_, err := io.WriteString(w, Lines(b.String()))
+	return err
+}
+
+func endpointHelp(w io.Writer, t *wire.Table, service string, m wire.Method) {
 	docs, err := t.Docs()
 	doc := func(e wire.Element) string {
 		if err != nil {

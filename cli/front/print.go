@@ -2,6 +2,7 @@ package front
 
 import (
 	"io"
+	"unicode/utf8"
 
 	"github.com/micro/micro/v3/dynamic/wire"
 )
@@ -10,14 +11,16 @@ import (
 const lineWidth = 80
 
 // PrintJSON writes compact JSON for a person: on one line when that is short, else
-// indented. For FormatJSON it is always one line, which programs read line by line.
+// indented, and without control characters. For FormatJSON it is one line, as it
+// is, which programs read line by line.
 func PrintJSON(w io.Writer, compact []byte, f Format) error {
 	var b []byte
 	if f == FormatJSON {
 		b = append(b, compact...)
 	} else {
+		compact = appendPrintableJSON(nil, compact)
 		b = appendSpaced(b, compact)
-		if len(b) > lineWidth {
+		if utf8.RuneCount(b) > lineWidth {
 			b = wire.AppendIndent(b[:0], compact, "  ")
 		}
 	}
