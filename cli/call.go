@@ -220,14 +220,15 @@ func (a *App) schema(ctx context.Context, conn *grpc.ClientConn, service string,
 	if err != nil {
 		return entry, false, fmt.Errorf("the schema of %s: %w", service, err)
 	}
+	if schema.Digest() != rsp.GetDigest() {
+		return entry, false, fmt.Errorf("the schema of %s: the server says that it has the digest %q, and it has %s", service, rsp.GetDigest(), schema.Digest())
+	}
 	table, err := schema.Compile()
 	if err != nil {
 		return entry, false, fmt.Errorf("the schema of %s: %w", service, err)
 	}
-	// Where it cannot be kept it is fetched again the next time.
-	_ = cache.Put(e, ns, service, rsp.GetDigest(), table)
-	t, err := wire.Open(table)
-	return front.Entry{Digest: rsp.GetDigest(), Table: t}, false, err
+	entry, err = cache.Put(e, ns, service, table)
+	return entry, false, err
 }
 
 // outgoing adds to the context of a call which service it is for, and what it was

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,11 +14,12 @@ import (
 
 // Cache keeps compiled schemas on disk:
 //
-//	schemas/DIGEST                      a table; what has the same digest has the same content
+//	schemas/DIGEST                      a table, which carries the digest of its schema
 //	names/ENV-ADDRESS/NAMESPACE/SERVICE the digest of a service's schema when it was last seen
 //
-// Everything in it can be made again: what is damaged or missing is as if it had
-// never been there.
+// Everything in it can be made again: what is damaged, missing or of another schema
+// is as if it had never been there. Tables are shared by all servers, so the digest
+// is never taken on a server's word. Safe for use by several processes at once.
 type Cache struct{ Dir string }
 
 // Entry is a cached schema.
@@ -36,7 +36,7 @@ func (c Cache) table(digest string) string {
 // server is another place, whatever the environment is called.
 func (c Cache) name(e envs.Env, namespace, service string) string {
 	sum := sha256.Sum256([]byte(e.Address))
-	return filepath.Join(c.Dir, "names", e.Name+"-"+hex.EncodeToString(sum[:4]), namespace, service)
+	return filepath.Join(c.Dir, "names", e.Name+"-"+hex.EncodeToString(sum[:8]), namespace, service)
 }
 
 // Lookup returns the schema of a service, false when it is not known.
@@ -45,14 +45,14 @@ func (c Cache) Lookup(e envs.Env, namespace, service string) (Entry, bool) {
 		return Entry{}, false
 	}
 	digest, err := os.ReadFile(c.name(e, namespace, service))
-	if err != nil || !isDigest(string(digest)) {
+	if err != nil {
 		return Entry{}, false
 	}
-	return c.Table(string(digest))
+	return c.open(string(digest))
 }
 
-// Table returns the schema with a digest, false when it is not there.
-func (c Cache) Table(digest string) (Entry, bool) {
+// open returns the schema with a digest, false when it is not there.
+func (c Cache) open(digest string) (Entry, bool) {
 	if !isDigest(digest) {
 		return Entry{}, false
 	}
@@ -61,42 +61,38 @@ func (c Cache) Table(digest string) (Entry, bool) {
 		return Entry{}, false
 	}
 	t, err := wire.Open(b)
-	if err != nil {
+	if err != nil || digestOf(t) != digest {
 		return Entry{}, false
 	}
 	return Entry{Digest: digest, Table: t}, true
 }
 
-// Put keeps the schema of a service. It is an advantage and no duty: a disk that
-// is full or cannot be written is no reason for a call to fail.
-func (c Cache) Put(e envs.Env, namespace, service, digest string, table []byte) error {
-	if !isFileName(namespace) || !isFileName(service) || !isDigest(digest) {
-		return errors.New("cannot be named in the cache")
-	}
-	if _, err := os.Stat(c.table(digest)); errors.Is(err, fs.ErrNotExist) || table != nil {
-		if err := writeCache(c.table(digest), table); err != nil {
-			return err
-		}
-	}
-	return writeCache(c.name(e, namespace, service), []byte(digest))
+// digestOf returns the digest of the schema that a table was compiled from.
+func digestOf(t *wire.Table) string {
+	sum := t.Source()
+	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// Services returns the names of the services that were seen in a namespace.
-func (c Cache) Services(e envs.Env, namespace string) []string {
-	if !isFileName(namespace) {
-		return nil
-	}
-	entries, err := os.ReadDir(filepath.Dir(c.name(e, namespace, "x")))
+// Put keeps the compiled schema of a service and returns it, as [Cache.Lookup] would.
+// That it cannot be kept is no error: the cache is an advantage and no duty, and a
+// disk that is full or cannot be written no reason for a call to fail. The table is
+// not copied.
+func (c Cache) Put(e envs.Env, namespace, service string, table []byte) (Entry, error) {
+	t, err := wire.Open(table)
 	if err != nil {
-		return nil
+		return Entry{}, err
 	}
-	var names []string
-	for _, entry := range entries {
-		if !strings.HasPrefix(entry.Name(), ".") {
-			names = append(names, entry.Name())
-		}
+	entry := Entry{Digest: digestOf(t), Table: t}
+	if !isFileName(namespace) || !isFileName(service) {
+		return entry, nil
 	}
-	return names
+	if _, ok := c.open(entry.Digest); !ok {
+		err = writeCache(c.table(entry.Digest), table)
+	}
+	if err == nil {
+		_ = writeCache(c.name(e, namespace, service), []byte(entry.Digest))
+	}
+	return entry, nil
 }
 
 // Forget drops what is known of a service.
