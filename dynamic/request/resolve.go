@@ -105,17 +105,17 @@ func resolveMethod(t *wire.Table, service, method string, words []string) (wire.
 	if len(words) == 0 {
 		what = fmt.Sprintf("service %s has no endpoint Call, so say which to call", service)
 	}
-	return choose(t, found, method, what)
+	return choose(t, found, service, method, method, what)
 }
 
 // resolveIn looks for a method of the gRPC service that a full name, or the end of
 // one, means.
 func resolveIn(t *wire.Table, grpcService, method, typed string) (wire.Method, error) {
 	grpcService = strings.TrimPrefix(grpcService, "/")
+	want := Fold(grpcService)
 	var found []wire.Method
 	for s := range t.Services() {
 		name := Fold(s.Name())
-		want := Fold(grpcService)
 		if name != want && !strings.HasSuffix(name, "."+want) {
 			continue
 		}
@@ -125,23 +125,32 @@ func resolveIn(t *wire.Table, grpcService, method, typed string) (wire.Method, e
 			}
 		}
 	}
-	return choose(t, found, typed, fmt.Sprintf("there is no endpoint %q", typed))
+	return choose(t, found, grpcService, method, typed, fmt.Sprintf("there is no endpoint %q", typed))
 }
 
-// choose returns the only method, or the only one with exactly the name that was
-// typed.
-func choose(t *wire.Table, found []wire.Method, typed, none string) (wire.Method, error) {
-	if len(found) > 1 {
-		exact := slices.DeleteFunc(slices.Clone(found), func(m wire.Method) bool { return m.Name() != ShortName(strings.ReplaceAll(typed, "/", ".")) })
-		if len(exact) == 1 {
-			return exact[0], nil
+// choose returns the only method, or the one whose names are more like those that
+// were typed than those of any other.
+func choose(t *wire.Table, found []wire.Method, service, method, typed, none string) (wire.Method, error) {
+	for _, like := range []func(m wire.Method) bool{
+		// What is named in full is meant, also when it is the end of a longer name.
+		func(m wire.Method) bool { return m.Service().Name() == service },
+		func(m wire.Method) bool { return Fold(m.Service().Name()) == Fold(service) },
+		func(m wire.Method) bool { return strings.HasSuffix("."+m.Service().Name(), "."+service) },
+		func(m wire.Method) bool { return m.Name() == method },
+	} {
+		if better := slices.DeleteFunc(slices.Clone(found), func(m wire.Method) bool { return !like(m) }); len(better) > 0 {
+			found = better
 		}
 	}
 	switch len(found) {
 	case 1:
 		return found[0], nil
 	case 0:
-		return wire.Method{}, &NameError{Message: none + "; it has ", Candidates: nearest(t, typed)}
+		e := &NameError{Message: none, Candidates: nearest(t, typed)}
+		if len(e.Candidates) > 0 {
+			e.Message += "; it has "
+		}
+		return wire.Method{}, e
 	default:
 		var names []string
 		for _, m := range found {
