@@ -182,7 +182,7 @@ func TestNearest(t *testing.T) {
 	fields := []string{"name", "customer_id", "created_at", "id"}
 	for typed, want := range map[string]string{
 		"nam":           "name",
-		"nmae":          "name",
+		"naem":          "name",
 		"customerid":    "customer_id",
 		"custoemr-id":   "customer_id",
 		"createdat":     "created_at",

@@ -7,17 +7,24 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/micro/micro/v3/dynamic/wire"
 )
 
 // Body is the JSON of a request that is being made. The zero value is not usable;
 // see [NewBody] and [ParseBody].
-type Body struct{ root *node }
+type Body struct {
+	root  *node
+	added int // elements of lists that nobody named
+	depth int // of the message that is being set
+}
 
 // NewBody returns an empty body.
-func NewBody() *Body { return &Body{newObject()} }
+func NewBody() *Body { return &Body{root: newObject()} }
 
 // ParseBody reads a body that is a JSON object, with nothing after it.
 func ParseBody(text []byte) (*Body, error) {
@@ -28,14 +35,14 @@ func ParseBody(text []byte) (*Body, error) {
 	if t.kind != object {
 		return nil, errors.New("is not a JSON object")
 	}
-	return &Body{t}, nil
+	return &Body{root: t}, nil
 }
 
 // JSON returns the body as JSON.
 func (b *Body) JSON() []byte { return b.root.appendTo(nil) }
 
 // IsEmpty reports whether nothing was set.
-func (b *Body) IsEmpty() bool { return len(b.root.keys) == 0 }
+func (b *Body) IsEmpty() bool { return b.root.kind == object && len(b.root.keys) == 0 }
 
 // Set puts a value where a path says, into the JSON of a message:
 //
@@ -45,10 +52,16 @@ func (b *Body) IsEmpty() bool { return len(b.root.keys) == 0 }
 //	labels.key        an entry of a map; a key with dots is quoted
 //
 // The value is read by the type of the field; see the files of this package. null
-// means not set, unless the field is a string. The values of a list that is set
-// several times are added.
+// means not set, unless the field is of text or bytes or has null among its
+// values. The values of a list that is set several times are added; of anything
+// else the last one counts. After an error the body is not to be used.
 func (b *Body) Set(m wire.Message, path, value string, v Values) error {
-	return setPath(b.root, m, splitPath(strings.TrimPrefix(path, ".")), value, v)
+	parts, err := splitPath(strings.TrimPrefix(path, "."))
+	if err != nil {
+		return err
+	}
+	b.depth = 0
+	return b.setInside(b.root, m, parts, value, v)
 }
 
 // node is a JSON value that fields are put into. It keeps the order of keys.
@@ -86,9 +99,6 @@ func (n *node) get(key string) *node {
 	return c
 }
 
-// has reports whether an object has a key that is set.
-func (n *node) has(key string) bool { return n.child[key] != nil && n.child[key].kind != absent }
-
 // remove takes a key out of an object.
 func (n *node) remove(key string) {
 	if n.child[key] == nil {
@@ -96,24 +106,6 @@ func (n *node) remove(key string) {
 	}
 	delete(n.child, key)
 	n.keys = slices.DeleteFunc(n.keys, func(k string) bool { return k == key })
-}
-
-// maxIndex bounds the index of a list element that a flag names.
-const maxIndex = 10_000
-
-// at returns an element of a list, made with those before it when it is not there.
-// The node becomes a list.
-func (n *node) at(i int) (*node, error) {
-	if i > maxIndex {
-		return nil, fmt.Errorf("the index %d is larger than %d", i, maxIndex)
-	}
-	if n.kind != array {
-		*n = node{kind: array}
-	}
-	for len(n.list) <= i {
-		n.list = append(n.list, newObject())
-	}
-	return n.list[i], nil
 }
 
 // append adds an element to a list. The node becomes a list.
@@ -163,8 +155,7 @@ func (n *node) appendTo(b []byte) []byte {
 	}
 }
 
-// quote returns s as a JSON string. Bytes that are no UTF-8 are kept out of it by
-// whoever calls.
+// quote returns s, which must be UTF-8, as a JSON string.
 func quote(s string) []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -176,11 +167,15 @@ func quote(s string) []byte {
 // maxDepth bounds nesting in a body.
 const maxDepth = 1000
 
-// parseTree reads one JSON value, and nothing after it.
+// parseTree reads one JSON value, and nothing after it. Its scalars stay as they
+// are written.
 func parseTree(b []byte) (*node, error) {
+	if !utf8.Valid(b) {
+		return nil, errors.New("it is no UTF-8 text")
+	}
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.UseNumber()
-	n, err := readTree(dec, 0)
+	n, err := readTree(dec, b, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -190,10 +185,11 @@ func parseTree(b []byte) (*node, error) {
 	return n, nil
 }
 
-func readTree(dec *json.Decoder, depth int) (*node, error) {
+func readTree(dec *json.Decoder, b []byte, depth int) (*node, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("it is nested more than %d deep", maxDepth)
 	}
+	before := dec.InputOffset()
 	tok, err := dec.Token()
 	if err != nil {
 		return nil, jsonError(err)
@@ -208,22 +204,26 @@ func readTree(dec *json.Decoder, depth int) (*node, error) {
 		}
 		for dec.More() {
 			if v == '[' {
-				e, err := readTree(dec, depth+1)
+				e, err := readTree(dec, b, depth+1)
 				if err != nil {
 					return nil, err
 				}
 				n.list = append(n.list, e)
 				continue
 			}
+			before := dec.InputOffset()
 			key, err := dec.Token()
 			if err != nil {
 				return nil, jsonError(err)
 			}
 			k, _ := key.(string) // the decoder takes nothing else for a key
+			if halfPair(text(b, before, dec.InputOffset())) {
+				return nil, fmt.Errorf("the key %q has half of a surrogate pair", k)
+			}
 			if n.child[k] != nil {
 				return nil, fmt.Errorf("the key %q is there twice", k)
 			}
-			c, err := readTree(dec, depth+1)
+			c, err := readTree(dec, b, depth+1)
 			if err != nil {
 				return nil, err
 			}
@@ -233,7 +233,7 @@ func readTree(dec *json.Decoder, depth int) (*node, error) {
 			return nil, jsonError(err)
 		}
 	case string:
-		n.set(quote(v))
+		n.set(text(b, before, dec.InputOffset()))
 	case json.Number:
 		n.set([]byte(v))
 	case bool:
@@ -242,6 +242,42 @@ func readTree(dec *json.Decoder, depth int) (*node, error) {
 		n.set([]byte("null"))
 	}
 	return n, nil
+}
+
+// text returns the JSON string that ends a part of b.
+func text(b []byte, start, end int64) []byte {
+	part := b[start:end]
+	return part[bytes.IndexByte(part, '"'):]
+}
+
+// halfPair reports whether a JSON string has an escape that is half of a
+// character, which the decoder replaces by another.
+func halfPair(text []byte) bool {
+	for i := 0; i+1 < len(text); i += 2 {
+		for i < len(text) && text[i] != '\\' {
+			i++
+		}
+		if r := escaped(text[min(i, len(text)):]); utf16.IsSurrogate(r) {
+			if utf16.DecodeRune(r, escaped(text[i+6:])) == utf8.RuneError {
+				return true
+			}
+			i += 10
+		}
+	}
+	return false
+}
+
+// escaped returns the character that text begins with as \uXXXX, -1 when it begins
+// otherwise.
+func escaped(text []byte) rune {
+	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
+		return -1
+	}
+	v, err := strconv.ParseUint(string(text[2:6]), 16, 16)
+	if err != nil {
+		return -1
+	}
+	return rune(v)
 }
 
 func jsonError(err error) error {

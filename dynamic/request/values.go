@@ -2,7 +2,6 @@ package request
 
 import (
 	"encoding/base64"
-	"encoding/csv"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -20,7 +19,7 @@ type Values struct {
 	// ReadFile reads what a value names as @FILE. Nil makes such a value the text
 	// that it is, which is how it must be for text from a stranger.
 	ReadFile func(name string) ([]byte, error)
-	// Now tells the time for "now", "-2h" and the like.
+	// Now tells the time for "now", "-2h" and the like. It must be there.
 	Now func() time.Time
 }
 
@@ -42,7 +41,7 @@ func setList(n *node, f wire.Field, value string, v Values) error {
 	if strings.HasPrefix(value, "[") {
 		t, err := parseTree([]byte(value))
 		if err != nil {
-			return fmt.Errorf("%q is no JSON array: %w", value, err)
+			return fmt.Errorf("%q is no JSON array: %w", abbreviate(value), err)
 		}
 		for _, e := range t.list {
 			n.append(e)
@@ -74,33 +73,61 @@ func setList(n *node, f wire.Field, value string, v Values) error {
 	return nil
 }
 
-// splitList cuts a value at its commas; an item with a comma is quoted.
+// splitList cuts a value at its commas. An item that begins with " goes to the
+// next, and what it says of itself is written "".
 func splitList(value string) ([]string, error) {
 	if value == "" {
 		return nil, nil
 	}
-	if !strings.Contains(value, `"`) {
-		return strings.Split(value, ","), nil
+	var items []string
+	for {
+		rest, quoted := strings.CutPrefix(value, `"`)
+		if !quoted {
+			item, rest, more := strings.Cut(value, ",")
+			items = append(items, item)
+			if !more {
+				return items, nil
+			}
+			value = rest
+			continue
+		}
+		var item strings.Builder
+		for {
+			part, after, closed := strings.Cut(rest, `"`)
+			if !closed {
+				return nil, fmt.Errorf(`%q is no list of values with commas: nothing closes a "`, value)
+			}
+			item.WriteString(part)
+			if rest, quoted = strings.CutPrefix(after, `"`); !quoted {
+				rest = after
+				break
+			}
+			item.WriteByte('"')
+		}
+		items = append(items, item.String())
+		if rest == "" {
+			return items, nil
+		}
+		var ok bool
+		if value, ok = strings.CutPrefix(rest, ","); !ok {
+			return nil, fmt.Errorf(`%q is no list of values with commas: %q comes behind a closing "`, value, abbreviate(rest))
+		}
 	}
-	r := csv.NewReader(strings.NewReader(value))
-	r.LazyQuotes = true
-	items, err := r.Read()
-	if err != nil {
-		return nil, fmt.Errorf("%q is no list of values with commas: %w", value, err)
-	}
-	return items, nil
 }
 
 func setMap(n *node, f wire.Field, value string, v Values) error {
 	if strings.HasPrefix(value, "{") {
 		t, err := parseTree([]byte(value))
 		if err != nil {
-			return fmt.Errorf("%q is no JSON object: %w", value, err)
+			return fmt.Errorf("%q is no JSON object: %w", abbreviate(value), err)
 		}
 		for _, k := range t.keys {
 			*n.get(k) = *t.child[k]
 		}
 		return nil
+	}
+	if n.kind != object {
+		*n = *newObject()
 	}
 	items := []string{value}
 	if _, ok := f.Value().Message(); !ok {
@@ -150,12 +177,14 @@ func setOne(n *node, f wire.Field, value string, v Values) error {
 	return nil
 }
 
+var errNotText = errors.New("the value is no UTF-8 text")
+
 func scalarValue(f wire.Field, value string, v Values) ([]byte, error) {
 	mismatch := func(what string) error { return fmt.Errorf("%q is no %s", value, what) }
 	switch f.Kind() {
 	case wire.StringKind:
 		if !utf8.ValidString(value) {
-			return nil, errors.New("the value is no UTF-8 text")
+			return nil, errNotText
 		}
 		return quote(value), nil
 	case wire.BytesKind:
@@ -187,8 +216,19 @@ func scalarValue(f wire.Field, value string, v Values) ([]byte, error) {
 	}
 }
 
+// decimal returns a number without the zeros that would make it octal: nobody means
+// that by 007. Hexadecimal, binary and octal begin with 0x, 0b and 0o.
+func decimal(value string) string {
+	digits := strings.TrimLeft(value, "+-")
+	sign := value[:len(value)-len(digits)]
+	for len(digits) > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9' {
+		digits = digits[1:]
+	}
+	return sign + digits
+}
+
 func intValue(value string, bits int) ([]byte, error) {
-	v, err := strconv.ParseInt(value, 0, bits)
+	v, err := strconv.ParseInt(decimal(value), 0, bits)
 	if err != nil {
 		return nil, numberError(value, fmt.Sprintf("whole number (int%d)", bits), err)
 	}
@@ -196,7 +236,7 @@ func intValue(value string, bits int) ([]byte, error) {
 }
 
 func uintValue(value string, bits int) ([]byte, error) {
-	v, err := strconv.ParseUint(value, 0, bits)
+	v, err := strconv.ParseUint(decimal(value), 0, bits)
 	if err != nil {
 		return nil, numberError(value, fmt.Sprintf("whole number from 0 (uint%d)", bits), err)
 	}
@@ -235,7 +275,10 @@ func enumValue(f wire.Field, value string) ([]byte, error) {
 	if v, ok := e.Value(value); ok {
 		return quote(v.Name()), nil
 	}
-	if n, err := strconv.ParseInt(value, 0, 32); err == nil {
+	if value == "null" && isNullValue(e) {
+		return []byte(value), nil
+	}
+	if n, err := strconv.ParseInt(decimal(value), 0, 32); err == nil {
 		return strconv.AppendInt(nil, n, 10), nil
 	}
 	// The names of values often begin with the name of the enum.
@@ -286,19 +329,24 @@ func setMessage(n *node, m wire.Message, value string, v Values) error {
 		if err != nil {
 			return err
 		}
+		if y := t.UTC().Year(); y < 1 || y > 9999 {
+			return fmt.Errorf("%q is not within the years 1 to 9999", value)
+		}
 		n.set(quote(t.UTC().Format(time.RFC3339Nano)))
 		return nil
 	case wire.Duration:
 		return setDuration(n, value)
 	case wire.FieldMask:
-		n.set(quote(value))
+		if !utf8.ValidString(value) {
+			return errNotText
+		}
+		n.set(quote(maskValue(value)))
 		return nil
 	case wire.Wrapper:
 		inner, _ := m.FieldByNumber(1)
 		return setOne(n, inner, value, v)
 	case wire.Value:
-		n.set(freeValue(value))
-		return nil
+		return setAny(n, value)
 	default:
 	}
 	text := []byte(value)
@@ -315,8 +363,39 @@ func setMessage(n *node, m wire.Message, value string, v Values) error {
 	if err != nil {
 		return fmt.Errorf("%q is no JSON for a %s: %w", abbreviate(value), ShortName(m.Name()), err)
 	}
+	want, what := object, "object"
+	if m.WellKnown() == wire.ListValue {
+		want, what = array, "array"
+	}
+	if t.kind != want {
+		return fmt.Errorf("%q is no JSON %s, as a %s is", abbreviate(value), what, ShortName(m.Name()))
+	}
 	*n = *t
 	return nil
+}
+
+// maskValue returns paths of fields as JSON has them, whichever of their two names
+// is given.
+func maskValue(paths string) string {
+	var b strings.Builder
+	upper := false
+	for _, c := range []byte(paths) {
+		switch {
+		case c == '_' && !upper:
+			upper = true
+			continue
+		case upper && c >= 'a' && c <= 'z':
+			c -= 'a' - 'A'
+		case upper:
+			b.WriteByte('_') // nothing that JSON could say: it is refused later
+		}
+		b.WriteByte(c)
+		upper = false
+	}
+	if upper {
+		b.WriteByte('_')
+	}
+	return b.String()
 }
 
 // timeValue reads a time as RFC 3339, a date, a date with a time of this place,
@@ -355,11 +434,9 @@ func parseDuration(value string) (time.Duration, error) {
 }
 
 func setDuration(n *node, value string) error {
-	if s, ok := strings.CutSuffix(value, "s"); ok {
-		if _, err := strconv.ParseFloat(s, 64); err == nil && !strings.ContainsAny(s, "eExX") {
-			n.set(quote(strings.TrimPrefix(value, "+"))) // the JSON form itself, which reaches further
-			return nil
-		}
+	if isSeconds(value) {
+		n.set(quote(strings.TrimPrefix(value, "+"))) // the JSON form itself, which reaches further
+		return nil
 	}
 	d, err := parseDuration(value)
 	if err != nil {
@@ -378,17 +455,45 @@ func setDuration(n *node, value string) error {
 	return nil
 }
 
-// freeValue reads a value of any type: JSON, or else a string.
-func freeValue(value string) []byte {
-	if json.Valid([]byte(value)) {
-		return []byte(value)
+// maxSeconds is how many seconds a google.protobuf.Duration may have.
+const maxSeconds = 315_576_000_000
+
+// isSeconds reports whether a value is a duration as JSON has it: seconds with up to
+// nine digits behind the point.
+func isSeconds(value string) bool {
+	text, ok := strings.CutSuffix(strings.TrimLeft(value, "+-"), "s")
+	whole, fraction, point := strings.Cut(text, ".")
+	seconds, err := strconv.ParseUint(whole, 10, 64)
+	if !ok || err != nil || seconds > maxSeconds || len(value) > len(text)+len("-s") || whole[0] == '0' && len(whole) > 1 {
+		return false
 	}
-	return quote(value)
+	if !point {
+		return true
+	}
+	_, err = strconv.ParseUint(fraction, 10, 64)
+	return err == nil && len(fraction) <= 9
+}
+
+// setAny sets a value of any type: JSON, or else a string.
+func setAny(n *node, value string) error {
+	if !utf8.ValidString(value) {
+		return errNotText
+	}
+	if !json.Valid([]byte(value)) {
+		n.set(quote(value))
+		return nil
+	}
+	t, err := parseTree([]byte(value))
+	if err != nil {
+		return fmt.Errorf("%q: %w", abbreviate(value), err)
+	}
+	*n = *t
+	return nil
 }
 
 func abbreviate(s string) string {
-	if len(s) > 60 {
-		return s[:60] + "…"
+	if r := []rune(s); len(s) > 60 && len(r) > 60 {
+		return string(r[:60]) + "…"
 	}
 	return s
 }
