@@ -207,6 +207,7 @@ func TestFieldPaths(t *testing.T) {
 		{"hyphens within a name and behind it", ``, []string{"a-a-text=x"}, `{"doubleA":{"text":"x"}}`},
 		{"any number of hyphens", ``, []string{strings.Repeat("a-", 3) + "text=x"}, `{"doubleA":{"a":{"text":"x"}}}`},
 		{"an element", ``, []string{"stops.0.city=x"}, `{"stops":[{"city":"x"}]}`},
+		{"an element with hyphens", ``, []string{"stops-0-street-name=x", "stops.1_city=y", "tags-0=z"}, `{"stops":[{"streetName":"x"},{"city":"y"}],"tags":["z"]}`},
 		{"elements in any order", ``, []string{"stops.2.city=c", "stops.0.city=a"}, `{"stops":[{"city":"a"},{},{"city":"c"}]}`},
 		{"elements of a scalar list in any order", ``, []string{"tags.1=b", "tags.0=a"}, `{"tags":["a","b"]}`},
 		{"an element of a list in an element", ``, []string{"stops.0.lines.0=x"}, `{"stops":[{"lines":["x"]}]}`},

@@ -86,6 +86,9 @@ func (b *Body) setBelow(n *node, f wire.Field, path []string, value string, v Va
 		}
 		return b.setInside(entry, sub, path[1:], value, v)
 	case f.IsList():
+		if end := strings.IndexAny(path[0], "-_"); end > 0 && end+1 < len(path[0]) {
+			path = slices.Concat([]string{path[0][:end], path[0][end+1:]}, path[1:])
+		}
 		i, err := index(path[0])
 		if err != nil {
 			return fmt.Errorf("%s is a list: %w", f.Name(), err)
