@@ -22,12 +22,15 @@ const (
 // Codes of gRPC that are told apart here.
 const (
 	codeCanceled           = 1
+	codeUnknown            = 2
 	codeInvalidArgument    = 3
 	codeDeadlineExceeded   = 4
 	codeNotFound           = 5
 	codePermissionDenied   = 7
+	codeResourceExhausted  = 8
 	codeFailedPrecondition = 9
 	codeUnimplemented      = 12
+	codeInternal           = 13
 	codeUnavailable        = 14
 	codeUnauthenticated    = 16
 )

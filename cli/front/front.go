@@ -13,7 +13,9 @@ package front
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
+	"net"
 	"slices"
 	"time"
 
@@ -80,15 +82,16 @@ func (c *Command) call(ctx context.Context, g Globals, in Invocation) (code int,
 	}
 	call := place.newCall(m, req, message, in.Service, entry.Digest)
 	answer, err := call.Do(ctx)
-	if ctx.Err() != nil {
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
 		return ExitInterrupted, true
-	}
-	if err != nil {
-		if isUnsent(err) {
-			return 0, false
-		}
-		c.fail(Explain(Status{Code: codeUnavailable, Message: err.Error()}, place.Place()), req)
-		return ExitUnreachable, true
+	case IsUnsent(err) && !isTimeout(err):
+		return 0, false
+	default:
+		e := Explain(statusOf(err), place.Place())
+		c.fail(e, req)
+		return e.Exit, true
 	}
 	if _, refused := answer.Metadata[KeyRefused]; refused {
 		return 0, false // the server passed nothing on
@@ -111,13 +114,22 @@ func (c *Command) call(ctx context.Context, g Globals, in Invocation) (code int,
 
 func (c *Command) fail(e *Error, r *Request) { e.Print(c.Err, r.Output == FormatJSON) }
 
-// isUnsent reports whether a call has certainly not reached a service.
-func isUnsent(err error) bool {
-	switch err.(type) { //nolint:errorlint // they are never wrapped
-	case *ConnectError:
-		return true
+// isTimeout reports whether a call has taken its time: nobody should wait for as
+// long again.
+func isTimeout(err error) bool {
+	timeout, ok := errors.AsType[net.Error](err)
+	return ok && timeout.Timeout()
+}
+
+// statusOf returns the status that an error of [Call.Do] is.
+func statusOf(err error) Status {
+	if connect, ok := errors.AsType[*ConnectError](err); ok {
+		return Status{Code: codeUnavailable, Message: connect.Err.Error(), Unreachable: true}
 	}
-	return err == ErrTooLarge //nolint:errorlint // it is never wrapped
+	if call, ok := errors.AsType[*CallError](err); ok {
+		return Status{Code: call.Code, Message: call.Reason}
+	}
+	return Status{Code: codeDeadlineExceeded, Message: err.Error()}
 }
 
 // unread makes a command that wants standard input go to microd.

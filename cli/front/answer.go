@@ -1,0 +1,169 @@
+package front
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/http2/hpack"
+)
+
+// answer is the answer to a call as far as it is there: headers, data, trailers.
+type answer struct {
+	fields map[string]string // the last value of each
+	size   int               // of all fields, unpacked
+
+	status string // of HTTP, of the header that is being read
+	headed bool   // the header is there; another is that of the trailers
+	ended  bool
+	data   []byte // the frame of the message
+}
+
+// beginHeader is told before the fields of a header.
+func (a *answer) beginHeader() {
+	a.status = ""
+	if a.fields == nil {
+		a.fields = map[string]string{}
+	}
+}
+
+// onField takes a field of a header. What is too much is left out; tooLarge tells.
+func (a *answer) onField(f hpack.HeaderField) {
+	a.size += len(f.Name) + len(f.Value) + 32 // as HTTP/2 counts them
+	switch {
+	case a.tooLarge():
+	case f.Name == ":status":
+		a.status = f.Value
+	case !strings.HasPrefix(f.Name, ":"):
+		a.fields[f.Name] = f.Value
+	}
+}
+
+func (a *answer) tooLarge() bool { return a.size > maxHeaders }
+
+// endHeader is told after the fields of a header, with whether the stream ends there.
+func (a *answer) endHeader(last bool) error {
+	switch {
+	case a.headed && !last:
+		return broken("a header in the middle of the answer")
+	case a.headed: // trailers
+	case !last && strings.HasPrefix(a.status, "1") && len(a.status) == 3:
+		clear(a.fields) // something on the way says that it goes on
+		return nil
+	case a.status != "200" || !isGRPC(a.fields["content-type"]):
+		return httpError(a.status, a.fields["content-type"])
+	}
+	if !last {
+		delete(a.fields, "grpc-status") // it counts in trailers
+	}
+	a.headed, a.ended = true, last
+	return nil
+}
+
+// isGRPC reports whether a content type is that of gRPC.
+func isGRPC(contentType string) bool {
+	rest, ok := strings.CutPrefix(strings.ToLower(contentType), "application/grpc")
+	return ok && (rest == "" || rest[0] == '+' || rest[0] == ';')
+}
+
+// httpError is the error of an answer that is not gRPC's: that of a proxy on the way,
+// mostly. The codes are those that gRPC gives to the status.
+func httpError(status, contentType string) error {
+	code := codeUnknown
+	switch status {
+	case "400":
+		code = codeInternal
+	case "401":
+		code = codeUnauthenticated
+	case "403":
+		code = codePermissionDenied
+	case "404":
+		code = codeUnimplemented
+	case "429", "502", "503", "504":
+		code = codeUnavailable
+	}
+	return failed(code, "this is no gRPC server: it answered with HTTP status %q and content type %q", status, contentType)
+}
+
+// onData takes a part of the answer's message.
+func (a *answer) onData(p []byte, last bool) error {
+	if !a.headed {
+		return broken("data before the header")
+	}
+	a.ended = last
+	a.data = append(a.data, p...)
+	if len(a.data) < 5 {
+		return nil
+	}
+	size := uint64(binary.BigEndian.Uint32(a.data[1:]))
+	switch {
+	case a.data[0] != 0:
+		return failed(codeInternal, "the server compressed the answer, which nobody asked for")
+	case size > maxAnswer:
+		return failed(codeResourceExhausted, "the answer has %d bytes; at most %d are taken", size, maxAnswer)
+	case uint64(len(a.data)-5) > size:
+		return failed(codeInternal, "the server sent more than one answer")
+	}
+	return nil
+}
+
+// finish reads the status out of the trailers and the message out of its frame.
+func (a *answer) finish() (*Answer, error) {
+	text, known := a.fields["grpc-status"]
+	if !known {
+		return nil, failed(codeUnknown, "the server ended the call without a status")
+	}
+	code, err := strconv.ParseUint(text, 10, 32)
+	if err != nil || code > math.MaxInt32 {
+		return nil, failed(codeUnknown, "the server ended the call with the status %q", text)
+	}
+	out := &Answer{
+		Code:     int(code),
+		Text:     percentDecode(a.fields["grpc-message"]),
+		Details:  decodeBinary(a.fields["grpc-status-details-bin"]),
+		Metadata: a.fields,
+	}
+	if code != 0 {
+		return out, nil
+	}
+	switch {
+	case len(a.data) == 0:
+		return nil, failed(codeInternal, "the server ended the call without an answer")
+	case len(a.data) < 5 || uint64(binary.BigEndian.Uint32(a.data[1:])) > uint64(len(a.data)-5):
+		return nil, failed(codeInternal, "the server ended the call in the middle of the answer")
+	}
+	out.Message = slices.Clip(a.data[5:])
+	return out, nil
+}
+
+// decodeBinary decodes the value of a -bin key, nil when it is none. Padding is
+// optional (gRPC over HTTP2, Custom-Metadata).
+func decodeBinary(s string) []byte {
+	b, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(s, "="))
+	if err != nil || len(b) == 0 {
+		return nil
+	}
+	return b
+}
+
+// percentDecode decodes grpc-message; what is not well-formed stays as it is.
+func percentDecode(s string) string {
+	if !strings.Contains(s, "%") {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if v, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
+				b.WriteByte(byte(v))
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}

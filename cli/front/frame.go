@@ -1,0 +1,120 @@
+package front
+
+import (
+	"bytes"
+	"encoding/binary"
+	"strconv"
+	"time"
+
+	"golang.org/x/net/http2/hpack"
+)
+
+const (
+	preface  = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+	maxFrame = 16 << 10 // ours and, as long as we do not say otherwise, the server's
+	streamID = 1        // of the only call
+)
+
+// Frame types and flags of RFC 9113, 6.
+const (
+	frameData         = 0x0
+	frameHeaders      = 0x1
+	framePriority     = 0x2
+	frameRST          = 0x3
+	frameSettings     = 0x4
+	framePushPromise  = 0x5
+	framePing         = 0x6
+	frameGoAway       = 0x7
+	frameWindowUpdate = 0x8
+	frameContinuation = 0x9
+
+	flagEndStream  = 0x1
+	flagAck        = 0x1
+	flagEndHeaders = 0x4
+	flagPadded     = 0x8
+	flagPriority   = 0x20
+)
+
+// request returns all bytes of the request: preface, settings, headers and message.
+func (c *Call) request() []byte {
+	head := c.headerBlock()
+	b := make([]byte, 0, len(preface)+len(head)+len(c.Message)+128)
+	b = append(b, preface...)
+	// Windows so large that no update is ever needed: the answer is bounded.
+	b = appendFrame(b, frameSettings, 0, 0, []byte{
+		0x0, 0x2, 0, 0, 0, 0, // no push
+		0x0, 0x4, 0x7f, 0xff, 0xff, 0xff, // initial window
+	})
+	b = appendFrame(b, frameWindowUpdate, 0, 0, binary.BigEndian.AppendUint32(nil, 1<<31-1-65535))
+	b = appendFrames(b, frameHeaders, frameContinuation, flagEndHeaders, head)
+	message := make([]byte, 0, 5+len(c.Message))
+	message = append(message, 0) // not compressed
+	message = binary.BigEndian.AppendUint32(message, uint32(len(c.Message)))
+	message = append(message, c.Message...)
+	return appendFrames(b, frameData, frameData, flagEndStream, message)
+}
+
+// headerBlock returns the compressed headers of the request.
+func (c *Call) headerBlock() []byte {
+	var head bytes.Buffer
+	enc := hpack.NewEncoder(&head)
+	scheme := "http"
+	if c.TLS != nil {
+		scheme = "https"
+	}
+	fields := []hpack.HeaderField{
+		{Name: ":method", Value: "POST"},
+		{Name: ":scheme", Value: scheme},
+		{Name: ":path", Value: c.Path},
+		{Name: ":authority", Value: c.authority()},
+		{Name: "content-type", Value: "application/grpc"},
+		{Name: "te", Value: "trailers"},
+		{Name: "user-agent", Value: "micro"},
+	}
+	if c.Timeout > 0 {
+		fields = append(fields, hpack.HeaderField{Name: "grpc-timeout", Value: timeoutValue(c.Timeout)})
+	}
+	for _, f := range append(fields, c.Metadata...) {
+		_ = enc.WriteField(f) // to a buffer
+	}
+	return head.Bytes()
+}
+
+// timeoutValue returns a duration as grpc-timeout has it: at most 8 digits and a
+// unit. It is rounded up, by less than a thousandth: the caller gives up first.
+func timeoutValue(d time.Duration) string {
+	const most = 99_999_999
+	for _, unit := range []struct {
+		size time.Duration
+		name string
+	}{{time.Nanosecond, "n"}, {time.Microsecond, "u"}, {time.Millisecond, "m"}, {time.Second, "S"}, {time.Minute, "M"}} {
+		n := d / unit.size
+		if d%unit.size != 0 {
+			n++
+		}
+		if n <= most {
+			return strconv.FormatInt(int64(n), 10) + unit.name
+		}
+	}
+	return strconv.FormatInt(int64(d/time.Hour), 10) + "H"
+}
+
+// appendFrames appends a payload in as many frames of the stream as it takes; the
+// flag is that of the last one.
+func appendFrames(b []byte, kind, next, flag byte, payload []byte) []byte {
+	for {
+		n := min(len(payload), maxFrame)
+		if n == len(payload) {
+			return appendFrame(b, kind, flag, streamID, payload)
+		}
+		b = appendFrame(b, kind, 0, streamID, payload[:n])
+		kind, payload = next, payload[n:]
+	}
+}
+
+func appendFrame(b []byte, kind, flags byte, stream uint32, payload []byte) []byte {
+	n := len(payload)
+	b = append(b, byte(n>>16), byte(n>>8), byte(n), kind, flags)
+	b = binary.BigEndian.AppendUint32(b, stream)
+	return append(b, payload...)
+}
