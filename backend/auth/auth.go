@@ -20,9 +20,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/micro/micro/v3/backend/store"
@@ -92,15 +90,9 @@ type Auth struct {
 
 	hashing chan struct{} // one place for each password that may be hashed at once
 
-	mu         sync.Mutex
-	namespaces map[string]*namespace
-}
-
-// namespace is what is held in memory of a namespace in use.
-type namespace struct {
-	rules   *store.View[Rule]
-	revoked *store.View[struct{}]
-	ordered orderedRules
+	// What is held in memory of the namespaces in use.
+	rules   *store.Views[*rules]
+	revoked *store.Views[*store.View[struct{}]]
 }
 
 // Open reads the signing keys, and makes the first one in an empty store.
@@ -111,16 +103,19 @@ func Open(ctx context.Context, c Config) (*Auth, error) {
 		return nil, err
 	}
 	a := &Auth{
-		store:      c.Store,
-		secrets:    secrets,
-		now:        c.Now,
-		ttl:        cmp.Or(c.AccessTTL, AccessTTL),
-		hashing:    make(chan struct{}, hashesAtOnce()),
-		namespaces: map[string]*namespace{},
+		store:   c.Store,
+		secrets: secrets,
+		now:     c.Now,
+		ttl:     cmp.Or(c.AccessTTL, AccessTTL),
+		hashing: make(chan struct{}, hashesAtOnce()),
 	}
 	if a.now == nil {
 		a.now = time.Now
 	}
+	a.rules = store.NewViews(a.openRules)
+	a.revoked = store.NewViews(func(ctx context.Context, ns string) (*store.View[struct{}], error) {
+		return store.NewView(ctx, a.store, revokedKey(ns, ""), func(store.Record) (struct{}, error) { return struct{}{}, nil })
+	})
 	if a.tokens, err = openTokens(ctx, a); err != nil {
 		return nil, err
 	}
@@ -129,66 +124,19 @@ func Open(ctx context.Context, c Config) (*Auth, error) {
 
 // Close ends the watches.
 func (a *Auth) Close() error {
-	a.mu.Lock()
-	open := maps.Clone(a.namespaces)
-	clear(a.namespaces)
-	a.mu.Unlock()
-	for _, ns := range open {
-		ns.rules.Close()
-		ns.revoked.Close()
-	}
+	a.rules.Close()
+	a.revoked.Close()
 	a.tokens.close()
 	return nil
 }
 
 // Exists reports whether there is a namespace of that name.
 func (a *Auth) Exists(ctx context.Context, ns string) (bool, error) {
-	_, err := a.namespace(ctx, ns)
+	_, err := a.rules.Get(ctx, ns)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
 	return err == nil, err
-}
-
-// namespace returns what is held of a namespace, reading it at first use.
-// ErrNotFound when there is no such namespace.
-func (a *Auth) namespace(ctx context.Context, name string) (*namespace, error) {
-	a.mu.Lock()
-	ns := a.namespaces[name]
-	a.mu.Unlock()
-	if ns != nil {
-		return ns, nil
-	}
-	if !IsName(name) {
-		return nil, ErrNotFound
-	}
-	if _, err := a.store.Get(ctx, namespaceKey(name)); errors.Is(err, store.ErrNotFound) {
-		return nil, ErrNotFound
-	} else if err != nil {
-		return nil, err
-	}
-	rules, err := store.NewView(ctx, a.store, ruleKey(name, ""), decodeJSON[Rule])
-	if err != nil {
-		return nil, err
-	}
-	revoked, err := store.NewView(ctx, a.store, revokedKey(name, ""), func(store.Record) (struct{}, error) { return struct{}{}, nil })
-	if err != nil {
-		rules.Close()
-		return nil, err
-	}
-	ns = &namespace{rules: rules, revoked: revoked}
-	a.mu.Lock()
-	first, lost := a.namespaces[name]
-	if !lost {
-		a.namespaces[name] = ns
-	}
-	a.mu.Unlock()
-	if lost {
-		rules.Close()
-		revoked.Close()
-		return first, nil
-	}
-	return ns, nil
 }
 
 // indexPrefix is where the names of all namespaces are.

@@ -68,7 +68,7 @@ func (a *Auth) CreateRule(ctx context.Context, ns string, r Rule) error {
 	if err != nil {
 		return err
 	}
-	return a.awaitRules(ctx, ns, revision)
+	return a.rules.Wait(ctx, ns, revision)
 }
 
 // DeleteRule removes a rule.
@@ -91,25 +91,16 @@ func (a *Auth) DeleteRule(ctx context.Context, ns, id string) error {
 	if err != nil {
 		return err
 	}
-	return a.awaitRules(ctx, ns, revision)
-}
-
-// awaitRules makes a change of rules hold for the next call on this server.
-func (a *Auth) awaitRules(ctx context.Context, ns string, revision int64) error {
-	n, err := a.namespace(ctx, ns)
-	if err != nil {
-		return err
-	}
-	return n.rules.Wait(ctx, revision)
+	return a.rules.Wait(ctx, ns, revision)
 }
 
 // Rules returns the rules of a namespace in the order in which they are tried.
 func (a *Auth) Rules(ctx context.Context, ns string) ([]Rule, error) {
-	n, err := a.namespace(ctx, ns)
+	rules, err := a.rules.Get(ctx, ns)
 	if err != nil {
 		return nil, err
 	}
-	return slices.Clone(n.ordered.of(n.rules)), nil
+	return slices.Clone(rules.inOrder()), nil
 }
 
 // Authorize returns nil when a caller may use a resource of a namespace,
@@ -117,7 +108,7 @@ func (a *Auth) Rules(ctx context.Context, ns string) ([]Rule, error) {
 // caller is such an account and may not. An account of another namespace is
 // nobody here. [ErrNotFound] means that there is no such namespace.
 func (a *Auth) Authorize(ctx context.Context, caller Identity, ns string, r Resource) error {
-	n, err := a.namespace(ctx, ns)
+	rules, err := a.rules.Get(ctx, ns)
 	if err != nil {
 		return err
 	}
@@ -126,7 +117,7 @@ func (a *Auth) Authorize(ctx context.Context, caller Identity, ns string, r Reso
 	if member {
 		scopes = caller.Scopes
 	}
-	if granted(n.ordered.of(n.rules), member, scopes, r) {
+	if granted(rules.inOrder(), member, scopes, r) {
 		return nil
 	}
 	if !member {
@@ -176,26 +167,48 @@ func order(rules []Rule) {
 	})
 }
 
-// orderedRules keeps the ordered rules of a view until it changes.
-type orderedRules struct {
+// rules are those of a namespace, in memory. They are ordered when they are needed
+// first after a change.
+type rules struct {
+	*store.View[Rule]
+
 	mu         sync.Mutex
 	generation int64
-	rules      []Rule
+	ordered    []Rule
 }
 
-// of returns the rules in the order in which they are tried; the caller must
+// openRules reads the rules of a namespace; ErrNotFound when there is no such
+// namespace.
+func (a *Auth) openRules(ctx context.Context, ns string) (*rules, error) {
+	if !IsName(ns) {
+		return nil, ErrNotFound
+	}
+	if _, err := a.store.Get(ctx, namespaceKey(ns)); errors.Is(err, store.ErrNotFound) {
+		return nil, ErrNotFound
+	} else if err != nil {
+		return nil, err
+	}
+	view, err := store.NewView(ctx, a.store, ruleKey(ns, ""), decodeJSON[Rule])
+	if err != nil {
+		return nil, err
+	}
+	return &rules{View: view}, nil
+}
+
+// inOrder returns the rules in the order in which they are tried; the caller must
 // not change them.
-func (o *orderedRules) of(v *store.View[Rule]) []Rule {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if generation := v.Generation(); generation != o.generation {
-		rules := []Rule{}
-		v.Each(func(_ string, r Rule) bool {
-			rules = append(rules, r)
+func (r *rules) inOrder() []Rule {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	// First the generation: what changes from here on is seen next time again.
+	if generation := r.Generation(); generation != r.generation {
+		ordered := []Rule{}
+		r.Each(func(_ string, rule Rule) bool {
+			ordered = append(ordered, rule)
 			return true
 		})
-		order(rules)
-		o.generation, o.rules = generation, rules
+		order(ordered)
+		r.generation, r.ordered = generation, ordered
 	}
-	return o.rules
+	return r.ordered
 }

@@ -63,18 +63,18 @@ func (a *Auth) openSession(ctx context.Context, acc Account) (Session, error) {
 	if _, err := a.store.Txn(ctx, t); err != nil {
 		return Session{}, err
 	}
-	return a.session(acc, id, rec)
+	return a.session(ctx, acc, id, rec)
 }
 
 // session makes the tokens of a session as it stands.
-func (a *Auth) session(acc Account, id string, rec session) (Session, error) {
-	access, expires, err := a.tokens.sign(Identity{
+func (a *Auth) session(ctx context.Context, acc Account, id string, rec session) (Session, error) {
+	access, expires, err := a.tokens.sign(ctx, Identity{
 		ID:        acc.ID,
 		Namespace: acc.Namespace,
 		Type:      acc.Type,
 		Scopes:    acc.Scopes,
 		Session:   id,
-	}, a.now())
+	})
 	if err != nil {
 		return Session{}, err
 	}
@@ -141,7 +141,7 @@ func (a *Auth) Refresh(ctx context.Context, token string) (Session, error) {
 				return Session{}, err
 			}
 		}
-		return a.session(acc.account(ns, rec.Account), id, rec)
+		return a.session(ctx, acc.account(ns, rec.Account), id, rec)
 	}
 }
 
@@ -179,14 +179,7 @@ func (a *Auth) revokeSession(ctx context.Context, ns, id string) error {
 	if err != nil {
 		return err
 	}
-	n, err := a.namespace(ctx, ns)
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return n.revoked.Wait(ctx, revision)
+	return a.revoked.Wait(ctx, ns, revision)
 }
 
 // revokeSessions ends the sessions of an account, but for one.
@@ -252,13 +245,13 @@ func (a *Auth) refreshInstance(ctx context.Context, rest string) (Session, error
 		return Session{}, ErrCredentials
 	}
 	acc := Account{ID: rec.Service, Namespace: ns, Type: Service, Scopes: []string{ScopeService}, Created: rec.Created}
-	access, expires, err := a.tokens.sign(Identity{
+	access, expires, err := a.tokens.sign(ctx, Identity{
 		ID:        acc.ID,
 		Namespace: ns,
 		Type:      acc.Type,
 		Scopes:    acc.Scopes,
 		Session:   id,
-	}, a.now())
+	})
 	return Session{
 		Access:        access,
 		AccessExpires: expires,

@@ -53,12 +53,12 @@ type signingKey struct {
 
 // tokens signs and verifies access tokens.
 type tokens struct {
-	auth *Auth
-	keys *store.View[ed25519.PrivateKey]
+	auth    *Auth
+	keys    *store.Views[*store.View[ed25519.PrivateKey]] // one, of keyPrefix
+	current string                                        // the id of the key that signs
 
-	mu      sync.RWMutex
-	current string // the id of the key that signs
-	cache   map[[sha256.Size]byte]verified
+	mu    sync.RWMutex
+	cache map[[sha256.Size]byte]verified
 }
 
 // verified is a token whose signature was checked.
@@ -70,37 +70,51 @@ type verified struct {
 
 func openTokens(ctx context.Context, a *Auth) (*tokens, error) {
 	t := &tokens{auth: a, cache: map[[sha256.Size]byte]verified{}}
-	newest, err := t.newestKey(ctx)
-	if err != nil {
+	var err error
+	if t.current, err = t.newestKey(ctx); err != nil {
 		return nil, err
 	}
-	if newest == "" {
-		if newest, err = t.createKey(ctx); err != nil {
+	if t.current == "" {
+		if t.current, err = t.createKey(ctx); err != nil {
 			return nil, err
 		}
 	}
-	t.current = newest
-	t.keys, err = store.NewView(ctx, a.store, keyPrefix, func(r store.Record) (ed25519.PrivateKey, error) {
-		k, err := decodeJSON[signingKey](r)
-		if err != nil {
-			return nil, err
-		}
-		seed, err := a.secrets.open(r.Key, k.Seed)
-		if err != nil {
-			return nil, err
-		}
-		if len(seed) != ed25519.SeedSize {
-			return nil, fmt.Errorf("a key of %d bytes", len(seed))
-		}
-		return ed25519.NewKeyFromSeed(seed), nil
+	t.keys = store.NewViews(func(ctx context.Context, prefix string) (*store.View[ed25519.PrivateKey], error) {
+		return store.NewView(ctx, a.store, prefix, t.openKey)
 	})
-	if err != nil {
+	if _, err := t.key(ctx, t.current); err != nil {
 		return nil, fmt.Errorf("read the signing keys: %w", err)
 	}
 	return t, nil
 }
 
 func (t *tokens) close() { t.keys.Close() }
+
+// openKey decodes the record of a key.
+func (t *tokens) openKey(r store.Record) (ed25519.PrivateKey, error) {
+	k, err := decodeJSON[signingKey](r)
+	if err != nil {
+		return nil, err
+	}
+	seed, err := t.auth.secrets.open(r.Key, k.Seed)
+	if err != nil {
+		return nil, err
+	}
+	if len(seed) != ed25519.SeedSize {
+		return nil, fmt.Errorf("a key of %d bytes", len(seed))
+	}
+	return ed25519.NewKeyFromSeed(seed), nil
+}
+
+// key returns the key with an id; nil when there is none.
+func (t *tokens) key(ctx context.Context, id string) (ed25519.PrivateKey, error) {
+	keys, err := t.keys.Get(ctx, keyPrefix)
+	if err != nil {
+		return nil, err
+	}
+	key, _ := keys.Get(id)
+	return key, nil
+}
 
 func (t *tokens) newestKey(ctx context.Context) (string, error) {
 	var newest string
@@ -132,14 +146,15 @@ func (t *tokens) createKey(ctx context.Context) (string, error) {
 }
 
 // sign returns an access token for an identity and when it expires.
-func (t *tokens) sign(i Identity, now time.Time) (string, time.Time, error) {
-	t.mu.RLock()
-	id := t.current
-	t.mu.RUnlock()
-	key, ok := t.keys.Get(id)
-	if !ok {
+func (t *tokens) sign(ctx context.Context, i Identity) (string, time.Time, error) {
+	key, err := t.key(ctx, t.current)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	if key == nil {
 		return "", time.Time{}, errors.New("the signing key is gone")
 	}
+	now := t.auth.now()
 	expires := now.Add(t.auth.ttl).Truncate(time.Second)
 	tok := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims{
 		RegisteredClaims: jwt.RegisteredClaims{
@@ -155,7 +170,7 @@ func (t *tokens) sign(i Identity, now time.Time) (string, time.Time, error) {
 		Scopes:    i.Scopes,
 		Session:   i.Session,
 	})
-	tok.Header["kid"] = id
+	tok.Header["kid"] = t.current
 	tok.Header["typ"] = tokenType
 	s, err := tok.SignedString(key)
 	return s, expires, err
@@ -171,42 +186,73 @@ func (a *Auth) Verify(ctx context.Context, token string) (Identity, error) {
 	if token == "" {
 		return Identity{}, nil
 	}
-	v, err := a.tokens.verify(token)
+	v, err := a.tokens.verify(ctx, token)
 	if err != nil {
 		return Identity{}, err
 	}
 	if !a.now().Before(v.expires) {
 		return Identity{}, ErrExpired
 	}
-	n, err := a.namespace(ctx, v.identity.Namespace)
-	if errors.Is(err, ErrNotFound) {
+	if exists, err := a.Exists(ctx, v.identity.Namespace); err != nil {
+		return Identity{}, err
+	} else if !exists {
 		return Identity{}, ErrRevoked
 	}
+	revoked, err := a.revoked.Get(ctx, v.identity.Namespace)
 	if err != nil {
 		return Identity{}, err
 	}
-	if _, revoked := n.revoked.Get(v.identity.Session); revoked {
+	if _, ok := revoked.Get(v.identity.Session); ok {
 		return Identity{}, ErrRevoked
 	}
 	return v.identity, nil
 }
 
-func (t *tokens) verify(token string) (verified, error) {
+// verify returns what a token says when one of the server's keys signed it. Whether
+// that still counts is not asked.
+func (t *tokens) verify(ctx context.Context, token string) (verified, error) {
 	if len(token) > maxToken {
 		return verified{}, ErrCredentials
+	}
+	keys, err := t.keys.Get(ctx, keyPrefix)
+	if err != nil {
+		return verified{}, err
 	}
 	sum := sha256.Sum256([]byte(token))
 	t.mu.RLock()
 	v, ok := t.cache[sum]
 	t.mu.RUnlock()
 	if ok {
-		if _, known := t.keys.Get(v.key); !known {
+		if _, known := keys.Get(v.key); !known {
 			return verified{}, ErrCredentials
 		}
 		return v, nil
 	}
+	if v, err = t.parse(token, keys); err != nil {
+		return verified{}, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.cache) >= maxCached {
+		clear(t.cache)
+	}
+	t.cache[sum] = v
+	return v, nil
+}
+
+// parse checks the signature of a token and what it claims.
+func (t *tokens) parse(token string, keys *store.View[ed25519.PrivateKey]) (verified, error) {
 	var c claims
-	parsed, err := jwt.ParseWithClaims(token, &c, t.keyOf,
+	var kid string
+	parsed, err := jwt.ParseWithClaims(token, &c,
+		func(tok *jwt.Token) (any, error) {
+			kid, _ = tok.Header["kid"].(string)
+			key, ok := keys.Get(kid)
+			if !ok {
+				return nil, errors.New("no such key")
+			}
+			return key.Public(), nil
+		},
 		jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}),
 		jwt.WithIssuer(issuer),
 		jwt.WithAudience(audience),
@@ -224,26 +270,9 @@ func (t *tokens) verify(token string) (verified, error) {
 	case parsed.Header["typ"] != tokenType, c.Subject == "", !IsName(c.Namespace), c.Session == "":
 		return verified{}, ErrCredentials
 	}
-	kid, _ := parsed.Header["kid"].(string)
-	v = verified{
+	return verified{
 		identity: Identity{ID: c.Subject, Namespace: c.Namespace, Type: c.Type, Scopes: c.Scopes, Session: c.Session},
 		expires:  c.ExpiresAt.Time,
 		key:      kid,
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.cache) >= maxCached {
-		clear(t.cache)
-	}
-	t.cache[sum] = v
-	return v, nil
-}
-
-func (t *tokens) keyOf(tok *jwt.Token) (any, error) {
-	kid, _ := tok.Header["kid"].(string)
-	key, ok := t.keys.Get(kid)
-	if !ok {
-		return nil, errors.New("no such key")
-	}
-	return key.Public(), nil
+	}, nil
 }
