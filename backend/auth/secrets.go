@@ -84,30 +84,50 @@ const (
 // hashesAtOnce bounds what guessing at passwords can cost in time and memory.
 func hashesAtOnce() int { return runtime.NumCPU() }
 
+// hash is the hash of a password with what it was made with.
+type hash struct {
+	memory, passes uint32
+	threads        uint8
+	salt, sum      []byte
+}
+
 // hashPassword returns the hash in the PHC string format.
 func hashPassword(password string) string {
-	salt := make([]byte, saltSize)
-	_, _ = rand.Read(salt) // never fails: crypto/rand
-	sum := argon2.IDKey([]byte(password), salt, hashTime, hashMemory, hashThreads, hashSize)
+	h := hash{memory: hashMemory, passes: hashTime, threads: hashThreads, salt: make([]byte, saltSize)}
+	_, _ = rand.Read(h.salt) // never fails: crypto/rand
 	enc := base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s",
-		argon2.Version, hashMemory, hashTime, hashThreads, enc.EncodeToString(salt), enc.EncodeToString(sum))
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version,
+		h.memory, h.passes, h.threads, enc.EncodeToString(h.salt), enc.EncodeToString(h.of(password)))
 }
 
 // checkPassword reports whether password has the given hash. It takes as long
 // for an unreadable hash as for a wrong password.
-func checkPassword(hash, password string) bool {
-	memory, passes, threads := uint32(hashMemory), uint32(hashTime), uint8(hashThreads)
-	salt, want := make([]byte, saltSize), []byte(nil)
-	if f := strings.Split(hash, "$"); len(f) == 6 && f[1] == "argon2id" {
-		if _, err := fmt.Sscanf(f[3], "m=%d,t=%d,p=%d", &memory, &passes, &threads); err == nil {
-			enc := base64.RawStdEncoding
-			if s, err := enc.DecodeString(f[4]); err == nil {
-				salt = s
-				want, _ = enc.DecodeString(f[5])
-			}
-		}
+func checkPassword(text, password string) bool {
+	h, ok := parseHash(text)
+	if !ok {
+		h = hash{memory: hashMemory, passes: hashTime, threads: hashThreads, salt: make([]byte, saltSize)}
 	}
-	got := argon2.IDKey([]byte(password), salt, passes, memory, threads, hashSize)
-	return subtle.ConstantTimeCompare(got, want) == 1
+	return subtle.ConstantTimeCompare(h.of(password), h.sum) == 1 && ok
+}
+
+// parseHash reads what hashPassword has written, and no other costs than argon2
+// can take and a server can bear.
+func parseHash(text string) (h hash, ok bool) {
+	f := strings.Split(text, "$")
+	if len(f) != 6 || f[0] != "" || f[1] != "argon2id" || f[2] != fmt.Sprintf("v=%d", argon2.Version) {
+		return hash{}, false
+	}
+	if _, err := fmt.Sscanf(f[3], "m=%d,t=%d,p=%d", &h.memory, &h.passes, &h.threads); err != nil ||
+		h.memory == 0 || h.memory > 16*hashMemory || h.passes == 0 || h.passes > 16*hashTime || h.threads == 0 {
+		return hash{}, false
+	}
+	enc := base64.RawStdEncoding
+	var err, sumErr error
+	h.salt, err = enc.DecodeString(f[4])
+	h.sum, sumErr = enc.DecodeString(f[5])
+	return h, err == nil && sumErr == nil && len(h.sum) == hashSize
+}
+
+func (h hash) of(password string) []byte {
+	return argon2.IDKey([]byte(password), h.salt, h.passes, h.memory, h.threads, hashSize)
 }
