@@ -20,19 +20,19 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // openStore opens an empty store in memory.
-func openStore(t testing.TB) store.Store {
-	t.Helper()
-	db, err := engine.Open(t.Context(), "data", engine.Options{FS: vfs.NewMem()})
+func openStore(tb testing.TB) store.Store {
+	tb.Helper()
+	db, err := engine.Open(tb.Context(), "data", engine.Options{FS: vfs.NewMem()})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	s, err := embedded.Open(t.Context(), db, embedded.Options{})
+	s, err := embedded.Open(tb.Context(), db, embedded.Options{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := errors.Join(s.Close(), db.Close()); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return s
@@ -42,18 +42,18 @@ func openStore(t testing.TB) store.Store {
 func masterKey(b byte) []byte { return bytes.Repeat([]byte{b}, auth.MasterKeySize) }
 
 // openAuth opens an Auth over a store, with accounts of whoever uses it.
-func openAuth(t testing.TB, c auth.Config) *auth.Auth {
-	t.Helper()
+func openAuth(tb testing.TB, c auth.Config) *auth.Auth {
+	tb.Helper()
 	if c.MasterKey == nil {
 		c.MasterKey = masterKey(1)
 	}
-	a, err := auth.Open(t.Context(), c)
+	a, err := auth.Open(tb.Context(), c)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := a.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return a
@@ -63,56 +63,56 @@ func openAuth(t testing.TB, c auth.Config) *auth.Auth {
 const password = "correct horse"
 
 // signup makes the namespace "acme" with the administrator "alice".
-func signup(t testing.TB, a *auth.Auth) auth.Session {
-	t.Helper()
-	s, err := a.Signup(t.Context(), "acme", "alice", password)
+func signup(tb testing.TB, a *auth.Auth) auth.Session {
+	tb.Helper()
+	s, err := a.Signup(tb.Context(), "acme", "alice", password)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return s
 }
 
 // account makes an account in acme and logs it in.
-func account(t testing.TB, a *auth.Auth, id string, scopes ...string) auth.Session {
-	t.Helper()
-	if _, err := a.CreateAccount(t.Context(), "acme", id, password, scopes); err != nil {
-		t.Fatal(err)
+func account(tb testing.TB, a *auth.Auth, id string, scopes ...string) auth.Session {
+	tb.Helper()
+	if _, err := a.CreateAccount(tb.Context(), "acme", id, password, scopes); err != nil {
+		tb.Fatal(err)
 	}
-	return login(t, a, id)
+	return login(tb, a, id)
 }
 
-func login(t testing.TB, a *auth.Auth, id string) auth.Session {
-	t.Helper()
-	s, err := a.Login(t.Context(), "acme", id, password, false)
+func login(tb testing.TB, a *auth.Auth, id string) auth.Session {
+	tb.Helper()
+	s, err := a.Login(tb.Context(), "acme", id, password, false)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return s
 }
 
-func refresh(t testing.TB, a *auth.Auth, s auth.Session) auth.Session {
-	t.Helper()
-	next, err := a.Refresh(t.Context(), s.Refresh)
+func refresh(tb testing.TB, a *auth.Auth, s auth.Session) auth.Session {
+	tb.Helper()
+	next, err := a.Refresh(tb.Context(), s.Refresh)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return next
 }
 
-func verify(t testing.TB, a *auth.Auth, s auth.Session) auth.Identity {
-	t.Helper()
-	id, err := a.Verify(t.Context(), s.Access)
+func verify(tb testing.TB, a *auth.Auth, s auth.Session) auth.Identity {
+	tb.Helper()
+	id, err := a.Verify(tb.Context(), s.Access)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return id
 }
 
 // wantErr fails unless an error is the wanted one; nil for none.
-func wantErr(t testing.TB, what string, got, want error) {
-	t.Helper()
+func wantErr(tb testing.TB, what string, got, want error) {
+	tb.Helper()
 	if !errors.Is(got, want) || want == nil && got != nil {
-		t.Errorf("%s: got %v, want %v", what, got, want)
+		tb.Errorf("%s: got %v, want %v", what, got, want)
 	}
 }
 
@@ -137,33 +137,27 @@ func (c *clock) advance(d time.Duration) {
 }
 
 // damage puts a value that cannot be read where a record may be.
-func damage(t testing.TB, s store.Store, key string) {
-	t.Helper()
-	write(t, s, store.Put(key, []byte("{")))
+func damage(tb testing.TB, s store.Store, key string) {
+	tb.Helper()
+	write(tb, s, store.Put(key, []byte("{")))
 }
 
-func write(t testing.TB, s store.Store, ops ...store.Op) {
-	t.Helper()
-	if _, err := s.Txn(t.Context(), store.Txn{Do: ops}); err != nil {
-		t.Fatal(err)
+func write(tb testing.TB, s store.Store, ops ...store.Op) {
+	tb.Helper()
+	if _, err := s.Txn(tb.Context(), store.Txn{Do: ops}); err != nil {
+		tb.Fatal(err)
 	}
 }
 
-// TestDamagedRecordsDenyEverything has rules and revocations that cannot be read: a
-// server that went on with those it knew would grant what was denied since.
-func TestDamagedRecordsDenyEverything(t *testing.T) {
+// TestDamagedRules has a rule that cannot be read: a server that went on with those it
+// knew would grant what was denied since.
+func TestDamagedRules(t *testing.T) {
 	t.Parallel()
-	call := auth.Resource{Type: "service", Name: "shop", Endpoint: "Shop.Buy"}
-	run := func(name string, test func(*testing.T)) {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, test)
-		})
-	}
-	run("rules", func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := openStore(t)
 		a := openAuth(t, auth.Config{Store: s})
 		alice := verify(t, a, signup(t, a))
+		call := auth.Resource{Type: "service", Name: "shop", Endpoint: "Shop.Buy"}
 		wantErr(t, "before", a.Authorize(t.Context(), alice, "acme", call), nil)
 		damage(t, s, "acme/auth/rule/broken")
 		synctest.Wait()
@@ -176,7 +170,12 @@ func TestDamagedRecordsDenyEverything(t *testing.T) {
 		wantErr(t, "CreateRule", a.CreateRule(t.Context(), "acme", auth.Rule{ID: "no", Resource: "*:*:*", Deny: true, Priority: 1}), nil)
 		wantErr(t, "after a denial", a.Authorize(t.Context(), alice, "acme", call), auth.ErrDenied)
 	})
-	run("signing keys", func(t *testing.T) {
+}
+
+// TestDamagedKey has a signing key that cannot be read.
+func TestDamagedKey(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		s := openStore(t)
 		a := openAuth(t, auth.Config{Store: s})
 		alice := signup(t, a)
@@ -189,4 +188,15 @@ func TestDamagedRecordsDenyEverything(t *testing.T) {
 		write(t, s, store.Delete("$system/auth/key/broken"))
 		verify(t, a, alice)
 	})
+}
+
+// TestClosed wants errors, and no waiting, of an Auth that is closed.
+func TestClosed(t *testing.T) {
+	t.Parallel()
+	a := openAuth(t, auth.Config{Store: openStore(t)})
+	alice := signup(t, a)
+	wantErr(t, "Close", a.Close(), nil)
+	_, err := a.Verify(t.Context(), alice.Access)
+	wantErr(t, "Verify", err, store.ErrClosed)
+	wantErr(t, "Authorize", a.Authorize(t.Context(), auth.Identity{}, "acme", auth.Resource{}), store.ErrClosed)
 }

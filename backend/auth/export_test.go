@@ -1,10 +1,41 @@
 package auth
 
+import (
+	"context"
+	"crypto/ed25519"
+)
+
 // What tests of this package need of its insides.
+const (
+	MaxToken     = maxToken
+	RefreshTTL   = refreshTTL
+	RefreshGrace = refreshGrace
+)
+
 var (
+	Granted       = granted
+	Order         = order
+	IsID          = isID
 	HashPassword  = hashPassword
 	CheckPassword = checkPassword
+	InitialRules  = initialRules
 )
+
+// SigningKey returns the key that signs, and its id.
+func (a *Auth) SigningKey(ctx context.Context) (string, ed25519.PrivateKey, error) {
+	key, err := a.tokens.key(ctx, a.tokens.current)
+	return a.tokens.current, key, err
+}
+
+// Cached returns how many tokens are held as verified.
+func (a *Auth) Cached() int {
+	a.tokens.mu.RLock()
+	defer a.tokens.mu.RUnlock()
+	return len(a.tokens.cache)
+}
+
+// KeepTokens sets how many tokens are held as verified.
+func (a *Auth) KeepTokens(n int) { a.tokens.places = n }
 
 // Sealer encrypts for one place, and decrypts.
 type Sealer struct{ s secrets }

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,6 +31,9 @@ const (
 	audience  = "micro"
 	tokenType = "at+jwt" // RFC 9068
 	maxToken  = 8 << 10
+	// tokenAlphabet is what tokens are made of. The decoder skips line ends, and so
+	// would take one token in many spellings.
+	tokenAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 	// keyPrefix is outside every namespace: '$' is in no name.
 	keyPrefix = "$system/auth/key/"
 	// cached tokens are dropped all at once when there are so many.
@@ -57,8 +61,9 @@ type tokens struct {
 	keys    *store.Views[*store.View[ed25519.PrivateKey]] // one, of keyPrefix
 	current string                                        // the id of the key that signs
 
-	mu    sync.RWMutex
-	cache map[[sha256.Size]byte]verified
+	mu     sync.RWMutex
+	cache  map[[sha256.Size]byte]verified
+	places int // in cache
 }
 
 // verified is a token whose signature was checked.
@@ -69,7 +74,7 @@ type verified struct {
 }
 
 func openTokens(ctx context.Context, a *Auth) (*tokens, error) {
-	t := &tokens{auth: a, cache: map[[sha256.Size]byte]verified{}}
+	t := &tokens{auth: a, cache: map[[sha256.Size]byte]verified{}, places: maxCached}
 	var err error
 	if t.current, err = t.newestKey(ctx); err != nil {
 		return nil, err
@@ -211,7 +216,7 @@ func (a *Auth) Verify(ctx context.Context, token string) (Identity, error) {
 // verify returns what a token says when one of the server's keys signed it. Whether
 // that still counts is not asked.
 func (t *tokens) verify(ctx context.Context, token string) (verified, error) {
-	if len(token) > maxToken {
+	if len(token) > maxToken || strings.Trim(token, tokenAlphabet) != "" {
 		return verified{}, ErrCredentials
 	}
 	keys, err := t.keys.Get(ctx, keyPrefix)
@@ -233,7 +238,7 @@ func (t *tokens) verify(ctx context.Context, token string) (verified, error) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.cache) >= maxCached {
+	if len(t.cache) >= t.places {
 		clear(t.cache)
 	}
 	t.cache[sum] = v
