@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -33,6 +34,9 @@ type account struct {
 	Scopes   []string  `json:"scopes,omitempty"`
 	Created  time.Time `json:"created"`
 	Password string    `json:"password"` // its hash
+	// Epoch is another one after each change that ends the account's sessions,
+	// and in an account that has the name of one that was deleted.
+	Epoch string `json:"epoch,omitempty"`
 	// Initial marks the administrator that every server begins with, whose
 	// password everybody knows: it is accepted from this machine only.
 	Initial bool `json:"initial,omitempty"`
@@ -42,35 +46,73 @@ func (r account) account(ns, id string) Account {
 	return Account{ID: id, Namespace: ns, Type: User, Scopes: r.Scopes, Created: r.Created}
 }
 
+// setPassword sets the hash of a password, and with it ends all sessions.
+func (r *account) setPassword(hash string) {
+	r.Password, r.Epoch, r.Initial = hash, randomID(), false
+}
+
+// held is the record of an account as it was read.
+type held struct {
+	account
+	ns, id   string
+	revision int64
+}
+
+func (h held) public() Account { return h.account.account(h.ns, h.id) }
+
+func (h held) cond() store.Cond {
+	return store.Cond{Key: accountKey(h.ns, h.id), Revision: h.revision}
+}
+
+// hold reads an account; the revision is 0 when there is none.
+func (a *Auth) hold(ctx context.Context, ns, id string) (held, error) {
+	rec, revision, err := load[account](ctx, a.store, accountKey(ns, id))
+	return held{rec, ns, id, revision}, err
+}
+
+// replace writes the record of an account that nobody has changed since it was read.
+func (a *Auth) replace(ctx context.Context, h held) (held, error) {
+	revision, err := a.store.Txn(ctx, store.Txn{
+		If: []store.Cond{h.cond()},
+		Do: []store.Op{store.Put(accountKey(h.ns, h.id), encodeJSON(h.account))},
+	})
+	h.revision = revision
+	return h, err
+}
+
 // The administrator of a new server.
 const (
 	InitialAccount  = "admin"
 	InitialPassword = "micro"
 )
 
-const minPassword = 8
+const (
+	minPassword = 8
+	maxPassword = 1024
+	// maxScopes is how many scopes an account can have: its access tokens must
+	// not become longer than a token may be.
+	maxScopes = 32
+)
 
 // Initialize makes the default namespace with its administrator on a server that has
 // none. The password is [InitialPassword], good from this machine only, unless
 // another is given. It changes nothing afterwards, but that a given password
 // replaces an initial one. It reports whether the password was set.
 func (a *Auth) Initialize(ctx context.Context, password string) (bool, error) {
-	key := accountKey(DefaultNamespace, InitialAccount)
-	acc, revision, err := load[account](ctx, a.store, key)
+	admin, err := a.hold(ctx, DefaultNamespace, InitialAccount)
 	if err != nil {
 		return false, err
 	}
-	if revision != 0 {
-		if !acc.Initial || password == "" {
+	if admin.revision != 0 {
+		if !admin.Initial || password == "" {
 			return false, nil
 		}
-		acc.Initial = false
-		acc.Password = hashPassword(password)
-		_, err := a.store.Txn(ctx, store.Txn{
-			If: []store.Cond{{Key: key, Revision: revision}},
-			Do: []store.Op{store.Put(key, encodeJSON(acc))},
-		})
-		return err == nil, err
+		// Whoever has logged in did so with the password that everybody knows.
+		admin.setPassword(hashPassword(password))
+		if _, err := a.replace(ctx, admin); err != nil {
+			return false, err
+		}
+		return true, a.revokeSessions(ctx, DefaultNamespace, InitialAccount)
 	}
 	if _, err := a.store.Get(ctx, namespaceKey(DefaultNamespace)); err == nil {
 		return false, nil // somebody has deleted the account
@@ -81,12 +123,10 @@ func (a *Auth) Initialize(ctx context.Context, password string) (bool, error) {
 	if initial {
 		password = InitialPassword
 	}
-	err = a.createNamespace(ctx, DefaultNamespace, InitialAccount, account{
-		Scopes:   []string{ScopeAdmin},
-		Created:  a.now(),
-		Password: hashPassword(password),
-		Initial:  initial,
-	})
+	acc := account{Scopes: []string{ScopeAdmin}, Created: a.now()}
+	acc.setPassword(hashPassword(password))
+	acc.Initial = initial
+	_, err = a.createNamespace(ctx, DefaultNamespace, InitialAccount, acc)
 	return err == nil, err
 }
 
@@ -109,14 +149,16 @@ func (a *Auth) Signup(ctx context.Context, ns, id, password string) (Session, er
 	if err != nil {
 		return Session{}, err
 	}
-	acc := account{Scopes: []string{ScopeAdmin}, Created: a.now(), Password: hash}
-	if err := a.createNamespace(ctx, ns, id, acc); err != nil {
+	acc := account{Scopes: []string{ScopeAdmin}, Created: a.now()}
+	acc.setPassword(hash)
+	first, err := a.createNamespace(ctx, ns, id, acc)
+	if err != nil {
 		return Session{}, err
 	}
-	return a.openSession(ctx, acc.account(ns, id))
+	return a.openSession(ctx, first)
 }
 
-func (a *Auth) createNamespace(ctx context.Context, ns, id string, acc account) error {
+func (a *Auth) createNamespace(ctx context.Context, ns, id string, acc account) (held, error) {
 	ops := []store.Op{
 		store.Put(namespaceKey(ns), encodeJSON(struct {
 			Created time.Time `json:"created"`
@@ -127,11 +169,11 @@ func (a *Auth) createNamespace(ctx context.Context, ns, id string, acc account) 
 	for _, r := range initialRules() {
 		ops = append(ops, store.Put(ruleKey(ns, r.ID), encodeJSON(r)))
 	}
-	_, err := a.store.Txn(ctx, store.Txn{If: []store.Cond{{Key: namespaceKey(ns)}}, Do: ops})
+	revision, err := a.store.Txn(ctx, store.Txn{If: []store.Cond{{Key: namespaceKey(ns)}}, Do: ops})
 	if errors.Is(err, store.ErrConflict) {
-		return ErrExists
+		return held{}, ErrExists
 	}
-	return err
+	return held{acc, ns, id, revision}, err
 }
 
 // Namespaces returns the names of all namespaces, ordered.
@@ -146,7 +188,7 @@ func (a *Auth) Namespaces(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// CreateAccount makes an account in an existing namespace.
+// CreateAccount makes an account. ErrNotFound when there is no such namespace.
 func (a *Auth) CreateAccount(ctx context.Context, ns, id, password string, scopes []string) (Account, error) {
 	if err := checkNew(id, password); err != nil {
 		return Account{}, err
@@ -157,17 +199,29 @@ func (a *Auth) CreateAccount(ctx context.Context, ns, id, password string, scope
 		}
 	}
 	scopes = slices.Compact(slices.Sorted(slices.Values(scopes)))
+	if len(scopes) > maxScopes {
+		return Account{}, invalid("%d scopes; an account can have %d", len(scopes), maxScopes)
+	}
+	// Or whoever signs up later would find an account in his namespace.
+	if exists, err := a.Exists(ctx, ns); err != nil {
+		return Account{}, err
+	} else if !exists {
+		return Account{}, ErrNotFound
+	}
 	hash, err := a.hash(ctx, password)
 	if err != nil {
 		return Account{}, err
 	}
-	acc := account{Scopes: scopes, Created: a.now(), Password: hash}
-	key := accountKey(ns, id)
-	_, err = a.store.Txn(ctx, store.Txn{If: []store.Cond{{Key: key}}, Do: []store.Op{store.Put(key, encodeJSON(acc))}})
+	acc := account{Scopes: scopes, Created: a.now()}
+	acc.setPassword(hash)
+	created, err := a.replace(ctx, held{acc, ns, id, 0})
 	if errors.Is(err, store.ErrConflict) {
 		return Account{}, ErrExists
 	}
-	return acc.account(ns, id), err
+	if err != nil {
+		return Account{}, err
+	}
+	return created.public(), nil
 }
 
 func checkNew(id, password string) error {
@@ -177,8 +231,8 @@ func checkNew(id, password string) error {
 	if len(password) < minPassword {
 		return invalid("the password is shorter than %d bytes", minPassword)
 	}
-	if len(password) > 1024 {
-		return invalid("the password is longer than 1024 bytes")
+	if len(password) > maxPassword {
+		return invalid("the password is longer than %d bytes", maxPassword)
 	}
 	return nil
 }
@@ -199,114 +253,120 @@ func (a *Auth) Accounts(ctx context.Context, ns, after string, limit int) (accou
 		}
 		acc, err := decodeJSON[account](rec)
 		if err != nil {
-			return nil, false, err
+			return nil, false, fmt.Errorf("%s: %w", rec.Key, err)
 		}
 		accounts = append(accounts, acc.account(ns, strings.TrimPrefix(rec.Key, accountKey(ns, ""))))
 	}
 	return accounts, false, nil
 }
 
-// DeleteAccount removes an account and revokes its sessions.
+// DeleteAccount removes an account and revokes its sessions. [ErrLastAdmin] when
+// nobody could manage the namespace then.
 func (a *Auth) DeleteAccount(ctx context.Context, ns, id string) error {
 	if !isID(id) {
 		return ErrNotFound
 	}
-	acc, revision, err := load[account](ctx, a.store, accountKey(ns, id))
-	if err != nil {
-		return err
-	}
-	if revision == 0 {
-		return ErrNotFound
-	}
-	t := store.Txn{
-		If: []store.Cond{{Key: accountKey(ns, id), Revision: revision}},
-		Do: []store.Op{store.Delete(accountKey(ns, id))},
-	}
-	if slices.Contains(acc.Scopes, ScopeAdmin) {
-		other, revision, err := a.otherAdmin(ctx, ns, id)
+	for {
+		acc, err := a.hold(ctx, ns, id)
 		if err != nil {
 			return err
 		}
-		if other == "" {
-			return ErrLastAdmin
+		if acc.revision == 0 {
+			return ErrNotFound
 		}
-		// That one must not go at the same moment.
-		t.If = append(t.If, store.Cond{Key: accountKey(ns, other), Revision: revision})
+		t := store.Txn{If: []store.Cond{acc.cond()}, Do: []store.Op{store.Delete(accountKey(ns, id))}}
+		if hasScope(acc.Scopes, ScopeAdmin) {
+			other, err := a.otherAdmin(ctx, ns, id)
+			if err != nil {
+				return err
+			}
+			if other.revision == 0 {
+				return ErrLastAdmin
+			}
+			t.If = append(t.If, other.cond()) // that one must not go at the same moment
+		}
+		_, err = a.store.Txn(ctx, t)
+		if errors.Is(err, store.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		return a.revokeSessions(ctx, ns, id)
 	}
-	if _, err := a.store.Txn(ctx, t); err != nil {
-		return err
-	}
-	return a.revokeSessions(ctx, ns, id, "")
 }
 
-func (a *Auth) otherAdmin(ctx context.Context, ns, id string) (other string, revision int64, err error) {
+// otherAdmin returns an administrator who is not the given account; one with the
+// revision 0 when there is none.
+func (a *Auth) otherAdmin(ctx context.Context, ns, id string) (held, error) {
 	for rec, err := range a.store.Range(ctx, store.Prefix(accountKey(ns, ""))) {
 		if err != nil {
-			return "", 0, err
+			return held{}, err
 		}
 		acc, err := decodeJSON[account](rec)
 		if err != nil {
-			return "", 0, err
+			return held{}, fmt.Errorf("%s: %w", rec.Key, err)
 		}
-		if rec.Key != accountKey(ns, id) && slices.Contains(acc.Scopes, ScopeAdmin) {
-			return strings.TrimPrefix(rec.Key, accountKey(ns, "")), rec.Revision, nil
+		if other := strings.TrimPrefix(rec.Key, accountKey(ns, "")); other != id && hasScope(acc.Scopes, ScopeAdmin) {
+			return held{acc, ns, other, rec.Revision}, nil
 		}
 	}
-	return "", 0, nil
+	return held{}, nil
 }
 
 // ChangePassword sets an account's password, ends all its sessions and opens a
 // new one.
 func (a *Auth) ChangePassword(ctx context.Context, ns, id, old, password string, local bool) (Session, error) {
-	acc, err := a.checkPassword(ctx, ns, id, old, local)
-	if err != nil {
-		return Session{}, err
+	for {
+		acc, err := a.checkPassword(ctx, ns, id, old, local)
+		if err != nil {
+			return Session{}, err
+		}
+		if err := checkNew(id, password); err != nil {
+			return Session{}, err
+		}
+		hash, err := a.hash(ctx, password)
+		if err != nil {
+			return Session{}, err
+		}
+		acc.setPassword(hash)
+		acc, err = a.replace(ctx, acc)
+		if errors.Is(err, store.ErrConflict) {
+			continue // the old password may be another one now
+		}
+		if err != nil {
+			return Session{}, err
+		}
+		if err := a.revokeSessions(ctx, ns, id); err != nil {
+			return Session{}, err
+		}
+		return a.openSession(ctx, acc)
 	}
-	if err := checkNew(id, password); err != nil {
-		return Session{}, err
-	}
-	rec, revision, err := load[account](ctx, a.store, accountKey(ns, id))
-	if err != nil {
-		return Session{}, err
-	}
-	if rec.Password, err = a.hash(ctx, password); err != nil {
-		return Session{}, err
-	}
-	rec.Initial = false
-	_, err = a.store.Txn(ctx, store.Txn{
-		If: []store.Cond{{Key: accountKey(ns, id), Revision: revision}},
-		Do: []store.Op{store.Put(accountKey(ns, id), encodeJSON(rec))},
-	})
-	if err != nil {
-		return Session{}, err
-	}
-	if err := a.revokeSessions(ctx, ns, id, ""); err != nil {
-		return Session{}, err
-	}
-	return a.openSession(ctx, acc)
 }
 
 // checkPassword returns the account when the password is right, and
 // ErrCredentials whatever else is wrong, after the same time.
-func (a *Auth) checkPassword(ctx context.Context, ns, id, password string, local bool) (Account, error) {
-	var acc account
-	var revision int64
+func (a *Auth) checkPassword(ctx context.Context, ns, id, password string, local bool) (held, error) {
+	if len(password) > maxPassword {
+		return held{}, ErrCredentials // nobody has one
+	}
+	var acc held
 	if IsName(ns) && isID(id) {
 		var err error
-		if acc, revision, err = load[account](ctx, a.store, accountKey(ns, id)); err != nil {
-			return Account{}, err
+		if acc, err = a.hold(ctx, ns, id); err != nil {
+			return held{}, err
 		}
 	}
 	select {
 	case a.hashing <- struct{}{}:
 		defer func() { <-a.hashing }()
 	case <-ctx.Done():
-		return Account{}, ctx.Err()
+		return held{}, ctx.Err()
 	}
-	if !checkPassword(acc.Password, password) || revision == 0 || acc.Initial && !local {
-		return Account{}, ErrCredentials
+	if !checkPassword(acc.Password, password) || acc.revision == 0 || acc.Initial && !local {
+		return held{}, ErrCredentials
 	}
-	return acc.account(ns, id), nil
+	return acc, nil
 }
 
 func (a *Auth) hash(ctx context.Context, password string) (string, error) {

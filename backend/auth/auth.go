@@ -65,6 +65,9 @@ const (
 	// A client that was cut off after its refresh, or two that refresh at once,
 	// may present the token before the current one for so long.
 	refreshGrace = 30 * time.Second
+	// revokedSlack is how much longer than its access tokens a session is known to
+	// be revoked, in case that the clock is set back.
+	revokedSlack = time.Hour
 )
 
 // Config is what [Open] needs.

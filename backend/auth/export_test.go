@@ -8,8 +8,10 @@ import (
 // What tests of this package need of its insides.
 const (
 	MaxToken     = maxToken
+	MaxScopes    = maxScopes
 	RefreshTTL   = refreshTTL
 	RefreshGrace = refreshGrace
+	RevokedSlack = revokedSlack
 )
 
 var (

@@ -48,7 +48,8 @@ func initialRules() []Rule {
 	}
 }
 
-// CreateRule adds a rule to an existing namespace.
+// CreateRule adds a rule. It holds for the next call when CreateRule returns.
+// ErrNotFound when there is no such namespace.
 func (a *Auth) CreateRule(ctx context.Context, ns string, r Rule) error {
 	if !isID(r.ID) {
 		return invalid("%q cannot name a rule: use letters, digits and -_.@+", r.ID)
@@ -59,6 +60,11 @@ func (a *Auth) CreateRule(ctx context.Context, ns string, r Rule) error {
 	parts := strings.Split(r.Resource, ":")
 	if len(parts) != 3 || slices.Contains(parts, "") || len(r.Resource) > 512 {
 		return invalid("the resource %q has not the form type:name:endpoint, for example service:helloworld:*", r.Resource)
+	}
+	if exists, err := a.Exists(ctx, ns); err != nil {
+		return err
+	} else if !exists {
+		return ErrNotFound
 	}
 	key := ruleKey(ns, r.ID)
 	revision, err := a.store.Txn(ctx, store.Txn{If: []store.Cond{{Key: key}}, Do: []store.Op{store.Put(key, encodeJSON(r))}})
@@ -71,27 +77,32 @@ func (a *Auth) CreateRule(ctx context.Context, ns string, r Rule) error {
 	return a.rules.Wait(ctx, ns, revision)
 }
 
-// DeleteRule removes a rule.
+// DeleteRule removes a rule. It does not hold any more when DeleteRule returns.
 func (a *Auth) DeleteRule(ctx context.Context, ns, id string) error {
 	if !isID(id) {
 		return ErrNotFound
 	}
 	key := ruleKey(ns, id)
-	_, revision, err := load[Rule](ctx, a.store, key)
-	if err != nil {
-		return err
+	for {
+		_, revision, err := load[Rule](ctx, a.store, key)
+		if err != nil {
+			return err
+		}
+		if revision == 0 {
+			return ErrNotFound
+		}
+		revision, err = a.store.Txn(ctx, store.Txn{
+			If: []store.Cond{{Key: key, Revision: revision}},
+			Do: []store.Op{store.Delete(key)},
+		})
+		if errors.Is(err, store.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		return a.rules.Wait(ctx, ns, revision)
 	}
-	if revision == 0 {
-		return ErrNotFound
-	}
-	revision, err = a.store.Txn(ctx, store.Txn{
-		If: []store.Cond{{Key: key, Revision: revision}},
-		Do: []store.Op{store.Delete(key)},
-	})
-	if err != nil {
-		return err
-	}
-	return a.rules.Wait(ctx, ns, revision)
 }
 
 // Rules returns the rules of a namespace in the order in which they are tried.
@@ -133,7 +144,7 @@ func granted(rules []Rule, member bool, scopes []string, r Resource) bool {
 		case rule.Scope == "":
 		case !member:
 			continue
-		case rule.Scope != "*" && !slices.ContainsFunc(scopes, func(s string) bool { return strings.EqualFold(s, rule.Scope) }):
+		case rule.Scope != "*" && !hasScope(scopes, rule.Scope):
 			continue
 		}
 		if matchResource(rule.Resource, r) {
@@ -141,6 +152,11 @@ func granted(rules []Rule, member bool, scopes []string, r Resource) bool {
 		}
 	}
 	return false
+}
+
+// hasScope reports whether a scope is among scopes; case does not count.
+func hasScope(scopes []string, scope string) bool {
+	return slices.ContainsFunc(scopes, func(s string) bool { return strings.EqualFold(s, scope) })
 }
 
 func matchResource(pattern string, r Resource) bool {

@@ -3,6 +3,8 @@ package auth
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,14 +25,16 @@ type Session struct {
 // derived from it and a key that the store does not hold.
 type session struct {
 	Account string    `json:"account"`
-	Counter int       `json:"counter"` // which token of the chain is good
-	Rotated time.Time `json:"rotated"` // when the one before was exchanged
+	Epoch   string    `json:"epoch,omitempty"` // of the account when it was opened
+	Counter int       `json:"counter"`         // which token of the chain is good
+	Rotated time.Time `json:"rotated"`         // when the one before was exchanged
 	Expires time.Time `json:"expires"`
 }
 
 // instance is the record of the identity of a running instance.
 type instance struct {
 	Service string    `json:"service"`
+	Session string    `json:"session"` // of the access tokens that it gets
 	Created time.Time `json:"created"`
 }
 
@@ -47,23 +51,31 @@ func (a *Auth) Login(ctx context.Context, ns, id, password string, local bool) (
 	if ns == "" {
 		ns = DefaultNamespace
 	}
-	acc, err := a.checkPassword(ctx, ns, id, password, local)
-	if err != nil {
-		return Session{}, err
+	for {
+		acc, err := a.checkPassword(ctx, ns, id, password, local)
+		if err != nil {
+			return Session{}, err
+		}
+		s, err := a.openSession(ctx, acc)
+		if errors.Is(err, store.ErrConflict) {
+			continue // the password may be another one now
+		}
+		return s, err
 	}
-	return a.openSession(ctx, acc)
 }
 
-func (a *Auth) openSession(ctx context.Context, acc Account) (Session, error) {
+// openSession opens a session of an account. [store.ErrConflict] when the account was
+// changed since it was read: who had the right password then may not have it now.
+func (a *Auth) openSession(ctx context.Context, acc held) (Session, error) {
 	id := randomID()
 	now := a.now()
-	rec := session{Account: acc.ID, Counter: 1, Rotated: now, Expires: now.Add(refreshTTL)}
-	op := store.Op{Kind: store.KindPut, Key: sessionKey(acc.Namespace, id), Value: encodeJSON(rec), TTL: refreshTTL}
-	t := store.Txn{If: []store.Cond{{Key: op.Key}}, Do: []store.Op{op}}
+	rec := session{Account: acc.id, Epoch: acc.Epoch, Counter: 1, Rotated: now, Expires: now.Add(refreshTTL)}
+	op := store.Op{Kind: store.KindPut, Key: sessionKey(acc.ns, id), Value: encodeJSON(rec), TTL: refreshTTL}
+	t := store.Txn{If: []store.Cond{{Key: op.Key}, acc.cond()}, Do: []store.Op{op}}
 	if _, err := a.store.Txn(ctx, t); err != nil {
 		return Session{}, err
 	}
-	return a.session(ctx, acc, id, rec)
+	return a.session(ctx, acc.public(), id, rec)
 }
 
 // session makes the tokens of a session as it stands.
@@ -120,11 +132,11 @@ func (a *Auth) Refresh(ctx context.Context, token string) (Session, error) {
 		case counter < rec.Counter-1, counter == rec.Counter-1 && now.Sub(rec.Rotated) > refreshGrace:
 			return Session{}, errors.Join(ErrRevoked, a.revokeSession(ctx, ns, id))
 		}
-		acc, found, err := load[account](ctx, a.store, accountKey(ns, rec.Account))
+		acc, err := a.hold(ctx, ns, rec.Account)
 		if err != nil {
 			return Session{}, err
 		}
-		if found == 0 {
+		if acc.revision == 0 || acc.Epoch != rec.Epoch {
 			return Session{}, ErrRevoked
 		}
 		if counter == rec.Counter {
@@ -141,7 +153,7 @@ func (a *Auth) Refresh(ctx context.Context, token string) (Session, error) {
 				return Session{}, err
 			}
 		}
-		return a.session(ctx, acc.account(ns, rec.Account), id, rec)
+		return a.session(ctx, acc.public(), id, rec)
 	}
 }
 
@@ -172,18 +184,11 @@ func (a *Auth) Logout(ctx context.Context, token string) error {
 
 // revokeSession ends a session and makes its access tokens void at once.
 func (a *Auth) revokeSession(ctx context.Context, ns, id string) error {
-	revision, err := a.store.Txn(ctx, store.Txn{Do: []store.Op{
-		store.Delete(sessionKey(ns, id)),
-		{Kind: store.KindPut, Key: revokedKey(ns, id), TTL: a.ttl},
-	}})
-	if err != nil {
-		return err
-	}
-	return a.revoked.Wait(ctx, ns, revision)
+	return a.revoke(ctx, ns, store.Txn{}, id)
 }
 
-// revokeSessions ends the sessions of an account, but for one.
-func (a *Auth) revokeSessions(ctx context.Context, ns, accountID, except string) error {
+// revokeSessions ends the sessions of an account.
+func (a *Auth) revokeSessions(ctx context.Context, ns, accountID string) error {
 	var ids []string
 	for rec, err := range a.store.Range(ctx, store.Prefix(sessionKey(ns, ""))) {
 		if err != nil {
@@ -191,24 +196,40 @@ func (a *Auth) revokeSessions(ctx context.Context, ns, accountID, except string)
 		}
 		s, err := decodeJSON[session](rec)
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", rec.Key, err)
 		}
-		if id := strings.TrimPrefix(rec.Key, sessionKey(ns, "")); s.Account == accountID && id != except {
-			ids = append(ids, id)
+		if s.Account == accountID {
+			ids = append(ids, strings.TrimPrefix(rec.Key, sessionKey(ns, "")))
 		}
 	}
-	for _, id := range ids {
-		if err := a.revokeSession(ctx, ns, id); err != nil {
+	for chunk := range slices.Chunk(ids, store.MaxOps/2) {
+		if err := a.revoke(ctx, ns, store.Txn{}, chunk...); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// revoke makes a transaction that ends sessions as well, and returns when this
+// server accepts none of their access tokens any more.
+func (a *Auth) revoke(ctx context.Context, ns string, t store.Txn, ids ...string) error {
+	for _, id := range ids {
+		t.Do = append(t.Do,
+			store.Delete(sessionKey(ns, id)),
+			store.Op{Kind: store.KindPut, Key: revokedKey(ns, id), TTL: a.ttl + revokedSlack})
+	}
+	revision, err := a.store.Txn(ctx, t)
+	if err != nil {
+		return err
+	}
+	return a.revoked.Wait(ctx, ns, revision)
+}
+
 // Identify gives a running instance an identity: an opaque token that [Auth.Refresh]
-// exchanges for access tokens until [Auth.Forget].
+// exchanges for access tokens until [Auth.Forget]. One that the instance was given
+// before is void.
 func (a *Auth) Identify(ctx context.Context, ns, service, id string) (string, error) {
-	rec := instance{Service: service, Created: a.now()}
+	rec := instance{Service: service, Session: randomID(), Created: a.now()}
 	if _, err := a.store.Txn(ctx, store.Txn{Do: []store.Op{store.Put(instanceKey(ns, id), encodeJSON(rec))}}); err != nil {
 		return "", err
 	}
@@ -216,19 +237,24 @@ func (a *Auth) Identify(ctx context.Context, ns, service, id string) (string, er
 }
 
 func (a *Auth) instanceSecret(ns, id string, rec instance) string {
-	return a.secrets.derive("instance", ns, id, rec.Service, strconv.FormatInt(rec.Created.UnixNano(), 10))
+	return a.secrets.derive("instance", ns, id, rec.Session)
 }
 
-// Forget ends the identity of an instance.
+// Forget ends the identity of an instance and makes its access tokens void at once.
 func (a *Auth) Forget(ctx context.Context, ns, id string) error {
-	_, revision, err := load[instance](ctx, a.store, instanceKey(ns, id))
-	if err != nil || revision == 0 {
-		return err
+	for {
+		rec, revision, err := load[instance](ctx, a.store, instanceKey(ns, id))
+		if err != nil || revision == 0 {
+			return err
+		}
+		err = a.revoke(ctx, ns, store.Txn{
+			If: []store.Cond{{Key: instanceKey(ns, id), Revision: revision}},
+			Do: []store.Op{store.Delete(instanceKey(ns, id))},
+		}, rec.Session)
+		if !errors.Is(err, store.ErrConflict) {
+			return err
+		}
 	}
-	if _, err := a.store.Txn(ctx, store.Txn{Do: []store.Op{store.Delete(instanceKey(ns, id))}}); err != nil {
-		return err
-	}
-	return a.revokeSession(ctx, ns, id)
 }
 
 func (a *Auth) refreshInstance(ctx context.Context, rest string) (Session, error) {
@@ -250,7 +276,7 @@ func (a *Auth) refreshInstance(ctx context.Context, rest string) (Session, error
 		Namespace: ns,
 		Type:      acc.Type,
 		Scopes:    acc.Scopes,
-		Session:   id,
+		Session:   rec.Session,
 	})
 	return Session{
 		Access:        access,
