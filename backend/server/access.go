@@ -127,19 +127,31 @@ type guard struct {
 	methods map[string]access
 }
 
-// identify adds the caller to the context of a call of one of the server's own
-// methods. Calls that are forwarded are the proxy's to check.
-func (g *guard) identify(ctx context.Context) (context.Context, error) {
+// admit adds the caller to the context of a call of one of the server's own
+// methods. Calls that are forwarded are the proxy's to check. Who calls what is
+// for anybody is nobody when the token is no good: it may have expired, and the
+// call be the one that gets a new one.
+func (g *guard) admit(ctx context.Context, a access) (context.Context, error) {
+	c, err := g.identify(ctx)
+	if err != nil && a.kind != anybody {
+		return nil, err
+	}
+	c.local = isLocal(ctx)
+	return context.WithValue(ctx, callerKey{}, c), nil
+}
+
+// identify returns who makes a call, and the zero caller with an error.
+func (g *guard) identify(ctx context.Context) (caller, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
 	token, err := bearer(md)
 	if err != nil {
-		return nil, err
+		return caller{}, err
 	}
 	id, ns, err := g.proxy.Identify(ctx, token, first(md, proxy.KeyNamespace))
 	if err != nil {
-		return nil, err
+		return caller{}, err
 	}
-	return context.WithValue(ctx, callerKey{}, caller{Identity: id, namespace: ns, local: isLocal(ctx)}), nil
+	return caller{Identity: id, namespace: ns}, nil
 }
 
 // check authorises a call once its request is known.
@@ -183,12 +195,9 @@ func (g *guard) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 	if !known {
 		return nil, auth.ErrDenied
 	}
-	ctx, err := g.identify(ctx)
-	if err != nil && a.kind != anybody {
+	ctx, err := g.admit(ctx, a)
+	if err != nil {
 		return nil, err
-	}
-	if err != nil { // who logs in may do so with a token that is no good any more
-		ctx = context.WithValue(ctx, callerKey{}, caller{local: isLocal(ctx)})
 	}
 	if err := g.check(ctx, info.FullMethod, a, req); err != nil {
 		return nil, err
@@ -198,10 +207,14 @@ func (g *guard) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 
 func (g *guard) stream(srv any, s grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 	a, known := g.methods[info.FullMethod]
-	if !known { // forwarded
+	switch {
+	case known:
+	case srv == nil: // of nobody here: forwarded
 		return next(srv, s)
+	default:
+		return auth.ErrDenied
 	}
-	ctx, err := g.identify(s.Context())
+	ctx, err := g.admit(s.Context(), a)
 	if err != nil {
 		return err
 	}
