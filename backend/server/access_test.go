@@ -235,3 +235,32 @@ func TestAuthorizationHeaders(t *testing.T) {
 		})
 	}
 }
+
+// An account of another namespace has none of its scopes here, and is not who has
+// the same name here, even where a rule lets everybody in.
+func TestStrangerHasNothingButWhatEverybodyHas(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	stranger := s.stranger(t) // alice of globex, its administrator
+	s.rule(t, &authv1.Rule{Id: "open-auth", Resource: "auth:*:Accounts.Create", Access: authv1.Access_ACCESS_GRANTED})
+	s.rule(t, &authv1.Rule{Id: "open-registry", Resource: "registry:*:*", Access: authv1.Access_ACCESS_GRANTED})
+
+	_, err := authv1.NewAccountsClient(s.conn).Create(as(t, stranger, "acme"), &authv1.CreateAccountRequest{
+		Id: "mallory", Password: password, Scopes: []string{"admin"},
+	})
+	if got := reasonOf(err); got != "DENIED" {
+		t.Errorf("a stranger who makes an administrator: %v (%v), want DENIED", got, err)
+	}
+
+	registry := registryv1.NewRegistryClient(s.conn)
+	rsp, err := registry.Register(as(t, s.admin, "acme"), &registryv1.RegisterRequest{
+		Instance: &registryv1.Instance{Service: "echo", Address: startEcho(t)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = registry.Renew(as(t, stranger, "acme"), &registryv1.RenewRequest{Service: "echo", Id: rsp.GetInstance().GetId()})
+	if got := reasonOf(err); got != "NOT_FOUND" {
+		t.Errorf("a stranger who renews the lease of an account of the same name: %v (%v), want NOT_FOUND", got, err)
+	}
+}

@@ -83,9 +83,14 @@ type accountsAPI struct {
 
 func (a *accountsAPI) Create(ctx context.Context, req *authv1.CreateAccountRequest) (*authv1.CreateAccountResponse, error) {
 	c := callerOf(ctx)
-	// Nobody can hand out what he does not have.
+	// Nobody can hand out what he does not have, and scopes of another namespace
+	// are none here.
+	var scopes []string
+	if c.Namespace == c.namespace {
+		scopes = c.Scopes
+	}
 	for _, s := range req.GetScopes() {
-		if !slices.Contains(c.Scopes, s) && !slices.Contains(c.Scopes, auth.ScopeAdmin) {
+		if !slices.Contains(scopes, s) && !slices.Contains(scopes, auth.ScopeAdmin) {
 			return nil, fmt.Errorf("give away the scope %q: %w", s, auth.ErrDenied)
 		}
 	}

@@ -59,7 +59,7 @@ func (r *registryAPI) Register(ctx context.Context, req *registryv1.RegisterRequ
 }
 
 // ownerOf returns who may renew what a caller registers.
-func ownerOf(c caller) string { return "account " + c.ID }
+func ownerOf(c caller) string { return "account " + c.Namespace + "/" + c.ID }
 
 func (r *registryAPI) Renew(ctx context.Context, req *registryv1.RenewRequest) (*registryv1.RenewResponse, error) {
 	c := callerOf(ctx)
