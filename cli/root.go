@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -124,16 +125,21 @@ func firstWord(root *cobra.Command, args []string) string {
 
 // isCommand reports whether a word is a built-in command.
 func isCommand(root *cobra.Command, word string) bool {
-	switch word {
-	case "help", "completion", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd:
-		return true
-	}
+	return slices.Contains(commands(root), word)
+}
+
+// Commands returns the first words that are commands, with the hidden ones by which
+// shells ask for completions; no service that is called like one could be called.
+func Commands() []string { return commands(newRoot(&App{})) }
+
+func commands(root *cobra.Command) []string {
+	// Cobra adds these itself when it runs.
+	words := []string{"help", "completion", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd}
 	for _, c := range root.Commands() {
-		if c.Name() == word || c.HasAlias(word) {
-			return true
-		}
+		words = append(append(words, c.Name()), c.Aliases...)
 	}
-	return false
+	slices.Sort(words)
+	return slices.Compact(words)
 }
 
 // commandPath returns the names of the command that args reach.

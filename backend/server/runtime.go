@@ -12,37 +12,12 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/micro/micro/v3/backend/auth"
 	"github.com/micro/micro/v3/backend/deploy"
 	"github.com/micro/micro/v3/backend/runtime"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
 
 var errNoImage = errors.New("the image is not in this server's registry")
-
-// reserved names are commands of the command line, which would hide a service.
-// cli holds its own tree against this list in a test.
-var reserved = map[string]bool{
-	"auth": true, "build": true, "call": true, "completion": true, "config": true, "dashboard": true,
-	"delete": true, "describe": true, "dev": true, "diff": true, "apply": true, "env": true, "events": true,
-	"export": true, "gen": true, "get": true, "health": true, "help": true, "history": true, "inspect": true,
-	"kill": true, "login": true, "logout": true, "logs": true, "micro": true, "namespace": true, "network": true,
-	"new": true, "promote": true, "registry": true, "releases": true, "restart": true, "restore": true,
-	"backup": true, "rollback": true, "run": true, "runtime": true, "scale": true, "server": true,
-	"services": true, "signup": true, "stats": true, "status": true, "store": true, "stream": true, "top": true,
-	"undo": true, "update": true, "user": true, "version": true, "web": true, "doctor": true,
-}
-
-// checkServiceName returns an error that says why a service cannot have a name.
-func checkServiceName(name string) error {
-	if !auth.IsName(name) {
-		return invalid("%q cannot name a service: use 1 to 63 of a-z, 0-9 and '-', beginning and ending with a letter or digit", name)
-	}
-	if reserved[name] {
-		return invalid("a service cannot be called %q, because micro has a command of that name", name)
-	}
-	return nil
-}
 
 // runtimeAPI answers micro.runtime.v1.Runtime.
 type runtimeAPI struct {

@@ -1,0 +1,42 @@
+package server
+
+import (
+	"slices"
+
+	"github.com/micro/micro/v3/backend/auth"
+)
+
+// Commands returns the words that are commands of the command line, which would
+// hide a service of that name. A test of cmd/microd holds them against the command
+// tree, which this package does not see.
+func Commands() []string {
+	return []string{
+		"auth", "call", "completion", "env", "exit-codes", "gen", "help", "kill", "login", "logout", "logs", "new",
+		"run", "server", "services", "signup", "status", "update", "user", "version",
+	}
+}
+
+// planned returns words that are kept for commands to come, so that no service has
+// to be renamed then.
+func planned() []string {
+	return []string{
+		"apply", "backup", "build", "config", "dashboard", "delete", "describe", "dev", "diff", "doctor", "events",
+		"export", "get", "health", "history", "inspect", "micro", "namespace", "network", "promote", "registry",
+		"releases", "restart", "restore", "rollback", "runtime", "scale", "stats", "store", "stream", "top", "undo",
+		"web",
+	}
+}
+
+// checkServiceName returns an error that says why a service cannot have a name.
+func checkServiceName(name string) error {
+	if !auth.IsName(name) {
+		return invalid("%q cannot name a service: use 1 to 63 of a-z, 0-9 and '-', beginning and ending with a letter or digit", name)
+	}
+	if slices.Contains(Commands(), name) {
+		return invalid("a service cannot be called %q, because micro has a command of that name", name)
+	}
+	if slices.Contains(planned(), name) {
+		return invalid("a service cannot be called %q, because micro keeps that name for a command", name)
+	}
+	return nil
+}

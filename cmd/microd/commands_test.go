@@ -1,0 +1,37 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/micro/micro/v3/backend/server"
+	"github.com/micro/micro/v3/cli"
+	"github.com/micro/micro/v3/cli/front"
+)
+
+// Three places know which words are commands, since none may see the others: the
+// command tree, the front, which looks for a service of any other name, and the
+// server, which lets no service have the name of one.
+func TestCommandsAreKnownEverywhere(t *testing.T) {
+	t.Parallel()
+	commands := cli.Commands()
+	for _, word := range commands {
+		if !front.IsCommand(word) {
+			t.Errorf("%q is a command, and cli/front looks for a service of that name", word)
+		}
+	}
+	// What begins with '_' cannot name a service anyway.
+	visible := slices.DeleteFunc(commands, func(word string) bool { return strings.HasPrefix(word, "_") })
+	if diff := cmp.Diff(visible, server.Commands()); diff != "" {
+		t.Errorf("commands of the tree (-) and names that backend/server reserves for them (+):\n%s", diff)
+	}
+	// The front knows no word that is none.
+	for _, word := range []string{"helloworld", "micro", "microd", "", "-h", "Run", "runs", "config", "store", "registry"} {
+		if !slices.Contains(commands, word) && front.IsCommand(word) {
+			t.Errorf("%q is no command, and cli/front takes it for one", word)
+		}
+	}
+}
