@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -118,12 +119,12 @@ func (d *directory) Drain(ctx context.Context, in deploy.Instance) {
 	_ = d.proxy.Drain(ctx, in.Address) // what it could not wait for is cut off
 }
 
-// has reports whether an instance listens on an address.
-func (d *directory) has(address string) bool {
+// has reports whether an instance of the runtime listens on an address.
+func (d *directory) has(address netip.AddrPort) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, in := range d.up {
-		if in.Address == address {
+		if a, err := parseAddress(in.Address); err == nil && a == address {
 			return true
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"net"
 	"strings"
 
 	"google.golang.org/grpc"
@@ -21,9 +20,9 @@ type registryAPI struct {
 	registry  *registry.Registry
 	directory *directory
 	schemas   *schemas
-	// mayForward returns an error that says why the server will not forward
-	// calls to an address, which strangers may have registered.
-	mayForward func(address string) error
+	// forwardable returns the address to forward calls to, or why the server will
+	// not.
+	forwardable func(address string) (string, error)
 }
 
 func (r *registryAPI) Register(ctx context.Context, req *registryv1.RegisterRequest) (*registryv1.RegisterResponse, error) {
@@ -35,14 +34,15 @@ func (r *registryAPI) Register(ctx context.Context, req *registryv1.RegisterRequ
 	if id := in.GetId(); id != "" && (len(id) > 128 || strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' || r == '/' })) {
 		return nil, invalid("%q cannot be the id of an instance", id)
 	}
-	if err := r.mayForward(in.GetAddress()); err != nil {
+	address, err := r.forwardable(in.GetAddress())
+	if err != nil {
 		return nil, err
 	}
 	entry := registry.Instance{
 		ID:      in.GetId(),
 		Service: in.GetService(),
 		Version: in.GetVersion(),
-		Address: in.GetAddress(),
+		Address: address,
 		Owner:   ownerOf(c),
 	}
 	if entry.ID == "" {
@@ -51,7 +51,7 @@ func (r *registryAPI) Register(ctx context.Context, req *registryv1.RegisterRequ
 	if err := r.directory.describe(ctx, c.namespace, &entry, req.GetSchema(), nil); err != nil {
 		return nil, invalid("%s", err)
 	}
-	entry, err := r.registry.Register(ctx, c.namespace, entry, req.GetLease().AsDuration())
+	entry, err = r.registry.Register(ctx, c.namespace, entry, req.GetLease().AsDuration())
 	if err != nil {
 		return nil, err
 	}
@@ -240,28 +240,4 @@ func endpoints(schema *dynamic.Schema) []*registryv1.Endpoint {
 		}
 	}
 	return out
-}
-
-// forwardable returns the check of addresses that strangers register. A server
-// that only this machine can reach forwards within this machine only; no server
-// forwards to itself or to what its runtime started under another name.
-func (s *Server) forwardable(address string) error {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil || host == "" || port == "" || port == "0" {
-		return invalid("%q is no address of the form host:port", address)
-	}
-	ip := net.ParseIP(host)
-	if ip == nil {
-		return invalid("%q is no IP address; names are not resolved here", host)
-	}
-	if ip.IsUnspecified() || ip.IsMulticast() || ip.IsLinkLocalUnicast() {
-		return invalid("calls are not forwarded to %s", host)
-	}
-	if ip.IsLoopback() != s.loopbackOnly() {
-		return invalid("calls are not forwarded to %s: this server and its instances are to be on the same side of the loopback interface", host)
-	}
-	if s.isOwn(address) {
-		return invalid("%s is taken", address)
-	}
-	return nil
 }

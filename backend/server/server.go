@@ -296,15 +296,6 @@ func (s *Server) loopbackOnly() bool {
 	return isLoopback(s.addresses.Proxy) && isLoopback(s.addresses.Gateway)
 }
 
-// isOwn reports whether an address is one of the server's own, or of an instance
-// that its runtime started.
-func (s *Server) isOwn(address string) bool {
-	if address == s.addresses.Proxy || address == s.addresses.Gateway {
-		return true
-	}
-	return s.directory.has(address)
-}
-
 // forgetLeases ends the leases of what this server's runtime ran before: a server
 // that was killed could not.
 func (s *Server) forgetLeases(ctx context.Context) error {
@@ -349,7 +340,7 @@ func (s *Server) build() error {
 	authv1.RegisterAccountsServer(s.grpc, &accountsAPI{auth: s.auth})
 	authv1.RegisterRulesServer(s.grpc, &rulesAPI{auth: s.auth})
 	registryv1.RegisterRegistryServer(s.grpc, &registryAPI{
-		registry: s.registry, directory: s.directory, schemas: schemas, mayForward: s.forwardable,
+		registry: s.registry, directory: s.directory, schemas: schemas, forwardable: s.forwardable,
 	})
 	runtimev1.RegisterRuntimeServer(s.grpc, &runtimeAPI{deployer: s.deployer, runtime: s.runtime, hasImage: s.hasImage})
 	healthv1.RegisterHealthServer(s.grpc, s.health)
