@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"sync"
@@ -23,6 +22,8 @@ import (
 const (
 	// owner is who renews the leases of what this server's runtime started.
 	owner = "runtime"
+	// askFor is how long an instance may take to say what it speaks.
+	askFor = 10 * time.Second
 	// drainFor is how long a call may go on after its instance was taken out
 	// of the registry, before the instance is asked to end.
 	drainFor = 5 * time.Second
@@ -36,6 +37,7 @@ type directory struct {
 	proxy    *proxy.Proxy
 	comments func(ctx context.Context, image string) ([]byte, error) // the schema that an image has
 	logger   *slog.Logger
+	askFor   time.Duration
 
 	mu sync.Mutex
 	up map[string]deploy.Instance // by id: whose leases are renewed
@@ -74,25 +76,21 @@ func (d *directory) Up(ctx context.Context, in deploy.Instance) error {
 // that says nothing can still be called by those who know its methods.
 func (d *directory) describe(ctx context.Context, ns string, entry *registry.Instance, files, comments []byte) error {
 	if files == nil {
-		conn, err := grpc.NewClient("passthrough:///"+entry.Address, grpc.WithTransportCredentials(insecure.NewCredentials()))
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
-		files, err = dynamic.Reflect(ctx, conn)
+		var err error
+		files, err = d.ask(ctx, entry.Address)
 		if errors.Is(err, dynamic.ErrNoReflection) {
 			d.logger.Info("an instance has no reflection: it gets no typed commands and no HTTP API",
 				"namespace", ns, "service", entry.Service, "instance", entry.ID)
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("ask it what it speaks: %w", err)
+			return err
 		}
 		files = dynamic.AddComments(files, comments)
 	}
 	schema, err := dynamic.ParseSchema(files)
 	if err != nil {
-		return fmt.Errorf("what it speaks: %w", err)
+		return invalid("what it speaks: %s", err)
 	}
 	for _, s := range schema.Services() {
 		if !dynamic.Plumbing(s.FullName()) {
@@ -101,6 +99,31 @@ func (d *directory) describe(ctx context.Context, ns string, entry *registry.Ins
 	}
 	entry.Schema, err = d.registry.PutSchema(ctx, ns, files)
 	return err
+}
+
+// ask asks an instance for its schema. What it does wrong is errInvalid.
+func (d *directory) ask(ctx context.Context, address string) ([]byte, error) {
+	conn, err := grpc.NewClient("passthrough:///"+address,
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithNoProxy(), // for the world outside
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	limited, cancel := context.WithTimeout(ctx, d.askFor)
+	defer cancel()
+	files, err := dynamic.Reflect(limited, conn)
+	switch {
+	case err == nil, errors.Is(err, dynamic.ErrNoReflection):
+		return files, err
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case limited.Err() != nil:
+		return nil, invalid("ask it what it speaks: no answer in %s", d.askFor)
+	default:
+		return nil, invalid("ask it what it speaks: %s", err)
+	}
 }
 
 // Down takes an instance out of the registry.

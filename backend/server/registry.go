@@ -49,7 +49,7 @@ func (r *registryAPI) Register(ctx context.Context, req *registryv1.RegisterRequ
 		entry.ID = entry.Service + "-" + strings.ToLower(rand.Text()[:10])
 	}
 	if err := r.directory.describe(ctx, c.namespace, &entry, req.GetSchema(), nil); err != nil {
-		return nil, invalid("%s", err)
+		return nil, err
 	}
 	entry, err = r.registry.Register(ctx, c.namespace, entry, req.GetLease().AsDuration())
 	if err != nil {

@@ -204,6 +204,7 @@ func (s *Server) open(ctx context.Context) error {
 		proxy:    s.proxy,
 		comments: s.imageSchema,
 		logger:   c.Logger,
+		askFor:   askFor,
 		up:       map[string]deploy.Instance{},
 	}
 	if s.runtime, err = c.OpenRuntime(ctx, s.openImage); err != nil {
