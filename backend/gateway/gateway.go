@@ -106,11 +106,15 @@ func (g *gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {
 		return
 	}
-	var f *failure
-	if !errors.As(err, &f) {
-		f = fromStatus(g.config.Status(err))
+	writeError(w, g.config.failure(err))
+}
+
+// failure returns an error as the client sees it.
+func (c *Config) failure(err error) *failure {
+	if f, ok := errors.AsType[*failure](err); ok {
+		return f
 	}
-	writeError(w, f)
+	return fromStatus(c.Status(err))
 }
 
 // call is a request whose method is known.

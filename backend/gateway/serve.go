@@ -35,13 +35,7 @@ func (c *call) serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	out, err := c.decode(answer)
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(append(out, '\n')) // the client is gone
-	return nil
+	return c.write(w, answer)
 }
 
 // encode turns the JSON of a request into a message.
@@ -106,21 +100,26 @@ func (c *call) serveStream(w http.ResponseWriter, r *http.Request) error {
 	} else if err := s.Send(first); err == nil {
 		_ = s.CloseSend() // never fails
 	}
-	err = c.answers(w, r, s)
-	if f, ok := errors.AsType[*failure](context.Cause(ctx)); ok {
-		return f // a request that was no JSON
+	if !c.method.ServerStreaming() {
+		return c.only(ctx, w, s)
 	}
-	return err
+	return c.answers(ctx, w, r, s)
 }
 
 // sendAll sends the JSON values of a body.
 func (c *call) sendAll(s *proxy.Stream, body io.Reader) error {
-	dec := json.NewDecoder(body)
+	in := &limited{r: body}
+	dec := json.NewDecoder(in)
 	for {
 		var value json.RawMessage
-		if err := dec.Decode(&value); errors.Is(err, io.EOF) {
+		in.left = maxBody
+		err := dec.Decode(&value)
+		switch {
+		case errors.Is(err, io.EOF):
 			return s.CloseSend()
-		} else if err != nil {
+		case errors.Is(err, errTooLarge), len(value) > maxBody:
+			return &failure{status: http.StatusRequestEntityTooLarge, detail: "a value of the body is larger than 4 MiB"}
+		case err != nil:
 			return badRequest("the body is not a sequence of JSON values: " + err.Error())
 		}
 		message, err := c.encode(value)
@@ -133,9 +132,57 @@ func (c *call) sendAll(s *proxy.Stream, body io.Reader) error {
 	}
 }
 
+var errTooLarge = errors.New("too large")
+
+// limited is a reader that gives out left bytes and then errTooLarge.
+type limited struct {
+	r    io.Reader
+	left int
+}
+
+func (l *limited) Read(p []byte) (int, error) {
+	if l.left == 0 {
+		return 0, errTooLarge
+	}
+	n, err := l.r.Read(p[:min(len(p), l.left)])
+	l.left -= n
+	return n, err
+}
+
+// only writes the only answer, when the call has ended.
+func (c *call) only(ctx context.Context, w http.ResponseWriter, s *proxy.Stream) error {
+	answer, err := s.RecvOnly(nil)
+	header, _ := s.Header() // its error came with the answer
+	copyHeader(w, header)
+	if err != nil {
+		return blame(ctx, err)
+	}
+	return c.write(w, answer)
+}
+
+// write answers a call that has one answer.
+func (c *call) write(w http.ResponseWriter, answer []byte) error {
+	out, err := c.decode(answer)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(append(out, '\n')) // the client is gone
+	return nil
+}
+
+// blame returns what is wrong with the request where that has ended the call, and
+// otherwise how the call has ended.
+func blame(ctx context.Context, err error) error {
+	if f, ok := errors.AsType[*failure](context.Cause(ctx)); ok {
+		return f
+	}
+	return err
+}
+
 // answers writes the answers as they come.
-func (c *call) answers(w http.ResponseWriter, r *http.Request, s *proxy.Stream) error {
-	out := &stream{w: w, events: strings.Contains(r.Header.Get("Accept"), "text/event-stream"), single: !c.method.ServerStreaming()}
+func (c *call) answers(ctx context.Context, w http.ResponseWriter, r *http.Request, s *proxy.Stream) error {
+	out := &stream{w: w, events: strings.Contains(r.Header.Get("Accept"), "text/event-stream")}
 	for {
 		answer, err := s.Recv(nil)
 		if errors.Is(err, io.EOF) {
@@ -146,11 +193,11 @@ func (c *call) answers(w http.ResponseWriter, r *http.Request, s *proxy.Stream) 
 			answer, err = c.decode(answer)
 		}
 		if err != nil {
+			err = blame(ctx, err)
 			if !out.begun {
 				return err
 			}
-			f := fromStatus(c.config.Status(err))
-			out.fail(f)
+			out.fail(c.config.failure(err))
 			return nil
 		}
 		if !out.begun {
@@ -167,7 +214,6 @@ func (c *call) answers(w http.ResponseWriter, r *http.Request, s *proxy.Stream) 
 type stream struct {
 	w      http.ResponseWriter
 	events bool // text/event-stream, else lines of JSON
-	single bool // there is one answer
 	begun  bool
 }
 
@@ -177,9 +223,6 @@ func (s *stream) begin() {
 	}
 	s.begun = true
 	kind := "application/x-ndjson"
-	if s.single {
-		kind = "application/json"
-	}
 	if s.events {
 		kind = "text/event-stream"
 		s.w.Header().Set("Cache-Control", "no-cache")

@@ -80,6 +80,25 @@ func (s *Stream) Recv(buf []byte) ([]byte, error) {
 	return buf, nil
 }
 
+// RecvOnly appends the only answer of a call to buf, once the call has ended well. No
+// answer is an error of the service's, and so are several.
+func (s *Stream) RecvOnly(buf []byte) ([]byte, error) {
+	answer, err := s.Recv(buf)
+	if errors.Is(err, io.EOF) {
+		return buf, status.Error(codes.Internal, "the service ended the call without an answer")
+	}
+	if err != nil {
+		return buf, err
+	}
+	// Read on to the end: the status may still be a failure.
+	if _, err := s.Recv(nil); err == nil {
+		return buf, status.Error(codes.Internal, "the service gave several answers to a call that has one")
+	} else if !errors.Is(err, io.EOF) {
+		return buf, err
+	}
+	return answer, nil
+}
+
 // Unary sends one message and appends the only answer to buf. header and trailer are
 // what came with it.
 func (r *Route) Unary(ctx context.Context, message, buf []byte) (answer []byte, header, trailer metadata.MD, err error) {
@@ -96,21 +115,9 @@ func (r *Route) Unary(ctx context.Context, message, buf []byte) (answer []byte, 
 	} else if !errors.Is(err, io.EOF) {
 		return buf, nil, nil, err
 	}
-	if answer, err = s.Recv(buf); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = status.Error(codes.Internal, "the service ended the call without an answer")
-		}
-		header, _ = s.Header()
-		return buf, header, s.Trailer(), err
-	}
-	header, _ = s.Header()
-	// Read on to the end: the status may still be a failure.
-	if _, err := s.Recv(nil); err == nil {
-		return buf, header, nil, status.Error(codes.Internal, "the service gave several answers to a call that has one")
-	} else if !errors.Is(err, io.EOF) {
-		return buf, header, s.Trailer(), err
-	}
-	return answer, header, s.Trailer(), nil
+	answer, err = s.RecvOnly(buf)
+	header, _ = s.Header() // its error came with the answer
+	return answer, header, s.Trailer(), err
 }
 
 // Forward passes a call of any kind between its caller and an instance, until it has
