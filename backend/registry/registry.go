@@ -10,21 +10,11 @@
 package registry
 
 import (
-	"bytes"
-	"cmp"
-	"compress/gzip"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"iter"
-	"maps"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/micro/micro/v3/backend/store"
@@ -34,6 +24,8 @@ import (
 var (
 	// ErrNotFound: there is no such service, instance or schema.
 	ErrNotFound = errors.New("not found")
+	// ErrTaken: somebody else registered an instance with that id.
+	ErrTaken = errors.New("an instance with this id was registered by somebody else")
 	// ErrInvalid marks a request that can never succeed; its text says why.
 	ErrInvalid = errors.New("invalid")
 )
@@ -54,9 +46,6 @@ const (
 	MaxLease     = 5 * time.Minute
 )
 
-// maxSchema bounds a schema before compression.
-const maxSchema = 16 << 20
-
 // Instance is one process of a service that can be called.
 type Instance struct {
 	ID       string   `json:"id"`
@@ -73,179 +62,257 @@ type Instance struct {
 	LeaseExpires time.Time `json:"-"`
 }
 
+// differs reports whether more than the lease differs.
+func (in *Instance) differs(other *Instance) bool {
+	return in.ID != other.ID || in.Service != other.Service || in.Version != other.Version ||
+		in.Release != other.Release || in.Address != other.Address || in.Schema != other.Schema ||
+		in.Owner != other.Owner || !slices.Equal(in.Provides, other.Provides)
+}
+
 // Registry is safe for concurrent use.
 type Registry struct {
-	store store.Store
-
-	mu         sync.Mutex
-	namespaces map[string]*Directory
+	store       store.Store
+	directories *store.Views[opened]
 }
 
 // New returns a registry over a store. Close it before the store.
 func New(s store.Store) *Registry {
-	return &Registry{store: s, namespaces: map[string]*Directory{}}
+	return &Registry{store: s, directories: store.NewViews(func(ctx context.Context, ns string) (opened, error) {
+		return openDirectory(ctx, s, ns+instances)
+	})}
 }
 
 // Close ends the watches.
 func (r *Registry) Close() error {
-	r.mu.Lock()
-	open := maps.Clone(r.namespaces)
-	clear(r.namespaces)
-	r.mu.Unlock()
-	for _, d := range open {
-		d.view.Close()
-	}
+	r.directories.Close()
 	return nil
+}
+
+// Directory returns the directory of a namespace, reading it at first use. The
+// caller must know that the namespace exists.
+func (r *Registry) Directory(ctx context.Context, ns string) (*Directory, error) {
+	d, err := r.directories.Get(ctx, ns)
+	return d.Directory, err
 }
 
 const instances = "/registry/instance/"
 
 func instanceKey(ns, service, id string) string { return ns + instances + service + "/" + id }
-func schemaKey(ns, digest string) string        { return ns + "/registry/schema/" + digest }
 
-// Register adds an instance to a namespace, or replaces the one with the same id, until
-// the lease ends. Names must have been checked.
+// Register adds an instance to a namespace, or replaces the one with the same id,
+// until the lease ends; its owner alone can do the latter, others get [ErrTaken].
+// When it has returned, the next call of the service can go there. Names must have
+// been checked.
 func (r *Registry) Register(ctx context.Context, ns string, in Instance, lease time.Duration) (Instance, error) {
-	if lease == 0 {
-		lease = DefaultLease
-	}
-	if lease < MinLease || lease > MaxLease {
-		return Instance{}, invalid("a lease of %s is not between %s and %s", lease, MinLease, MaxLease)
+	lease, err := checkLease(lease)
+	if err != nil {
+		return Instance{}, err
 	}
 	value, err := json.Marshal(in)
 	if err != nil {
 		return Instance{}, err
 	}
-	revision, err := r.store.Txn(ctx, store.Txn{Do: []store.Op{{
-		Kind:  store.KindPut,
-		Key:   instanceKey(ns, in.Service, in.ID),
-		Value: value,
-		TTL:   lease,
-	}}})
-	if err != nil {
-		return Instance{}, err
+	key := instanceKey(ns, in.Service, in.ID)
+	for {
+		old, revision, err := r.load(ctx, key)
+		if err != nil {
+			return Instance{}, err
+		}
+		if revision != 0 && old.Owner != in.Owner {
+			return Instance{}, ErrTaken
+		}
+		in.LeaseExpires = time.Now().Add(lease)
+		err = r.commit(ctx, ns, store.Txn{
+			If: []store.Cond{{Key: key, Revision: revision}},
+			Do: []store.Op{leased(key, value, lease)},
+		})
+		if !errors.Is(err, store.ErrConflict) {
+			return in, err
+		}
 	}
-	in.LeaseExpires = time.Now().Add(lease)
-	return in, r.await(ctx, ns, revision)
 }
 
 // Renew prolongs the lease of an instance from now on, and returns when it ends.
 // [ErrNotFound] when it has ended already, or is not owner's.
 func (r *Registry) Renew(ctx context.Context, ns, service, id, owner string, lease time.Duration) (time.Time, error) {
-	rec, err := r.store.Get(ctx, instanceKey(ns, service, id))
-	if errors.Is(err, store.ErrNotFound) {
-		return time.Time{}, ErrNotFound
-	}
+	lease, err := checkLease(lease)
 	if err != nil {
 		return time.Time{}, err
 	}
-	in, err := decode(rec)
-	if err != nil {
-		return time.Time{}, err
+	name := Name{service, id}
+	for {
+		t, _, found, err := r.renewal(ctx, ns, owner, lease, []Name{name})
+		if err != nil {
+			return time.Time{}, err
+		}
+		if !found[name] {
+			return time.Time{}, ErrNotFound
+		}
+		expires := time.Now().Add(lease)
+		err = r.commit(ctx, ns, t)
+		if !errors.Is(err, store.ErrConflict) {
+			return expires, err
+		}
 	}
-	if in.Owner != owner {
-		return time.Time{}, ErrNotFound
+}
+
+// Name is what an instance is called in its namespace.
+type Name struct{ Service, ID string }
+
+// RenewAll is [Registry.Renew] for many instances, in a few transactions. It returns
+// those whose leases have ended already, or are not owner's.
+func (r *Registry) RenewAll(ctx context.Context, ns, owner string, lease time.Duration, names []Name) (ended []Name, err error) {
+	if lease, err = checkLease(lease); err != nil {
+		return nil, err
 	}
-	in, err = r.Register(ctx, ns, in, lease)
-	return in.LeaseExpires, err
+	for len(names) > 0 {
+		t, taken, found, err := r.renewal(ctx, ns, owner, lease, names)
+		if err != nil {
+			return nil, err
+		}
+		if len(found) > 0 {
+			err = r.commit(ctx, ns, t)
+		}
+		if errors.Is(err, store.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range names[:taken] {
+			if !found[n] {
+				ended = append(ended, n)
+			}
+		}
+		names = names[taken:]
+	}
+	return ended, nil
+}
+
+// renewal returns the transaction that prolongs the leases of those of the first
+// instances that are there and owner's, which ones these are, and how many names it
+// took: as many as one transaction holds.
+func (r *Registry) renewal(
+	ctx context.Context, ns, owner string, lease time.Duration, names []Name,
+) (t store.Txn, taken int, found map[Name]bool, err error) {
+	found = map[Name]bool{}
+	size := 0
+	for _, n := range names {
+		key := instanceKey(ns, n.Service, n.ID)
+		rec, err := r.store.Get(ctx, key)
+		if errors.Is(err, store.ErrNotFound) {
+			taken++
+			continue
+		}
+		if err != nil {
+			return store.Txn{}, 0, nil, err
+		}
+		in, err := decode(rec)
+		if err != nil {
+			return store.Txn{}, 0, nil, err
+		}
+		if in.Owner != owner || found[n] {
+			taken++
+			continue
+		}
+		size += len(key) + len(rec.Value)
+		if len(t.Do) == store.MaxOps || len(t.Do) > 0 && size > store.MaxTxn {
+			break
+		}
+		taken++
+		found[n] = true
+		// One that was taken away in between must not come back.
+		t.If = append(t.If, store.Cond{Key: key, Revision: rec.Revision})
+		t.Do = append(t.Do, leased(key, rec.Value, lease))
+	}
+	return t, taken, found, nil
 }
 
 // Deregister ends the lease of an instance at once, so that no new call is sent
 // to it when Deregister has returned. One that is not there, or is not owner's,
 // is no error.
 func (r *Registry) Deregister(ctx context.Context, ns, service, id, owner string) error {
-	rec, err := r.store.Get(ctx, instanceKey(ns, service, id))
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
+	key := instanceKey(ns, service, id)
+	for {
+		in, revision, err := r.load(ctx, key)
+		if err != nil || revision == 0 || in.Owner != owner {
+			return err
+		}
+		err = r.commit(ctx, ns, store.Txn{
+			If: []store.Cond{{Key: key, Revision: revision}},
+			Do: []store.Op{store.Delete(key)},
+		})
+		if !errors.Is(err, store.ErrConflict) {
+			return err
+		}
 	}
-	if err != nil {
-		return err
-	}
-	if in, err := decode(rec); err != nil || in.Owner != owner {
-		return err
-	}
-	revision, err := r.store.Txn(ctx, store.Txn{Do: []store.Op{store.Delete(rec.Key)}})
-	if err != nil {
-		return err
-	}
-	return r.await(ctx, ns, revision)
-}
-
-// await makes a change hold for the next call that this process resolves.
-func (r *Registry) await(ctx context.Context, ns string, revision int64) error {
-	r.mu.Lock()
-	d := r.namespaces[ns]
-	r.mu.Unlock()
-	if d == nil {
-		return nil // whoever reads it first reads what is there then
-	}
-	return d.view.Wait(ctx, revision)
 }
 
 // DeregisterOwned ends all leases of an owner in a namespace: those of a
 // server that has died cannot be renewed by anybody.
 func (r *Registry) DeregisterOwned(ctx context.Context, ns, owner string) error {
-	var ops []store.Op
-	for rec, err := range r.store.Range(ctx, store.Prefix(ns+instances)) {
-		if err != nil {
-			return err
+	for {
+		var t store.Txn
+		for rec, err := range r.store.Range(ctx, store.Prefix(ns+instances)) {
+			if err != nil {
+				return err
+			}
+			in, err := decode(rec)
+			if err != nil {
+				return err
+			}
+			if in.Owner == owner {
+				t.If = append(t.If, store.Cond{Key: rec.Key, Revision: rec.Revision})
+				t.Do = append(t.Do, store.Delete(rec.Key))
+			}
+			if len(t.Do) == store.MaxOps {
+				break
+			}
 		}
-		if in, err := decode(rec); err != nil {
+		if len(t.Do) == 0 {
+			return nil
+		}
+		if err := r.commit(ctx, ns, t); err != nil && !errors.Is(err, store.ErrConflict) {
 			return err
-		} else if in.Owner == owner {
-			ops = append(ops, store.Delete(rec.Key))
 		}
 	}
-	for chunk := range slices.Chunk(ops, store.MaxOps) {
-		if _, err := r.store.Txn(ctx, store.Txn{Do: chunk}); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
-// PutSchema stores a serialized google.protobuf.FileDescriptorSet and returns
-// its digest.
-func (r *Registry) PutSchema(ctx context.Context, ns string, files []byte) (string, error) {
-	if len(files) > maxSchema {
-		return "", invalid("a schema of %d bytes; at most %d are taken", len(files), maxSchema)
-	}
-	sum := sha256.Sum256(files)
-	digest := "sha256:" + hex.EncodeToString(sum[:])
-	key := schemaKey(ns, digest)
-	if _, err := r.store.Get(ctx, key); !errors.Is(err, store.ErrNotFound) {
-		return digest, err
-	}
-	var b bytes.Buffer
-	w := gzip.NewWriter(&b)
-	if _, err := w.Write(files); err != nil {
-		return "", err
-	}
-	if err := w.Close(); err != nil {
-		return "", err
-	}
-	_, err := r.store.Txn(ctx, store.Txn{Do: []store.Op{store.Put(key, b.Bytes())}})
-	return digest, err
-}
-
-// Schema returns the schema with a digest.
-func (r *Registry) Schema(ctx context.Context, ns, digest string) ([]byte, error) {
-	rec, err := r.store.Get(ctx, schemaKey(ns, digest))
+// load returns an instance; the revision is 0 when there is none.
+func (r *Registry) load(ctx context.Context, key string) (in Instance, revision int64, err error) {
+	rec, err := r.store.Get(ctx, key)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, ErrNotFound
+		return Instance{}, 0, nil
 	}
 	if err != nil {
-		return nil, err
+		return Instance{}, 0, err
 	}
-	z, err := gzip.NewReader(bytes.NewReader(rec.Value))
+	in, err = decode(rec)
+	return in, rec.Revision, err
+}
+
+// commit makes a transaction, which has to change something in the namespace, hold
+// for the next call that this process resolves.
+func (r *Registry) commit(ctx context.Context, ns string, t store.Txn) error {
+	revision, err := r.store.Txn(ctx, t)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", rec.Key, err)
+		return err
 	}
-	files, err := io.ReadAll(io.LimitReader(z, maxSchema+1))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", rec.Key, err)
+	return r.directories.Wait(ctx, ns, revision)
+}
+
+func leased(key string, value []byte, lease time.Duration) store.Op {
+	return store.Op{Kind: store.KindPut, Key: key, Value: value, TTL: lease}
+}
+
+func checkLease(lease time.Duration) (time.Duration, error) {
+	if lease == 0 {
+		return DefaultLease, nil
 	}
-	return files, nil
+	if lease < MinLease || lease > MaxLease {
+		return 0, invalid("a lease of %s is not between %s and %s", lease, MinLease, MaxLease)
+	}
+	return lease, nil
 }
 
 func decode(rec store.Record) (Instance, error) {
@@ -255,117 +322,4 @@ func decode(rec store.Record) (Instance, error) {
 	}
 	in.LeaseExpires = rec.Expires
 	return in, nil
-}
-
-// Directory is what can be called in one namespace, in memory.
-type Directory struct {
-	view *store.View[Instance]
-
-	mu         sync.Mutex
-	generation int64
-	services   map[string][]Instance // by service, ordered by release and id
-	providers  map[string][]string   // by the full name of a gRPC service: the services that have it
-}
-
-// Directory returns the directory of a namespace, reading it at first use. The
-// caller must know that the namespace exists.
-func (r *Registry) Directory(ctx context.Context, ns string) (*Directory, error) {
-	r.mu.Lock()
-	d := r.namespaces[ns]
-	r.mu.Unlock()
-	if d != nil {
-		if d.view.Err() == nil {
-			return d, nil
-		}
-		r.mu.Lock()
-		if r.namespaces[ns] == d {
-			delete(r.namespaces, ns)
-		}
-		r.mu.Unlock()
-	}
-	view, err := store.NewView(ctx, r.store, ns+instances, decode)
-	if err != nil {
-		return nil, err
-	}
-	d = &Directory{view: view}
-	r.mu.Lock()
-	first, lost := r.namespaces[ns]
-	if !lost {
-		r.namespaces[ns] = d
-	}
-	r.mu.Unlock()
-	if lost {
-		view.Close()
-		return first, nil
-	}
-	return d, nil
-}
-
-// Instances returns the instances of a service, those of the newest release
-// last; the caller must not change them.
-func (d *Directory) Instances(service string) []Instance {
-	d.refresh()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.services[service]
-}
-
-// Services yields the services with their instances, ordered by name.
-func (d *Directory) Services() iter.Seq2[string, []Instance] {
-	d.refresh()
-	d.mu.Lock()
-	services := d.services
-	d.mu.Unlock()
-	return func(yield func(string, []Instance) bool) {
-		for _, name := range slices.Sorted(maps.Keys(services)) {
-			if !yield(name, services[name]) {
-				return
-			}
-		}
-	}
-}
-
-// Providers returns the names of the services that have the gRPC service of
-// the given full name, ordered.
-func (d *Directory) Providers(grpcService string) []string {
-	d.refresh()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.providers[grpcService]
-}
-
-// Generation changes whenever the directory does.
-func (d *Directory) Generation() int64 { return d.view.Generation() }
-
-// Changed returns a channel that is closed at the next change.
-func (d *Directory) Changed() <-chan struct{} { return d.view.Changed() }
-
-// refresh rebuilds the indexes after a change. They are replaced, never changed.
-func (d *Directory) refresh() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	generation := d.view.Generation()
-	if d.services != nil && generation == d.generation {
-		return
-	}
-	services := map[string][]Instance{}
-	providers := map[string][]string{}
-	d.view.Each(func(_ string, in Instance) bool {
-		services[in.Service] = append(services[in.Service], in)
-		for _, p := range in.Provides {
-			if !slices.Contains(providers[p], in.Service) {
-				providers[p] = append(providers[p], in.Service)
-			}
-		}
-		return true
-	})
-	for _, instances := range services {
-		slices.SortFunc(instances, func(a, b Instance) int {
-			return cmp.Or(cmp.Compare(a.Release, b.Release), cmp.Compare(a.ID, b.ID))
-		})
-	}
-	for _, names := range providers {
-		slices.SortFunc(names, strings.Compare)
-	}
-	d.generation, d.services, d.providers = generation, services, providers
 }

@@ -51,6 +51,7 @@ func meanings() []meaning {
 		{proxy.ErrSchemaChanged, codes.FailedPrecondition, "SCHEMA_CHANGED"},
 		{proxy.ErrPath, codes.Unimplemented, "NO_METHOD"},
 		{registry.ErrNotFound, codes.NotFound, "NOT_FOUND"},
+		{registry.ErrTaken, codes.AlreadyExists, "TAKEN"},
 		{registry.ErrInvalid, codes.InvalidArgument, "INVALID"},
 		{deploy.ErrNotFound, codes.NotFound, "NO_SERVICE"},
 		{deploy.ErrInvalid, codes.InvalidArgument, "INVALID"},

@@ -143,6 +143,10 @@ func (r *registryAPI) Watch(_ *registryv1.WatchRequest, out grpc.ServerStreaming
 		}
 		select {
 		case <-changed:
+		case <-d.Done():
+			if d, err = r.registry.Directory(ctx, callerOf(ctx).namespace); err != nil {
+				return err
+			}
 		case <-ctx.Done():
 			return ctx.Err()
 		}
