@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -175,30 +177,42 @@ func (d *directory) renew(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		d.mu.Lock()
-		up := make([]deploy.Instance, 0, len(d.up))
-		for _, in := range d.up {
-			up = append(up, in)
+		d.renewAll(ctx)
+	}
+}
+
+// renewAll prolongs the leases of the instances that are up, in few transactions
+// for each namespace.
+func (d *directory) renewAll(ctx context.Context) {
+	up := map[string]map[registry.Name]deploy.Instance{}
+	d.mu.Lock()
+	for _, in := range d.up {
+		if up[in.Namespace] == nil {
+			up[in.Namespace] = map[registry.Name]deploy.Instance{}
 		}
-		d.mu.Unlock()
-		for _, in := range up {
-			d.renewOne(ctx, in)
+		up[in.Namespace][registry.Name{Service: in.Service, ID: in.ID}] = in
+	}
+	d.mu.Unlock()
+	for ns, instances := range up {
+		ended, err := d.registry.RenewAll(ctx, ns, owner, 0, slices.Collect(maps.Keys(instances)))
+		if err != nil && ctx.Err() == nil {
+			d.logger.Error("cannot renew the leases of instances", "namespace", ns, "err", err)
+		}
+		for _, name := range ended {
+			d.upAgain(ctx, instances[name])
 		}
 	}
 }
 
-func (d *directory) renewOne(ctx context.Context, in deploy.Instance) {
-	_, err := d.registry.Renew(ctx, in.Namespace, in.Service, in.ID, owner, 0)
-	if errors.Is(err, registry.ErrNotFound) {
-		d.mu.Lock()
-		_, wanted := d.up[in.ID]
-		d.mu.Unlock()
-		if !wanted {
-			return
-		}
-		err = d.Up(ctx, in) // the lease had ended while nothing could be written
+// upAgain registers an instance whose lease has ended while nothing could be written.
+func (d *directory) upAgain(ctx context.Context, in deploy.Instance) {
+	d.mu.Lock()
+	_, wanted := d.up[in.ID]
+	d.mu.Unlock()
+	if !wanted {
+		return
 	}
-	if err != nil && ctx.Err() == nil {
+	if err := d.Up(ctx, in); err != nil && ctx.Err() == nil {
 		d.logger.Error("cannot renew the lease of an instance",
 			"namespace", in.Namespace, "service", in.Service, "instance", in.ID, "err", err)
 	}
