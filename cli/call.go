@@ -2,24 +2,16 @@ package cli
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/micro/micro/v3/cli/front"
-	"github.com/micro/micro/v3/dynamic"
 	"github.com/micro/micro/v3/dynamic/request"
 	"github.com/micro/micro/v3/dynamic/wire"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
@@ -186,189 +178,4 @@ func (a *App) unknownService(ctx context.Context, root *cobra.Command, name stri
 		e.Hint = "micro " + near + " --help"
 	}
 	return e
-}
-
-// schema returns the schema of a service, from the cache unless a fresh one is
-// wanted.
-func (a *App) schema(ctx context.Context, conn *grpc.ClientConn, service string, fresh bool) (entry front.Entry, cached bool, err error) {
-	e, err := a.Env()
-	if err != nil {
-		return entry, false, err
-	}
-	ns, err := a.Namespace()
-	if err != nil {
-		return entry, false, err
-	}
-	dirs, err := a.Dirs()
-	if err != nil {
-		return entry, false, err
-	}
-	cache := front.Cache{Dir: dirs.Cache}
-	if !fresh {
-		if entry, ok := cache.Lookup(e, ns, service); ok {
-			return entry, true, nil
-		}
-	}
-	rsp, err := registryv1.NewRegistryClient(conn).GetSchema(ctx, &registryv1.GetSchemaRequest{Service: service})
-	if err != nil {
-		if status.Code(err) == codes.NotFound {
-			cache.Forget(e, ns, service)
-		}
-		return entry, false, err
-	}
-	schema, err := dynamic.ParseSchema(rsp.GetFiles())
-	if err != nil {
-		return entry, false, fmt.Errorf("the schema of %s: %w", service, err)
-	}
-	if schema.Digest() != rsp.GetDigest() {
-		return entry, false, fmt.Errorf("the schema of %s: the server says that it has the digest %q, and it has %s", service, rsp.GetDigest(), schema.Digest())
-	}
-	table, err := schema.Compile()
-	if err != nil {
-		return entry, false, fmt.Errorf("the schema of %s: %w", service, err)
-	}
-	entry, err = cache.Put(e, ns, service, table)
-	return entry, false, err
-}
-
-// outgoing adds to the context of a call which service it is for, and what it was
-// built from.
-func outgoing(ctx context.Context, in front.Invocation, entry front.Entry, r *front.Request) context.Context {
-	md, _ := metadata.FromOutgoingContext(ctx)
-	md = md.Copy()
-	md.Set(front.KeyService, in.Service)
-	md.Set(front.KeySchema, entry.Digest)
-	for _, h := range r.Headers {
-		if h[0] == "authorization" {
-			md.Set(h[0], h[1])
-			continue
-		}
-		md.Append(h[0], h[1])
-	}
-	return metadata.NewOutgoingContext(ctx, md)
-}
-
-// send makes a call with one request, and prints every answer.
-func (a *App) send(ctx context.Context, conn *grpc.ClientConn, in front.Invocation, entry front.Entry, m wire.Method, r *front.Request, message []byte) error {
-	return a.exchange(ctx, conn, in, entry, m, r, func(s grpc.ClientStream) error { return s.SendMsg(&message) })
-}
-
-// stream makes a call with the requests that standard input has, one JSON value
-// after the other, or with the one that the flags make when there are any.
-func (a *App) stream(ctx context.Context, conn *grpc.ClientConn, in front.Invocation, entry front.Entry, m wire.Method, r *front.Request) error {
-	return a.exchange(ctx, conn, in, entry, m, r, func(s grpc.ClientStream) error {
-		if !r.Empty {
-			message, err := m.Input().AppendWire(nil, r.JSON, wire.DecodeOptions{})
-			if err != nil {
-				return &Error{Message: fmt.Sprintf("the request: %s", err), Hint: helpHint(in), Exit: ExitUsage}
-			}
-			return s.SendMsg(&message)
-		}
-		dec := json.NewDecoder(a.In)
-		for n := 1; ; n++ {
-			var value json.RawMessage
-			if err := dec.Decode(&value); errors.Is(err, io.EOF) {
-				return nil
-			} else if err != nil {
-				return &Error{Message: fmt.Sprintf("message %d of standard input is not JSON: %s", n, err), Exit: ExitUsage}
-			}
-			message, err := m.Input().AppendWire(nil, value, wire.DecodeOptions{})
-			if err != nil {
-				return &Error{Message: fmt.Sprintf("message %d of standard input: %s", n, err), Hint: helpHint(in), Exit: ExitUsage}
-			}
-			if err := s.SendMsg(&message); err != nil {
-				return nil //nolint:nilerr // the answer says why
-			}
-		}
-	})
-}
-
-// exchange makes a call of any kind: send writes the requests while the answers are
-// printed as they come.
-func (a *App) exchange(ctx context.Context, conn *grpc.ClientConn, in front.Invocation, entry front.Entry, m wire.Method, r *front.Request, send func(grpc.ClientStream) error) error {
-	ctx, cancel := context.WithCancelCause(outgoing(ctx, in, entry, r))
-	defer cancel(nil)
-	if r.Timeout > 0 {
-		var stop context.CancelFunc
-		ctx, stop = context.WithTimeout(ctx, r.Timeout)
-		defer stop()
-	}
-	desc := &grpc.StreamDesc{ClientStreams: m.ClientStreaming(), ServerStreams: m.ServerStreaming()}
-	s, err := conn.NewStream(ctx, desc, m.Path(), grpc.ForceCodecV2(bytesCodec{}))
-	if err != nil {
-		return err
-	}
-	go func() {
-		err := send(s)
-		if err == nil || errors.Is(err, io.EOF) {
-			err = s.CloseSend()
-		}
-		if err != nil {
-			cancel(err)
-		}
-	}()
-	err = a.answers(s, m, r)
-	if cause := context.Cause(ctx); cause != nil && ctx.Err() != nil && errors.As(cause, new(*Error)) {
-		return cause
-	}
-	if r.Metadata {
-		a.printMetadata(s)
-	}
-	if err != nil && isRefused(s) {
-		if st := status.Convert(err); st.Code() == codes.FailedPrecondition && hasReason(st, "SCHEMA_CHANGED") {
-			return &staleError{err}
-		}
-	}
-	return err
-}
-
-// isRefused reports whether the server passed nothing on.
-func isRefused(s grpc.ClientStream) bool { return len(s.Trailer().Get(front.KeyRefused)) > 0 }
-
-func (a *App) answers(s grpc.ClientStream, m wire.Method, r *front.Request) error {
-	format := r.Output
-	if m.ServerStreaming() && format == front.FormatAuto {
-		format = front.FormatJSON // a line each
-	}
-	for n := 0; ; n++ {
-		var message []byte
-		if err := s.RecvMsg(&message); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		out, err := m.Output().AppendJSON(nil, message, wire.EncodeOptions{})
-		if err != nil {
-			return &Error{Message: "the answer does not fit the schema: " + err.Error(), Exit: ExitError}
-		}
-		if format == front.FormatYAML {
-			if n > 0 {
-				fmt.Fprintln(a.Out, "---")
-			}
-			err = jsonToYAML(a.Out, out)
-		} else {
-			err = front.PrintJSON(a.Out, out, format)
-		}
-		if err != nil || !m.ServerStreaming() {
-			return err
-		}
-	}
-}
-
-// printMetadata writes what came with an answer, in a stable order.
-func (a *App) printMetadata(s grpc.ClientStream) {
-	header, _ := s.Header() // its error came with the answer
-	printMD(a.Err, "header", header)
-	printMD(a.Err, "trailer", s.Trailer())
-}
-
-func printMD(w io.Writer, what string, md metadata.MD) {
-	for _, k := range slices.Sorted(maps.Keys(md)) {
-		for _, v := range md[k] {
-			if strings.HasSuffix(k, "-bin") {
-				v = base64.StdEncoding.EncodeToString([]byte(v))
-			}
-			fmt.Fprintf(w, "%s %s: %s\n", what, front.Line(k), front.Line(v))
-		}
-	}
 }

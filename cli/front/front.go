@@ -73,7 +73,7 @@ func (c *Command) call(ctx context.Context, g Globals, in Invocation) (code int,
 		return 0, false
 	}
 	req, err := in.Build(m, Inputs{Stdin: unread{}, ReadFile: c.ReadFile, Now: c.Now})
-	if err != nil || req.Output == FormatYAML || req.Metadata {
+	if err != nil || req.Whole {
 		return 0, false
 	}
 	message, err := m.Input().AppendWire(nil, req.JSON, wire.DecodeOptions{})

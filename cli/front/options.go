@@ -1,0 +1,111 @@
+package front
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Format is how an answer is printed.
+type Format string
+
+// The formats.
+const (
+	FormatAuto Format = ""     // JSON, on one line when it is short
+	FormatJSON Format = "json" // JSON on one line
+	FormatYAML Format = "yaml"
+)
+
+// Request is what a command line asks for, once its endpoint is known.
+type Request struct {
+	JSON     []byte // of the message
+	Empty    bool   // nothing was given for it
+	Timeout  time.Duration
+	Headers  [][2]string
+	Output   Format
+	Metadata bool // print headers and trailers too
+	// Whole is set by options that only microd knows what to do with.
+	Whole bool
+}
+
+// Inputs are where a request gets more from than the command line.
+type Inputs struct {
+	Stdin    io.Reader
+	ReadFile func(name string) ([]byte, error)
+	Now      func() time.Time
+}
+
+// maxBody bounds what is read from a file or standard input.
+const maxBody = 64 << 20
+
+// option is a flag of the call itself. Fields of the message of the same name are
+// given with a dot: --.output.
+type option struct {
+	name, short string
+	value       string // what help calls it; empty for a switch
+	help        string
+	set         func(r *Request, value string) error
+}
+
+// options lists the flags of a call, in the order in which help shows them.
+func options() []option { return slices.Concat(outputOptions(), transportOptions()) }
+
+// outputOptions say what is printed.
+func outputOptions() []option {
+	return []option{
+		{"output", "o", "FORMAT", "how to print the answer: json (one line) or yaml", func(r *Request, v string) error {
+			switch f := Format(v); f {
+			case FormatJSON:
+				r.Output = f
+				return nil
+			case FormatYAML:
+				r.Output, r.Whole = f, true
+				return nil
+			default:
+				return fmt.Errorf("%q is neither json nor yaml", v)
+			}
+		}},
+		{"verbose", "v", "", "print headers and trailers too, to standard error", func(r *Request, _ string) error {
+			r.Metadata, r.Whole = true, true
+			return nil
+		}},
+	}
+}
+
+// transportOptions say how the call is made.
+func transportOptions() []option {
+	return []option{
+		{"header", "H", "NAME:VALUE", "metadata to send; can be repeated", func(r *Request, v string) error {
+			name, value, ok := strings.Cut(v, ":")
+			name = strings.ToLower(strings.TrimSpace(name))
+			if !ok || !isMetadataKey(name) {
+				return fmt.Errorf("%q has not the form NAME:VALUE", v)
+			}
+			r.Headers = append(r.Headers, [2]string{name, strings.TrimSpace(value)})
+			return nil
+		}},
+		{"timeout", "", "DURATION", "give up after so long, for example 5s", func(r *Request, v string) error {
+			d, err := time.ParseDuration(v)
+			if err != nil || d <= 0 {
+				return fmt.Errorf("%q is no duration, such as 5s or 1m30s", v)
+			}
+			r.Timeout = d
+			return nil
+		}},
+	}
+}
+
+// isMetadataKey reports whether a caller may set a metadata key.
+func isMetadataKey(k string) bool {
+	if k == "" || strings.HasPrefix(k, "grpc-") || strings.HasPrefix(k, "micro-") {
+		return false
+	}
+	for _, c := range []byte(k) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return true
+}
