@@ -30,12 +30,13 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"waitserver": waitServer,
 			"cmpjson":    compareJSON,
+			"await":      await,
 		},
 		Condition: condition,
 	})
 }
 
-// buildBinaries builds micro and microd into a directory of their own.
+// buildBinaries builds micro, microd and the fixture that stands for any other server into a directory of their own.
 func buildBinaries(t *testing.T) string {
 	t.Helper()
 	bin := t.TempDir()
@@ -43,7 +44,7 @@ func buildBinaries(t *testing.T) string {
 	if os.Getenv("MICRO_TEST_RACE") != "" {
 		args = append(args, "-race")
 	}
-	cmd := exec.CommandContext(t.Context(), "go", append(args, "../micro", "../microd")...)
+	cmd := exec.CommandContext(t.Context(), "go", append(args, "../micro", "../microd", "../../testdata/fixture")...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
@@ -74,7 +75,9 @@ func setup(env *testscript.Env, bin string) error {
 	env.Setenv("DBUS_SESSION_BUS_ADDRESS", "")
 	env.Setenv("PATH", bin+string(filepath.ListSeparator)+os.Getenv("PATH"))
 	env.Setenv("GIT_CONFIG_GLOBAL", os.DevNull)
-	env.Setenv("SERVICES", filepath.Join(mustAbs("../../testdata/services")))
+	env.Setenv("SERVICES", mustAbs("../../testdata/services"))
+	env.Setenv("FIXTURE", mustAbs("../../testdata/fixture/proto"))
+	env.Setenv("INTEROP", mustAbs("../../testdata/interop"))
 	return nil
 }
 
@@ -98,6 +101,27 @@ func condition(cond string) (bool, error) {
 		return all || err == nil, nil
 	}
 	return false, fmt.Errorf("unknown condition %q", cond)
+}
+
+// await waits until a file is there, and sets a variable to what is in it. A file
+// appears with all that is in it.
+//
+//	await FILE VARIABLE
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: await FILE VARIABLE")
+	}
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		b, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err == nil {
+			ts.Setenv(args[1], string(b))
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("waited for too long: %v", err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // waitServer waits until the server of this home is ready, and sets $GATEWAY and
