@@ -2,8 +2,10 @@ package dynamic
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -62,8 +64,8 @@ func reflectWith(ctx context.Context, conn grpc.ClientConnInterface, method stri
 	if err != nil {
 		return nil, err
 	}
-	c := collector{files: map[string]*descriptorpb.FileDescriptorProto{}}
-	for _, name := range slices.Sorted(slices.Values(services)) {
+	c := newCollector()
+	for _, name := range services {
 		if strings.HasPrefix(name, "grpc.reflection.") {
 			continue
 		}
@@ -73,6 +75,9 @@ func reflectWith(ctx context.Context, conn grpc.ClientConnInterface, method stri
 		}
 		if err := c.add(files); err != nil {
 			return nil, err
+		}
+		if !c.services[name] {
+			return nil, fmt.Errorf("%w: asked for the service %q, the server sent other files", ErrSchema, name)
 		}
 	}
 	for {
@@ -99,7 +104,9 @@ type reflection struct{ grpc.ClientStream }
 func (r reflection) ask(req *reflectv1.ServerReflectionRequest) (*reflectv1.ServerReflectionResponse, error) {
 	_ = r.SendMsg(req) // its error is io.EOF; what it is comes with the answer
 	rsp := &reflectv1.ServerReflectionResponse{}
-	if err := r.RecvMsg(rsp); err != nil {
+	if err := r.RecvMsg(rsp); errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%w: the server ended the conversation in the middle", ErrSchema)
+	} else if err != nil {
 		return nil, err
 	}
 	if e := rsp.GetErrorResponse(); e != nil {
@@ -108,15 +115,27 @@ func (r reflection) ask(req *reflectv1.ServerReflectionRequest) (*reflectv1.Serv
 	return rsp, nil
 }
 
+// services returns the names of the services, ordered and each once.
 func (r reflection) services() ([]string, error) {
 	rsp, err := r.ask(&reflectv1.ServerReflectionRequest{
 		MessageRequest: &reflectv1.ServerReflectionRequest_ListServices{},
 	})
+	if err != nil {
+		return nil, err
+	}
+	list := rsp.GetListServicesResponse()
+	switch n := len(list.GetService()); {
+	case list == nil:
+		return nil, fmt.Errorf("%w: asked for its services, the server sent something else", ErrSchema)
+	case n > maxFiles:
+		return nil, fmt.Errorf("%w: %d services, at most %d are taken", ErrSchema, n, maxFiles)
+	}
 	var names []string
-	for _, s := range rsp.GetListServicesResponse().GetService() {
+	for _, s := range list.GetService() {
 		names = append(names, s.GetName())
 	}
-	return names, err
+	slices.Sort(names)
+	return slices.Compact(names), nil
 }
 
 func (r reflection) symbol(name string) ([][]byte, error) {
@@ -135,26 +154,54 @@ func (r reflection) file(path string) ([][]byte, error) {
 
 // collector gathers files within limits.
 type collector struct {
-	files map[string]*descriptorpb.FileDescriptorProto
-	order []string // as they came
-	next  int      // whose imports were not looked at yet
-	dep   int
-	size  int
+	files    map[string]*descriptorpb.FileDescriptorProto
+	services map[string]bool // that the files declare, by full name
+	order    []string        // the names of the files as they came
+	next     int             // whose imports were not looked at yet
+	dep      int
+
+	seen     map[[sha256.Size]byte]bool // what came already
+	size     int                        // bytes of the files
+	received int                        // bytes of all that came
+}
+
+// maxReceived bounds what a server may send: some send a file again with every
+// other that imports it.
+const maxReceived = 16 * MaxSchema
+
+func newCollector() *collector {
+	return &collector{
+		files:    map[string]*descriptorpb.FileDescriptorProto{},
+		services: map[string]bool{},
+		seen:     map[[sha256.Size]byte]bool{},
+	}
 }
 
 func (c *collector) add(files [][]byte) error {
 	for _, raw := range files {
+		if c.received += len(raw); c.received > maxReceived {
+			return fmt.Errorf("%w: the server sent more than %d bytes", ErrSchema, maxReceived)
+		}
+		sum := sha256.Sum256(raw)
+		if c.seen[sum] {
+			continue
+		}
+		c.seen[sum] = true
 		c.size += len(raw)
-		if c.size > MaxSchema || len(c.files) >= maxFiles {
+		if c.size > MaxSchema || len(c.seen) > maxFiles {
 			return fmt.Errorf("%w: more than %d files or %d bytes", ErrSchema, maxFiles, MaxSchema)
 		}
 		f := &descriptorpb.FileDescriptorProto{}
-		if err := proto.Unmarshal(raw, f); err != nil {
+		if err := unmarshal(raw, f); err != nil {
 			return fmt.Errorf("%w: %w", ErrSchema, err)
 		}
-		if c.files[f.GetName()] == nil {
-			c.files[f.GetName()] = f
-			c.order = append(c.order, f.GetName())
+		if c.files[f.GetName()] != nil {
+			continue
+		}
+		c.files[f.GetName()] = f
+		c.order = append(c.order, f.GetName())
+		for _, s := range f.GetService() {
+			c.services[strings.TrimPrefix(f.GetPackage()+"."+s.GetName(), ".")] = true
 		}
 	}
 	return nil
