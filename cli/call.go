@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -104,7 +103,7 @@ func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invo
 	if in.WantsHelp() {
 		return front.EndpointHelp(a.Out, entry.Table, in.Service, m)
 	}
-	r, err := in.Build(m, front.Inputs{Stdin: a.In, ReadFile: os.ReadFile, Now: a.Now})
+	r, err := in.Build(m, front.Inputs{Stdin: a.In, ReadFile: front.ReadFile, Now: a.Now})
 	if err != nil {
 		return maybeStale(flagError(in, err))
 	}

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/dynamic"
 	"github.com/micro/micro/v3/dynamic/wire"
 )
 
@@ -83,7 +84,7 @@ func (a *App) exchange(ctx context.Context, conn *grpc.ClientConn, in front.Invo
 		defer stop()
 	}
 	desc := &grpc.StreamDesc{ClientStreams: m.ClientStreaming(), ServerStreams: m.ServerStreaming()}
-	s, err := conn.NewStream(ctx, desc, m.Path(), grpc.ForceCodecV2(bytesCodec{}))
+	s, err := conn.NewStream(ctx, desc, m.Path(), grpc.ForceCodecV2(dynamic.BytesCodec{}))
 	if err != nil {
 		return err
 	}

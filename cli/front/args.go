@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"strings"
 
@@ -29,6 +30,9 @@ func SplitGlobals(args []string) (g Globals, rest []string, ok bool) {
 		case "--namespace":
 			target = &g.Namespace
 		case "-y", "--yes", "--no-color":
+			if has {
+				return g, args, false
+			}
 			args = args[1:]
 			continue
 		default:
@@ -83,18 +87,26 @@ func isBody(arg string) bool {
 // Build reads flags and body by the schema of the method.
 func (in Invocation) Build(m wire.Method, from Inputs) (*Request, error) {
 	r := &Request{}
+	stdinRead := false
 	values := request.Values{Now: from.Now, ReadFile: func(name string) ([]byte, error) {
-		if name == "-" {
-			return readAll(from.Stdin, "standard input")
+		switch {
+		case name != "-":
+			return from.ReadFile(name)
+		case stdinRead:
+			return nil, errors.New("standard input can be read only once")
 		}
-		return from.ReadFile(name)
+		stdinRead = true
+		return readAll(from.Stdin, "standard input")
 	}}
 	var flags []flag
-	body := request.NewBody()
+	var body *request.Body
 	for args := in.args; len(args) > 0; {
 		arg := args[0]
 		args = args[1:]
 		if isBody(arg) {
+			if body != nil {
+				return nil, &Error{Message: Line(shorten(arg)) + " is a second body; a request has one", Exit: ExitUsage}
+			}
 			var err error
 			if body, err = readBody(arg, values); err != nil {
 				return nil, err
@@ -111,6 +123,9 @@ func (in Invocation) Build(m wire.Method, from Inputs) (*Request, error) {
 		if err := in.takeFlag(m, r, arg, &args, &flags); err != nil {
 			return nil, err
 		}
+	}
+	if body == nil {
+		body = request.NewBody()
 	}
 	for _, f := range flags {
 		if err := body.Set(m.Input(), f.name, f.value, values); err != nil {
@@ -158,6 +173,9 @@ func (in Invocation) takeFlag(m wire.Method, r *Request, arg string, rest *[]str
 			continue
 		}
 		v := ""
+		if o.value == "" && has {
+			return &FlagError{Flag: name, Message: "it takes no value"}
+		}
 		if o.value != "" {
 			var err error
 			if v, err = next(); err != nil {
@@ -211,6 +229,38 @@ func readBody(arg string, values request.Values) (*request.Body, error) {
 		return nil, &Error{Message: what + " " + err.Error(), Exit: ExitUsage}
 	}
 	return b, nil
+}
+
+// shorten cuts what is too long to be shown.
+func shorten(s string) string {
+	const most = 40
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
+
+// ReadFile returns the content of a file that is the request or a part of it. It
+// is bounded.
+func ReadFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readAll(f, name)
+}
+
+// readRegular is [ReadFile] for what can be read again.
+func readRegular(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("it may be there only once")
+	}
+	return ReadFile(name)
 }
 
 func readAll(r io.Reader, what string) ([]byte, error) {
