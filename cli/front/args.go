@@ -98,7 +98,7 @@ func (in Invocation) Build(m wire.Method, from Inputs) (*Request, error) {
 		stdinRead = true
 		return readAll(from.Stdin, "standard input")
 	}}
-	var flags []flag
+	var flags []assignment
 	var body *request.Body
 	for args := in.args; len(args) > 0; {
 		arg := args[0]
@@ -149,12 +149,12 @@ type FlagError struct {
 
 func (e *FlagError) Error() string { return e.Flag + ": " + e.Message }
 
-// flag is a field and its value as typed.
-type flag struct{ name, value string }
+// assignment is a field and its value as typed.
+type assignment struct{ name, value string }
 
 // takeFlag reads one flag, and its value from the arguments after it where it has
 // one there.
-func (in Invocation) takeFlag(m wire.Method, r *Request, arg string, rest *[]string, flags *[]flag) error {
+func (in Invocation) takeFlag(m wire.Method, r *Request, arg string, rest *[]string, flags *[]assignment) error {
 	name, value, has := strings.Cut(arg, "=")
 	typed := name
 	next := func() (string, error) {
@@ -193,11 +193,11 @@ func (in Invocation) takeFlag(m wire.Method, r *Request, arg string, rest *[]str
 	name = name[2:]
 	if !has {
 		if request.IsSwitch(m.Input(), name) {
-			*flags = append(*flags, flag{name, "true"})
+			*flags = append(*flags, assignment{name, "true"})
 			return nil
 		}
 		if field, ok := strings.CutPrefix(name, "no-"); ok && request.IsSwitch(m.Input(), field) {
-			*flags = append(*flags, flag{field, "false"})
+			*flags = append(*flags, assignment{field, "false"})
 			return nil
 		}
 	}
@@ -205,7 +205,7 @@ func (in Invocation) takeFlag(m wire.Method, r *Request, arg string, rest *[]str
 	if err != nil {
 		return err
 	}
-	*flags = append(*flags, flag{name, v})
+	*flags = append(*flags, assignment{name, v})
 	return nil
 }
 
