@@ -138,11 +138,11 @@ func TestBuild(t *testing.T) {
 			"options",
 			[]string{"-o", "json", "--timeout=1m30s", "-v", "-H", "A: b:c ", "--header=B-bin:\xff"},
 			Request{
-				JSON: []byte(`{}`), Empty: true, Output: FormatJSON, Timeout: 90 * time.Second, Metadata: true,
+				JSON: []byte(`{}`), Empty: true, Output: FormatJSON, Timeout: 90 * time.Second, Metadata: true, Whole: true,
 				Headers: [][2]string{{"a", "b:c"}, {"b-bin", "\xff"}},
 			},
 		},
-		{"yaml", []string{"--output=json", "--output=yaml"}, Request{JSON: []byte(`{}`), Empty: true, Output: FormatYAML}},
+		{"yaml", []string{"--output=json", "--output=yaml"}, Request{JSON: []byte(`{}`), Empty: true, Output: FormatYAML, Whole: true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
