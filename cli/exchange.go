@@ -26,8 +26,10 @@ import (
 func outgoing(ctx context.Context, in front.Invocation, entry front.Entry, r *front.Request) context.Context {
 	md, _ := metadata.FromOutgoingContext(ctx)
 	md = md.Copy()
-	md.Set(front.KeyService, in.Service)
-	md.Set(front.KeySchema, entry.Digest)
+	if entry.Origin == nil {
+		md.Set(front.KeyService, in.Service)
+		md.Set(front.KeySchema, entry.Digest)
+	}
 	for _, h := range r.Headers {
 		if h[0] == "authorization" {
 			md.Set(h[0], h[1])
