@@ -169,7 +169,7 @@ func (o *runOptions) deploy(ctx context.Context, root *cobra.Command, app *App, 
 	if !applied.GetChanged() {
 		what = fmt.Sprintf("%s is running already and nothing differs (release %d", name, release)
 	}
-	fmt.Fprintf(app.Out, "%s, image %s, environment %q, namespace %s)\n", what, front.Line(shortDigest(s.GetSpec().GetImage())), e.Name, ns)
+	fmt.Fprintf(app.Out, "%s, image %s, environment %q, namespace %s)\n", what, front.Line(shortDigest(s.GetSpec().GetImage())), e.Name, front.Line(ns))
 	return nil
 }
 
@@ -354,17 +354,19 @@ func explainBuild(err error) error {
 	}
 }
 
+// byteSize writes a number of bytes in the unit that people read it in.
 func byteSize(n int64) string {
-	switch {
-	case n >= 1<<30:
-		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
-	case n >= 1<<20:
-		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
-	case n >= 1<<10:
-		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
-	default:
+	if n < 1<<10 {
 		return fmt.Sprintf("%d B", n)
 	}
+	size, unit := float64(n)/(1<<10), "KiB"
+	for _, larger := range []string{"MiB", "GiB"} {
+		if size < 1023.95 { // which is written as 1024.0
+			break
+		}
+		size, unit = size/(1<<10), larger
+	}
+	return fmt.Sprintf("%.1f %s", size, unit)
 }
 
 // completionTimeout bounds how long completion may ask a server.

@@ -153,10 +153,12 @@ func shortDigest(image string) string {
 	return digest[:min(12, len(digest))]
 }
 
-// ago says how long ago something was.
+// ago says how long ago something was; the time that none stands for was never.
 func ago(now, t time.Time) string {
 	d := now.Sub(t)
 	switch {
+	case t.Unix() <= 0:
+		return "-"
 	case d < 2*time.Second:
 		return "just now"
 	case d < 2*time.Minute:
