@@ -283,6 +283,9 @@ func awaitRunning(ctx context.Context, client runtimev1.RuntimeClient, name stri
 	}
 	for {
 		rsp, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil, unwatched(name)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -324,10 +327,20 @@ func awaitGone(ctx context.Context, client runtimev1.RuntimeClient, name string)
 	for err == nil {
 		_, err = stream.Recv()
 	}
-	if errors.Is(err, io.EOF) || status.Code(err) == codes.NotFound {
+	switch {
+	case status.Code(err) == codes.NotFound:
 		return nil
+	case errors.Is(err, io.EOF):
+		return unwatched(name)
+	default:
+		return err
 	}
-	return err
+}
+
+// unwatched says that a server stopped telling of a service, which leaves open what
+// became of it.
+func unwatched(name string) error {
+	return &Error{Message: "the server stopped telling what becomes of " + name, Hint: "micro status " + name, Exit: ExitUnreachable}
 }
 
 // explainBuild turns the errors of image into what a person is told.
