@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -81,8 +82,16 @@ func (a *App) callService(ctx context.Context, root *cobra.Command, args []strin
 const maxStaleTries = 2
 
 func (a *App) invoke(ctx context.Context, root *cobra.Command, in front.Invocation) error {
+	stdin := &input{r: a.In}
 	for try := 0; ; try++ {
-		err := a.invokeOnce(ctx, root, in, try > 0)
+		r, ok := stdin.reader()
+		if !ok {
+			return &Error{
+				Message: fmt.Sprintf("%s speaks something else than it did, and standard input is too long to send it again; nothing was called", in.Service),
+				Exit:    ExitError,
+			}
+		}
+		err := a.invokeOnce(ctx, root, in, r, try > 0)
 		if try < maxStaleTries && isStale(err) {
 			continue // the service speaks something else than it did; nothing was called
 		}
@@ -103,7 +112,7 @@ func (e *staleError) Error() string { return e.err.Error() }
 
 func (e *staleError) Unwrap() error { return e.err }
 
-func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invocation, fresh bool) error {
+func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invocation, stdin io.Reader, fresh bool) error {
 	callCtx, conn, err := a.connFor(ctx)
 	if err != nil {
 		return err
@@ -116,7 +125,7 @@ func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invo
 	}
 	if method := (*methodError)(nil); errors.As(err, &method) {
 		in.Service, in.Words = method.service, append([]string{method.method}, in.Words...)
-		return a.invokeOnce(ctx, root, in, fresh)
+		return a.invokeOnce(ctx, root, in, stdin, fresh)
 	}
 	if err != nil {
 		return a.unknownService(callCtx, root, in.Service, err)
@@ -147,12 +156,12 @@ func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invo
 			Exit:    ExitUsage,
 		})
 	}
-	r, err := in.Build(m, front.Inputs{Stdin: a.In, ReadFile: front.ReadFile, Now: a.Now})
+	r, err := in.Build(m, front.Inputs{Stdin: stdin, ReadFile: front.ReadFile, Now: a.Now})
 	if err != nil {
 		return maybeStale(flagError(in, err))
 	}
 	if m.ClientStreaming() {
-		return a.stream(callCtx, conn, in, entry, m, r)
+		return a.stream(callCtx, conn, in, entry, m, r, stdin)
 	}
 	message, err := m.Input().AppendWire(nil, r.JSON, wire.DecodeOptions{})
 	if err != nil {
