@@ -87,7 +87,7 @@ func (a *App) invoke(ctx context.Context, root *cobra.Command, in front.Invocati
 		r, ok := stdin.reader()
 		if !ok {
 			return &Error{
-				Message: fmt.Sprintf("%s speaks something else than it did, and standard input is too long to send it again; nothing was called", in.Service),
+				Message: in.Service + " speaks something else than it did, and standard input is too long to send it again; nothing was called",
 				Exit:    ExitError,
 			}
 		}

@@ -22,8 +22,13 @@ import (
 // connect gives an app a server of its own for the test.
 func connect(t *testing.T, app *App, register func(*grpc.Server)) {
 	t.Helper()
+	connectWith(t, app, register)
+}
+
+func connectWith(t *testing.T, app *App, register func(*grpc.Server), o ...grpc.ServerOption) {
+	t.Helper()
 	l := bufconn.Listen(1 << 20)
-	s := grpc.NewServer()
+	s := grpc.NewServer(o...)
 	register(s)
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(l) }()
