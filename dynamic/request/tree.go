@@ -64,6 +64,13 @@ func (b *Body) Set(m wire.Message, path, value string, v Values) error {
 	return b.setInside(b.root, m, parts, value, v)
 }
 
+// Has reports whether the body has the field of a message that a path begins with,
+// by whichever of its names.
+func (b *Body) Has(m wire.Message, path string) bool {
+	f, _, ok := findField(m, splitPath(strings.TrimPrefix(path, "."))[0])
+	return ok && (b.root.has(f.JSONName()) || b.root.has(f.Name()))
+}
+
 // node is a JSON value that fields are put into. It keeps the order of keys.
 type node struct {
 	kind  nodeKind
