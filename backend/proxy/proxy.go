@@ -37,6 +37,8 @@ var (
 	ErrSchemaChanged = errors.New("the service has another schema now")
 	// ErrPath: the path is not that of a gRPC method.
 	ErrPath = errors.New("not a gRPC method")
+	// ErrClosed: the server is shutting down.
+	ErrClosed = errors.New("the proxy is closed")
 )
 
 // Metadata keys by which callers steer the door. They are not forwarded.
