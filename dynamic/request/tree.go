@@ -67,8 +67,12 @@ func (b *Body) Set(m wire.Message, path, value string, v Values) error {
 // Has reports whether the body has the field of a message that a path begins with,
 // by whichever of its names.
 func (b *Body) Has(m wire.Message, path string) bool {
-	f, _, ok := findField(m, splitPath(strings.TrimPrefix(path, "."))[0])
-	return ok && (b.root.has(f.JSONName()) || b.root.has(f.Name()))
+	parts, err := splitPath(strings.TrimPrefix(path, "."))
+	if err != nil || len(parts) == 0 {
+		return false
+	}
+	f, _, ok := findField(m, parts[0])
+	return ok && b.root.isSet(m, f)
 }
 
 // node is a JSON value that fields are put into. It keeps the order of keys.
