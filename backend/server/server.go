@@ -105,6 +105,7 @@ type Server struct {
 	gatewayHTTP *http.Server
 
 	addresses Addresses
+	stopping  chan struct{}  // closed when it begins to stop
 	closers   []func() error // what was opened, in order
 }
 
@@ -112,7 +113,11 @@ type Server struct {
 // engines. It returns an error when the server could not start, or had to stop
 // by itself.
 func Run(ctx context.Context, c Config) (err error) {
-	s := &Server{config: c, statuses: &statuses{meanings: meanings(), logger: c.Logger}}
+	s := &Server{
+		config:   c,
+		statuses: &statuses{meanings: meanings(), logger: c.Logger},
+		stopping: make(chan struct{}),
+	}
 	defer func() { err = errors.Join(err, s.close()) }()
 
 	// Ports first: a server that is there already is the likeliest mistake.
@@ -319,7 +324,7 @@ func (s *Server) build() error {
 		return fmt.Errorf("the server's own APIs: %w", err)
 	}
 	c := &s.config
-	guard := &guard{auth: s.auth, proxy: s.proxy, methods: methods()}
+	guard := &guard{auth: s.auth, proxy: s.proxy, methods: methods(), stopping: s.stopping}
 	schemas := newSchemas(s.registry)
 	s.health = health.NewServer()
 	s.grpc = grpc.NewServer(
@@ -423,6 +428,7 @@ func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener net.L
 // shutdown takes no more calls and lets those under way end, for a while.
 func (s *Server) shutdown(proxyListener net.Listener) {
 	s.health.Shutdown()
+	close(s.stopping)
 	_ = proxyListener.Close() // it is closed twice on the way out
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownIn)
 	defer cancel()
