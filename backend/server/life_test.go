@@ -166,7 +166,7 @@ func TestTLS(t *testing.T) {
 func TestIdleConnections(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	s.register(t, "echo", startEcho(t))
+	s.runEcho(t)
 	for i := range 300 {
 		var d net.Dialer
 		c, err := d.DialContext(t.Context(), "tcp", s.Proxy)

@@ -63,7 +63,7 @@ func TestReflectionShowsWhatTheCallerMayCall(t *testing.T) {
 		t.Fatalf("in an empty namespace: %q", own)
 	}
 	with := slices.Sorted(slices.Values(append(slices.Clone(own), testService)))
-	s.register(t, "echo", startEcho(t))
+	s.runEcho(t)
 	stranger, bob := s.stranger(t), s.account(t, "bob")
 	ofEcho := func(ctx context.Context) context.Context {
 		return metadata.AppendToOutgoingContext(ctx, proxy.KeyService, "echo")
@@ -107,7 +107,7 @@ func TestReflectionShowsWhatTheCallerMayCall(t *testing.T) {
 func TestReflectionOfAService(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	s.register(t, "echo", startEcho(t))
+	s.runEcho(t)
 	ctx := metadata.AppendToOutgoingContext(as(t, "", "acme"), proxy.KeyService, "echo")
 	raw, err := dynamic.Reflect(ctx, s.conn)
 	if err != nil {
