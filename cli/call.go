@@ -77,11 +77,25 @@ func (e *staleError) Error() string { return e.err.Error() }
 func (e *staleError) Unwrap() error { return e.err }
 
 func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invocation, fresh bool) error {
+	early := in.Connection()
+	ctx, stop := a.connectAs(ctx, early)
+	defer stop()
 	callCtx, conn, err := a.connFor(ctx)
 	if err != nil {
 		return err
 	}
-	entry, cached, err := a.schema(callCtx, conn, in.Service, fresh || in.WantsHelp())
+	if early.WaitReady {
+		if err := a.waitReady(ctx, early.Timeout); err != nil {
+			return err
+		}
+	}
+	var entry front.Entry
+	var cached bool
+	err = a.retrying(ctx, conn, early, func() (bool, error) {
+		var err error
+		entry, cached, err = a.schema(callCtx, conn, in.Service, fresh || in.WantsHelp())
+		return !in.WantsHelp(), err
+	})
 	if err != nil && in.WantsHelp() && status.Code(err) == codes.Unavailable {
 		entry, cached, err = a.schema(callCtx, conn, in.Service, false) // help without a server
 	}

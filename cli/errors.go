@@ -10,8 +10,10 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/dynamic/wire"
 	"github.com/micro/micro/v3/envs"
 )
 
@@ -103,7 +105,65 @@ func (a *App) explainStatus(err error, st *status.Status) *Error {
 		}
 	}
 	s.Unreachable = st.Code() == codes.Unavailable && len(st.Details()) == 0
+	if raw, err := proto.Marshal(st.Proto()); err == nil && len(st.Proto().GetDetails()) > 0 {
+		s.Details = raw
+	}
+	if call, ok := errors.AsType[*callError](err); ok {
+		s.Types, s.Input, s.Verbose = call.types, call.input, a.observer != nil
+		s.Unreachable = s.Unreachable && !call.answered
+	}
 	return front.Explain(s, a.place())
+}
+
+// callError is the status that a call of a service ended with.
+type callError struct {
+	err      error
+	answered bool         // the server said so
+	types    front.Types  // that its details may have
+	input    wire.Message // what it was called with
+}
+
+func (e *callError) Error() string { return e.err.Error() }
+
+func (e *callError) Unwrap() error { return e.err }
+
+// GRPCStatus returns the status as it is, for [status.FromError].
+func (e *callError) GRPCStatus() *status.Status { return status.Convert(e.err) }
+
+// asCallError tells what is known of a call that ended with a status, and whether it
+// was the server that said so; other errors stay what they are.
+func asCallError(err error, said bool, entry front.Entry, m wire.Method) error {
+	st, ok := status.FromError(err)
+	if err == nil || !ok || errors.As(err, new(*staleError)) {
+		return err
+	}
+	if too := tooLarge(st); too != nil {
+		return too
+	}
+	return &callError{err: err, answered: said, types: entry.Table.Message, input: m.Input()}
+}
+
+// tooLarge returns what to say of a message that is larger than --max-size, nil when
+// a status is about something else.
+func tooLarge(st *status.Status) error {
+	if st.Code() != codes.ResourceExhausted {
+		return nil
+	}
+	text := st.Message()
+	for prefix, what := range map[string]string{
+		"grpc: received message larger than max":                     "the answer",
+		"grpc: received message after decompression larger than max": "the answer",
+		"trying to send message larger than max":                     "the request",
+	} {
+		if rest, ok := strings.CutPrefix(text, prefix); ok {
+			return &Error{
+				Message: fmt.Sprintf("%s is larger than a message may be%s; --max-size lets it be larger", what, rest),
+				Code:    front.CodeName(int(st.Code())),
+				Exit:    ExitError,
+			}
+		}
+	}
+	return nil
 }
 
 // hasReason reports whether a status is one of the server's own, with a reason.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/micro/micro/v3/dynamic/wire"
 )
 
 // Exit codes; `micro help exit-codes` lists them.
@@ -54,9 +56,15 @@ type Error struct {
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"`
 	// Details are lines that explain the message, such as a compiler's.
-	Details []string `json:"details,omitempty"`
+	Details []string `json:"lines,omitempty"`
 	Code    string   `json:"code,omitempty"` // of gRPC, where one was the cause
 	Exit    int      `json:"exit"`
+
+	// What a server says of a failed call besides: its details, for programs and as
+	// lines for people, and a message that is meant for people.
+	rich      []detail
+	richLines []string
+	localized string
 }
 
 func (e *Error) Error() string { return e.Message }
@@ -66,9 +74,13 @@ func (e *Error) Error() string { return e.Message }
 // taken for micro's own word.
 func (e *Error) Print(w io.Writer, asJSON bool) {
 	if asJSON {
+		type forProgram struct {
+			*Error
+			Rich []detail `json:"details,omitempty"`
+		}
 		b, err := json.Marshal(struct {
-			Error *Error `json:"error"`
-		}{e})
+			Error forProgram `json:"error"`
+		}{forProgram{e, e.rich}})
 		if err == nil {
 			fmt.Fprintf(w, "%s\n", b)
 			return
@@ -77,7 +89,14 @@ func (e *Error) Print(w io.Writer, asJSON bool) {
 	for _, l := range e.Details {
 		fmt.Fprintln(w, Lines(l))
 	}
-	fmt.Fprintf(w, "micro: %s\n", strings.ReplaceAll(Lines(e.Message), "\n", "\n  "))
+	message := e.Message
+	if e.localized != "" {
+		message = e.localized
+	}
+	fmt.Fprintf(w, "micro: %s\n", strings.ReplaceAll(Lines(message), "\n", "\n  "))
+	for _, l := range e.richLines {
+		fmt.Fprintf(w, "  %s\n", strings.ReplaceAll(Lines(l), "\n", "\n    "))
+	}
 	if e.Hint != "" {
 		fmt.Fprintf(w, "hint: %s\n", Line(e.Hint))
 	}
@@ -90,6 +109,11 @@ type Status struct {
 	Reason  string // of the server's own errors
 	// Unreachable says that the status was made here, because there was no server.
 	Unreachable bool
+
+	Details []byte       // a google.rpc.Status in wire form, or nil
+	Types   Types        // of details that are not agreed upon; may be nil
+	Input   wire.Message // what was called with, if known: its fields are named as flags
+	Verbose bool         // tell too what is for those who run the server
 }
 
 // Place is where a command acts, for what it tells when it fails.
@@ -105,6 +129,10 @@ func (p Place) String() string { return fmt.Sprintf("environment %q (%s)", p.Env
 // Explain turns the status of a failed call into what a person is told.
 func Explain(s Status, at Place) *Error {
 	e := &Error{Message: s.Message, Code: CodeName(s.Code), Exit: ExitError}
+	if len(s.Details) > 0 {
+		e.rich = readDetails(s.Details, s.Types)
+		e.richLines, e.localized = detailLines(e.rich, s), localizedMessage(e.rich)
+	}
 	switch s.Reason {
 	case "WRONG_CREDENTIALS":
 		e.Message = "wrong username or password"

@@ -97,11 +97,14 @@ func (c *Command) call(ctx context.Context, g Globals, in Invocation) (code int,
 		return 0, false // the server passed nothing on
 	}
 	if answer.Code != 0 {
-		e := Explain(Status{Code: answer.Code, Message: answer.Text}, place.Place())
+		e := Explain(Status{
+			Code: answer.Code, Message: answer.Text,
+			Details: answer.Details, Types: entry.Table.Message, Input: m.Input(),
+		}, place.Place())
 		c.fail(e, req)
 		return e.Exit, true
 	}
-	out, err := m.Output().AppendJSON(nil, answer.Message, wire.EncodeOptions{})
+	out, err := m.Output().AppendJSON(nil, answer.Message, wire.EncodeOptions{Resolve: Builtin})
 	if err != nil {
 		c.fail(&Error{Message: "the answer does not fit the schema: " + err.Error(), Exit: ExitError}, req)
 		return ExitError, true
