@@ -53,10 +53,7 @@ func (a *App) dial(e envs.Env) (*grpc.ClientConn, error) {
 		}
 		creds = credentials.NewTLS(c)
 	}
-	size := front.DefaultMaxSize
-	if a.via.MaxSize > 0 {
-		size = a.via.MaxSize
-	}
+	size := a.maxSize()
 	connect := grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: connectTimeout}
 	if a.via.WaitReady {
 		connect.Backoff = backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second}
@@ -83,6 +80,14 @@ func (a *App) dial(e envs.Env) (*grpc.ClientConn, error) {
 		opts = append(opts, grpc.WithContextDialer(tunnel(a.via.Via, a.via.ViaUser)))
 	}
 	return grpc.NewClient(target, opts...)
+}
+
+// maxSize returns the largest message that is sent or taken.
+func (a *App) maxSize() int {
+	if a.via.MaxSize > 0 {
+		return a.via.MaxSize
+	}
+	return front.DefaultMaxSize
 }
 
 // tunnel returns a dialer through an HTTP proxy (RFC 9110, 9.3.6).

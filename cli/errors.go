@@ -95,9 +95,11 @@ func (a *App) place() front.Place {
 // explainStatus turns the status of a call into what a person is told.
 func (a *App) explainStatus(err error, st *status.Status) *Error {
 	s := front.Status{Code: int(st.Code()), Message: st.Message()}
-	// What was done is before the status in the text of a wrapped error.
-	if before, _, wrapped := strings.Cut(err.Error(), "rpc error:"); wrapped {
-		s.Message = before + st.Message()
+	// A wrapped error says first what was done, and its status has all of that for
+	// its message.
+	var plain interface{ GRPCStatus() *status.Status }
+	if before, _, wrapped := strings.Cut(err.Error(), "rpc error:"); wrapped && errors.As(err, &plain) {
+		s.Message = before + plain.GRPCStatus().Message()
 	}
 	for _, d := range st.Details() {
 		if info, ok := d.(*errdetails.ErrorInfo); ok && info.GetDomain() == "micro" {
@@ -149,15 +151,10 @@ func tooLarge(st *status.Status) error {
 	if st.Code() != codes.ResourceExhausted {
 		return nil
 	}
-	text := st.Message()
-	for prefix, what := range map[string]string{
-		"grpc: received message larger than max":                     "the answer",
-		"grpc: received message after decompression larger than max": "the answer",
-		"trying to send message larger than max":                     "the request",
-	} {
-		if rest, ok := strings.CutPrefix(text, prefix); ok {
+	for _, prefix := range []string{"grpc: received message larger than max", "grpc: received message after decompression larger than max"} {
+		if sizes, ok := strings.CutPrefix(st.Message(), prefix); ok {
 			return &Error{
-				Message: fmt.Sprintf("%s is larger than a message may be%s; --max-size lets it be larger", what, rest),
+				Message: fmt.Sprintf("the answer is larger than a message may be%s; --max-size lets it be larger", sizes),
 				Code:    front.CodeName(int(st.Code())),
 				Exit:    ExitError,
 			}

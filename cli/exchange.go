@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/dynamic"
 	"github.com/micro/micro/v3/dynamic/wire"
 )
 
@@ -22,8 +23,10 @@ import (
 func outgoing(ctx context.Context, in front.Invocation, entry front.Entry, r *front.Request) context.Context {
 	md, _ := metadata.FromOutgoingContext(ctx)
 	md = md.Copy()
-	md.Set(front.KeyService, in.Service)
-	md.Set(front.KeySchema, entry.Digest)
+	if entry.Origin == nil {
+		md.Set(front.KeyService, in.Service)
+		md.Set(front.KeySchema, entry.Digest)
+	}
 	for _, h := range r.Headers {
 		if h[0] == "authorization" {
 			md.Set(h[0], h[1])
@@ -36,21 +39,33 @@ func outgoing(ctx context.Context, in front.Invocation, entry front.Entry, r *fr
 
 // send makes a call with one request, and prints every answer.
 func (a *App) send(ctx context.Context, conn *grpc.ClientConn, in front.Invocation, entry front.Entry, m wire.Method, r *front.Request, message []byte) error {
-	return a.exchange(ctx, conn, in, entry, m, r, func(s grpc.ClientStream) error { return s.SendMsg(&message) })
+	return a.exchange(ctx, conn, in, entry, m, r, func(s grpc.ClientStream) error { return a.sendMsg(s, message) })
+}
+
+// sendMsg sends a request that is not too large. grpc-go refuses such a one too, but
+// ends the call before it says why.
+func (a *App) sendMsg(s grpc.ClientStream, message []byte) error {
+	if most := a.maxSize(); len(message) > most {
+		return &Error{
+			Message: fmt.Sprintf("the request has %d bytes, and a message may have %d; --max-size lets it have more", len(message), most),
+			Exit:    ExitUsage,
+		}
+	}
+	return s.SendMsg(&message)
 }
 
 // stream makes a call with the requests that standard input has, one JSON value
 // after the other, or with the one that the flags make when there are any.
-func (a *App) stream(ctx context.Context, conn *grpc.ClientConn, in front.Invocation, entry front.Entry, m wire.Method, r *front.Request) error {
+func (a *App) stream(ctx context.Context, conn *grpc.ClientConn, in front.Invocation, entry front.Entry, m wire.Method, r *front.Request, stdin io.Reader) error {
 	return a.exchange(ctx, conn, in, entry, m, r, func(s grpc.ClientStream) error {
 		if !r.Empty {
 			message, err := m.Input().AppendWire(nil, r.JSON, wire.DecodeOptions{})
 			if err != nil {
 				return &Error{Message: fmt.Sprintf("the request: %s", err), Hint: helpHint(in), Exit: ExitUsage}
 			}
-			return s.SendMsg(&message)
+			return a.sendMsg(s, message)
 		}
-		dec := json.NewDecoder(a.In)
+		dec := json.NewDecoder(stdin)
 		for n := 1; ; n++ {
 			var value json.RawMessage
 			if err := dec.Decode(&value); errors.Is(err, io.EOF) {
@@ -62,7 +77,7 @@ func (a *App) stream(ctx context.Context, conn *grpc.ClientConn, in front.Invoca
 			if err != nil {
 				return &Error{Message: fmt.Sprintf("message %d of standard input: %s", n, err), Hint: helpHint(in), Exit: ExitUsage}
 			}
-			if err := s.SendMsg(&message); err != nil {
+			if err := a.sendMsg(s, message); err != nil {
 				return err
 			}
 		}
@@ -96,9 +111,9 @@ func (a *App) exchange(ctx context.Context, conn *grpc.ClientConn, in front.Invo
 // attempt makes a call once. It reports whether there was an answer, and whether the
 // server said anything at all.
 func (a *App) attempt(ctx context.Context, conn *grpc.ClientConn, m wire.Method, r *front.Request, p printer, send func(grpc.ClientStream) error) (answered, said bool, err error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	opts := []grpc.CallOption{grpc.ForceCodecV2(bytesCodec{})}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	opts := []grpc.CallOption{grpc.ForceCodecV2(dynamic.BytesCodec{})}
 	if r.Gzip {
 		opts = append(opts, grpc.UseCompressor(gzip.Name))
 	}
@@ -107,18 +122,21 @@ func (a *App) attempt(ctx context.Context, conn *grpc.ClientConn, m wire.Method,
 	if err != nil {
 		return false, false, err
 	}
+	failed := make(chan error, 1)
 	go func() {
 		err := send(s)
 		if err == nil || errors.Is(err, io.EOF) {
 			err = s.CloseSend()
 		}
 		if err != nil {
-			cancel(err)
+			failed <- err
+			cancel()
 		}
 	}()
 	answered, err = a.answers(s, m, p)
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
-		err = cause // why a request could not be sent, not that the call was given up for it
+	select {
+	case err = <-failed: // a request could not be sent
+	default:
 	}
 	if a.observer != nil {
 		a.observer.end(s.Trailer())

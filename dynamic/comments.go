@@ -12,19 +12,23 @@ import (
 // anything else, and a commented schema that is none, change nothing.
 func AddComments(schema, commented []byte) []byte {
 	var set, source descriptorpb.FileDescriptorSet
-	if len(commented) == 0 || proto.Unmarshal(commented, &source) != nil || proto.Unmarshal(schema, &set) != nil {
+	if len(commented) == 0 || unmarshal(commented, &source) != nil || unmarshal(schema, &set) != nil {
 		return schema
 	}
 	byContent := map[string]*descriptorpb.SourceCodeInfo{}
 	for _, f := range source.GetFile() {
-		if f.GetSourceCodeInfo() != nil {
-			byContent[content(f)] = f.GetSourceCodeInfo()
+		if key := content(f); key != "" && f.GetSourceCodeInfo() != nil {
+			byContent[key] = f.GetSourceCodeInfo()
 		}
 	}
+	added := false
 	for _, f := range set.GetFile() {
-		if f.GetSourceCodeInfo() == nil {
-			f.SourceCodeInfo = byContent[content(f)]
+		if info := byContent[content(f)]; info != nil && f.GetSourceCodeInfo() == nil {
+			f.SourceCodeInfo, added = info, true
 		}
+	}
+	if !added {
+		return schema // to the byte: it is known by its digest
 	}
 	out, err := proto.MarshalOptions{Deterministic: true}.Marshal(&set)
 	if err != nil || len(out) > MaxSchema {
@@ -33,7 +37,7 @@ func AddComments(schema, commented []byte) []byte {
 	return out
 }
 
-// content returns what a file declares. How files are called depends on where a
+// content returns what a file declares, nothing when that cannot be told. How files are called depends on where a
 // compiler was started, and what Go calls a package on who generated its code.
 func content(f *descriptorpb.FileDescriptorProto) string {
 	f = proto.CloneOf(f)

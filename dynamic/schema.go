@@ -10,7 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -56,7 +55,7 @@ func ParseSchema(raw []byte) (*Schema, error) {
 		return nil, fmt.Errorf("%w: it has %d bytes; at most %d are taken", ErrSchema, len(raw), MaxSchema)
 	}
 	set := &descriptorpb.FileDescriptorSet{}
-	if err := proto.Unmarshal(raw, set); err != nil {
+	if err := unmarshal(raw, set); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSchema, err)
 	}
 	addWellKnown(set)
@@ -79,16 +78,21 @@ func addWellKnown(set *descriptorpb.FileDescriptorSet) {
 	for _, f := range set.GetFile() {
 		have[f.GetName()] = true
 	}
-	for i := range len(set.GetFile()) { // it grows
-		for _, name := range set.GetFile()[i].GetDependency() {
-			if have[name] {
-				continue
-			}
-			if fd, err := wellKnownFile(name); err == nil {
-				have[name] = true
-				set.File = append(set.File, protodesc.ToFileDescriptorProto(fd))
+	for files := set.GetFile(); len(files) > 0; {
+		var added []*descriptorpb.FileDescriptorProto
+		for _, f := range files {
+			for _, name := range f.GetDependency() {
+				if have[name] {
+					continue
+				}
+				if fd, err := wellKnownFile(name); err == nil {
+					have[name] = true
+					added = append(added, protodesc.ToFileDescriptorProto(fd))
+				}
 			}
 		}
+		set.File = append(set.File, added...)
+		files = added // they import others
 	}
 }
 

@@ -14,12 +14,13 @@ import (
 
 // Encode turns JSON into the wire form of a message of the schema's table. What the
 // table does not take goes by way of protojson, which [Schema.Slow] counts.
-func (s *Schema) Encode(m wire.Message, json []byte) ([]byte, error) {
-	out, err := m.AppendWire(nil, json, wire.DecodeOptions{})
+func (s *Schema) Encode(m wire.Message, json []byte) (out []byte, err error) {
+	out, err = m.AppendWire(nil, json, wire.DecodeOptions{})
 	if !errors.Is(err, wire.ErrUnsupported) {
 		return out, err
 	}
 	s.slow.Add(1)
+	defer noPanic(m, &err)
 	msg, err := s.message(m)
 	if err != nil {
 		return nil, err
@@ -31,12 +32,13 @@ func (s *Schema) Encode(m wire.Message, json []byte) ([]byte, error) {
 }
 
 // Decode turns the wire form of a message into JSON, in the same way.
-func (s *Schema) Decode(m wire.Message, data []byte) ([]byte, error) {
-	out, err := m.AppendJSON(nil, data, wire.EncodeOptions{})
+func (s *Schema) Decode(m wire.Message, data []byte) (out []byte, err error) {
+	out, err = m.AppendJSON(nil, data, wire.EncodeOptions{})
 	if !errors.Is(err, wire.ErrUnsupported) {
 		return out, err
 	}
 	s.slow.Add(1)
+	defer noPanic(m, &err)
 	msg, err := s.message(m)
 	if err != nil {
 		return nil, err
@@ -45,6 +47,14 @@ func (s *Schema) Decode(m wire.Message, data []byte) ([]byte, error) {
 		return nil, err
 	}
 	return (protojson.MarshalOptions{Resolver: s.types()}).Marshal(msg)
+}
+
+// noPanic makes an error of a panic: protojson trusts that what is called like a
+// message of google.protobuf has its fields, and schemas come from strangers.
+func noPanic(m wire.Message, err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("%w: %s is not what its name says: %v", ErrSchema, m.Name(), r)
+	}
 }
 
 // Slow returns how many messages went the slow way.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"strings"
 
@@ -29,6 +30,9 @@ func SplitGlobals(args []string) (g Globals, rest []string, ok bool) {
 		case "--namespace":
 			target = &g.Namespace
 		case "-y", "--yes", "--no-color":
+			if has {
+				return g, args, false
+			}
 			args = args[1:]
 			continue
 		default:
@@ -50,12 +54,16 @@ func SplitGlobals(args []string) (g Globals, rest []string, ok bool) {
 type Invocation struct {
 	Service string
 	Words   []string // of the endpoint
+	Streams bool     // it has to be one that streams
 	args    []string // flags, and what stands between them
 }
 
 // Parse splits the words that name an endpoint from what comes after them.
 func Parse(args []string) Invocation {
 	in := Invocation{Service: args[0]}
+	if service, method, ok := strings.Cut(strings.TrimPrefix(args[0], "/"), "/"); ok {
+		in = Invocation{Service: service, Words: []string{method}}
+	}
 	rest := args[1:]
 	for len(rest) > 0 && !strings.HasPrefix(rest[0], "-") && !isBody(rest[0]) {
 		in.Words = append(in.Words, rest[0])
@@ -83,18 +91,26 @@ func isBody(arg string) bool {
 // Build reads flags and body by the schema of the method.
 func (in Invocation) Build(m wire.Method, from Inputs) (*Request, error) {
 	r := &Request{}
+	stdinRead := false
 	values := request.Values{Now: from.Now, ReadFile: func(name string) ([]byte, error) {
-		if name == "-" {
-			return readAll(from.Stdin, "standard input")
+		switch {
+		case name != "-":
+			return from.ReadFile(name)
+		case stdinRead:
+			return nil, errors.New("standard input can be read only once")
 		}
-		return from.ReadFile(name)
+		stdinRead = true
+		return readAll(from.Stdin, "standard input")
 	}}
-	var flags []flag
-	body := request.NewBody()
+	var flags []assignment
+	var body *request.Body
 	for args := in.args; len(args) > 0; {
 		arg := args[0]
 		args = args[1:]
 		if isBody(arg) {
+			if body != nil {
+				return nil, &Error{Message: Line(shorten(arg)) + " is a second body; a request has one", Exit: ExitUsage}
+			}
 			var err error
 			if body, err = readBody(arg, values); err != nil {
 				return nil, err
@@ -111,6 +127,9 @@ func (in Invocation) Build(m wire.Method, from Inputs) (*Request, error) {
 		if err := in.takeFlag(m, r, arg, &args, &flags); err != nil {
 			return nil, err
 		}
+	}
+	if body == nil {
+		body = request.NewBody()
 	}
 	for _, f := range flags {
 		if err := body.Set(m.Input(), f.name, f.value, values); err != nil {
@@ -134,13 +153,13 @@ type FlagError struct {
 
 func (e *FlagError) Error() string { return e.Flag + ": " + e.Message }
 
-// flag is a field and its value as typed.
-type flag struct{ name, value string }
+// assignment is a field and its value as typed.
+type assignment struct{ name, value string }
 
 // takeFlag reads one flag, and its value from the arguments after it where it has
 // one there.
-func (in Invocation) takeFlag(m wire.Method, r *Request, arg string, rest *[]string, flags *[]flag) error {
-	name, value, has := strings.Cut(arg, "=")
+func (in Invocation) takeFlag(m wire.Method, r *Request, arg string, rest *[]string, flags *[]assignment) error {
+	name, value, has := cutOption(arg)
 	typed := name
 	next := func() (string, error) {
 		if has {
@@ -158,6 +177,9 @@ func (in Invocation) takeFlag(m wire.Method, r *Request, arg string, rest *[]str
 			continue
 		}
 		v := ""
+		if o.value == "" && has {
+			return &FlagError{Flag: name, Message: "it takes no value"}
+		}
 		if o.value != "" {
 			var err error
 			if v, err = next(); err != nil {
@@ -175,11 +197,11 @@ func (in Invocation) takeFlag(m wire.Method, r *Request, arg string, rest *[]str
 	name = name[2:]
 	if !has {
 		if request.IsSwitch(m.Input(), name) {
-			*flags = append(*flags, flag{name, "true"})
+			*flags = append(*flags, assignment{name, "true"})
 			return nil
 		}
 		if field, ok := strings.CutPrefix(name, "no-"); ok && request.IsSwitch(m.Input(), field) {
-			*flags = append(*flags, flag{field, "false"})
+			*flags = append(*flags, assignment{field, "false"})
 			return nil
 		}
 	}
@@ -187,8 +209,17 @@ func (in Invocation) takeFlag(m wire.Method, r *Request, arg string, rest *[]str
 	if err != nil {
 		return err
 	}
-	*flags = append(*flags, flag{name, v})
+	*flags = append(*flags, assignment{name, v})
 	return nil
+}
+
+// cutOption splits an argument into the name of an option and the value that stands
+// with it: --name=value, -nvalue, -n=value.
+func cutOption(arg string) (name, value string, has bool) {
+	if len(arg) > 2 && arg[0] == '-' && arg[1] != '-' {
+		return arg[:2], strings.TrimPrefix(arg[2:], "="), true
+	}
+	return strings.Cut(arg, "=")
 }
 
 // readBody reads the body of a request: JSON itself, @FILE, or - for standard
@@ -211,6 +242,38 @@ func readBody(arg string, values request.Values) (*request.Body, error) {
 		return nil, &Error{Message: what + " " + err.Error(), Exit: ExitUsage}
 	}
 	return b, nil
+}
+
+// shorten cuts what is too long to be shown.
+func shorten(s string) string {
+	const most = 40
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
+
+// ReadFile returns the content of a file that is the request or a part of it. It
+// is bounded.
+func ReadFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readAll(f, name)
+}
+
+// readRegular is [ReadFile] for what can be read again.
+func readRegular(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("it may be there only once")
+	}
+	return ReadFile(name)
 }
 
 func readAll(r io.Reader, what string) ([]byte, error) {

@@ -113,7 +113,7 @@ func parseSize(v string) (int, error) {
 func (in Invocation) Connection() *Request {
 	r := &Request{}
 	for args := in.args; len(args) > 0; {
-		name, value, has := strings.Cut(args[0], "=")
+		name, value, has := cutOption(args[0])
 		args = args[1:]
 		for _, o := range options() {
 			if name != "--"+o.name && (o.short == "" || name != "-"+o.short) {

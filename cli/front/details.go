@@ -76,6 +76,22 @@ func (d detail) MarshalJSON() ([]byte, error) {
 	return append(out, body[1:]...), nil
 }
 
+// Said is what a server says of a failed call besides code and message.
+type Said struct {
+	details   []detail
+	lines     []string // for people
+	localized string   // the message that is meant for them
+}
+
+// readSaid returns nil when the status has no details.
+func readSaid(s Status) *Said {
+	details := readDetails(s.Details, s.Types)
+	if len(details) == 0 {
+		return nil
+	}
+	return &Said{details, detailLines(details, s), localizedMessage(details)}
+}
+
 // maxDetails bounds how many details are shown.
 const maxDetails = 100
 

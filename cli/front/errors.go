@@ -60,11 +60,8 @@ type Error struct {
 	Code    string   `json:"code,omitempty"` // of gRPC, where one was the cause
 	Exit    int      `json:"exit"`
 
-	// What a server says of a failed call besides: its details, for programs and as
-	// lines for people, and a message that is meant for people.
-	rich      []detail
-	richLines []string
-	localized string
+	// Said is what the server says besides, nil when nothing.
+	Said *Said `json:"-"`
 }
 
 func (e *Error) Error() string { return e.Message }
@@ -73,6 +70,10 @@ func (e *Error) Error() string { return e.Message }
 // Lines of the message after its first are indented, so that none of them can be
 // taken for micro's own word.
 func (e *Error) Print(w io.Writer, asJSON bool) {
+	said := e.Said
+	if said == nil {
+		said = &Said{}
+	}
 	if asJSON {
 		type forProgram struct {
 			*Error
@@ -80,7 +81,7 @@ func (e *Error) Print(w io.Writer, asJSON bool) {
 		}
 		b, err := json.Marshal(struct {
 			Error forProgram `json:"error"`
-		}{forProgram{e, e.rich}})
+		}{forProgram{e, said.details}})
 		if err == nil {
 			fmt.Fprintf(w, "%s\n", b)
 			return
@@ -90,11 +91,11 @@ func (e *Error) Print(w io.Writer, asJSON bool) {
 		fmt.Fprintln(w, Lines(l))
 	}
 	message := e.Message
-	if e.localized != "" {
-		message = e.localized
+	if said.localized != "" {
+		message = said.localized
 	}
 	fmt.Fprintf(w, "micro: %s\n", strings.ReplaceAll(Lines(message), "\n", "\n  "))
-	for _, l := range e.richLines {
+	for _, l := range said.lines {
 		fmt.Fprintf(w, "  %s\n", strings.ReplaceAll(Lines(l), "\n", "\n    "))
 	}
 	if e.Hint != "" {
@@ -130,8 +131,7 @@ func (p Place) String() string { return fmt.Sprintf("environment %q (%s)", p.Env
 func Explain(s Status, at Place) *Error {
 	e := &Error{Message: s.Message, Code: CodeName(s.Code), Exit: ExitError}
 	if len(s.Details) > 0 {
-		e.rich = readDetails(s.Details, s.Types)
-		e.richLines, e.localized = detailLines(e.rich, s), localizedMessage(e.rich)
+		e.Said = readSaid(s)
 	}
 	switch s.Reason {
 	case "WRONG_CREDENTIALS":

@@ -13,6 +13,7 @@ package front
 import (
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"io"
 	"net"
@@ -29,10 +30,8 @@ import (
 // Command is one run of the front.
 type Command struct {
 	Args     []string
-	In       io.Reader
 	Out, Err io.Writer
 	Getenv   func(string) string
-	ReadFile func(name string) ([]byte, error)
 	Now      func() time.Time
 	Version  string
 	// IsCommand reports whether a word is a command of microd.
@@ -65,14 +64,14 @@ func (c *Command) call(ctx context.Context, g Globals, in Invocation) (code int,
 		return 0, false
 	}
 	entry, ok := (Cache{Dir: place.dirs.Cache}).Lookup(place.env, place.namespace, in.Service)
-	if !ok {
+	if !ok || entry.Origin != nil {
 		return 0, false
 	}
 	m, err := request.Resolve(entry.Table, in.Service, in.Words)
 	if err != nil || m.ClientStreaming() || m.ServerStreaming() {
 		return 0, false
 	}
-	req, err := in.Build(m, Inputs{Stdin: unread{}, ReadFile: c.ReadFile, Now: c.Now})
+	req, err := in.Build(m, Inputs{Stdin: unread{}, ReadFile: readRegular, Now: c.Now})
 	if err != nil || req.Whole {
 		return 0, false
 	}
@@ -93,7 +92,7 @@ func (c *Command) call(ctx context.Context, g Globals, in Invocation) (code int,
 		c.fail(e, req)
 		return e.Exit, true
 	}
-	if _, refused := answer.Metadata[KeyRefused]; refused {
+	if _, refused := answer.Metadata[KeyRefused]; refused && answer.Code != 0 {
 		return 0, false // the server passed nothing on
 	}
 	if answer.Code != 0 {
@@ -183,6 +182,9 @@ func (c *Command) place(g Globals) (*place, bool) {
 	if err != nil && p.env.Account != "" {
 		return nil, false // it has to be renewed
 	}
+	if !isMetadataValue("authorization", p.token) {
+		return nil, false
+	}
 	address, useTLS, err := envs.ParseAddress(p.env.Address)
 	if err != nil {
 		return nil, false
@@ -216,7 +218,10 @@ func (p *place) newCall(m wire.Method, r *Request, message []byte, service, dige
 		md = append(md, hpack.HeaderField{Name: "authorization", Value: "Bearer " + p.token, Sensitive: true})
 	}
 	for _, h := range r.Headers {
-		md = append(md, hpack.HeaderField{Name: h[0], Value: h[1]})
+		if isBinary(h[0]) {
+			h[1] = base64.RawStdEncoding.EncodeToString([]byte(h[1]))
+		}
+		md = append(md, hpack.HeaderField{Name: h[0], Value: h[1], Sensitive: h[0] == "authorization"})
 	}
 	return &Call{
 		Address:  p.address,

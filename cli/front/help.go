@@ -29,14 +29,14 @@ func serviceHelp(w io.Writer, t *wire.Table, service string) {
 	var rows [][2]string
 	var about []string
 	for s := range t.Services() {
-		if request.Plumbing(s.Name()) {
+		if request.Plumbing(s.Name()) && !request.Means(service, s.Name()) {
 			continue
 		}
 		if text := doc(s); text != "" {
 			about = append(about, text)
 		}
 		for m := range s.Methods() {
-			rows = append(rows, [2]string{commandWords(t, service, m), firstSentence(doc(m)) + kindNote(m)})
+			rows = append(rows, [2]string{commandWords(t, service, m), strings.TrimSpace(firstSentence(doc(m)) + kindNote(m))})
 		}
 	}
 	for _, a := range about {
@@ -135,17 +135,21 @@ func kindWord(m wire.Method) string {
 	return ""
 }
 
+// kindNote returns what else is to be known of a method.
 func kindNote(m wire.Method) string {
+	note := ""
 	switch {
 	case m.ClientStreaming() && m.ServerStreaming():
-		return " (streams both ways)"
+		note = " (streams both ways)"
 	case m.ClientStreaming():
-		return " (takes a stream)"
+		note = " (takes a stream)"
 	case m.ServerStreaming():
-		return " (answers with a stream)"
-	default:
-		return ""
+		note = " (answers with a stream)"
 	}
+	if m.Deprecated() {
+		note += " [deprecated]"
+	}
+	return note
 }
 
 // fieldRows returns a row for each field: the flag with its type, what it means.
@@ -154,11 +158,7 @@ func fieldRows(m wire.Message, doc func(wire.Element) string) [][2]string {
 	for f := range m.Fields() {
 		note := firstSentence(doc(f))
 		if e, ok := f.Enum(); ok {
-			var values []string
-			for v := range e.Values() {
-				values = append(values, v.Name())
-			}
-			note = strings.TrimSpace(note + " (" + strings.Join(values[:min(len(values), 8)], ", ") + ")")
+			note = strings.TrimSpace(note + " (" + enumValues(e) + ")")
 		}
 		if o, ok := f.Oneof(); ok {
 			note = strings.TrimSpace(note + " [one of " + o.Name() + "]")
@@ -169,6 +169,20 @@ func fieldRows(m wire.Message, doc func(wire.Element) string) [][2]string {
 		rows = append(rows, [2]string{flagName(f.Name()) + " " + typeName(f), note})
 	}
 	return rows
+}
+
+// enumValues returns the names of an enum's values, the first of many.
+func enumValues(e wire.Enum) string {
+	const most = 8
+	var values []string
+	for v := range e.Values() {
+		if len(values) == most {
+			values = append(values, "…")
+			break
+		}
+		values = append(values, v.Name())
+	}
+	return strings.Join(values, ", ")
 }
 
 // flagName returns the flag of a field; one with the name of an option gets a dot.
@@ -209,9 +223,16 @@ func elementName(f wire.Field) string {
 func exampleFlags(m wire.Message) string {
 	var b strings.Builder
 	n := 0
+	chosen := map[string]bool{} // of oneofs
 	for f := range m.Fields() {
-		if _, isMessage := f.Message(); isMessage && !f.IsMap() || n == 3 {
+		if _, isMessage := f.Message(); isMessage && !f.IsMap() || f.Deprecated() || n == 3 {
 			continue
+		}
+		if o, ok := f.Oneof(); ok {
+			if chosen[o.Name()] {
+				continue
+			}
+			chosen[o.Name()] = true
 		}
 		fmt.Fprintf(&b, " %s=%s", flagName(f.Name()), exampleValue(f))
 		n++

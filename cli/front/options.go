@@ -78,12 +78,14 @@ type option struct {
 }
 
 // options lists the flags of a call, in the order in which help shows them.
-func options() []option { return slices.Concat(outputOptions(), transportOptions(), connectOptions()) }
+func options() []option {
+	return slices.Concat(outputOptions(), transportOptions(), connectOptions(), schemaOptions())
+}
 
 // outputOptions say what is printed.
 func outputOptions() []option {
 	return []option{
-		{"output", "o", "FORMAT", "how to print the answer: json (one line), yaml, table, text, raw, template=… or jq=…", func(r *Request, v string) error {
+		{"output", "o", "FORMAT", "json (one line), yaml, table, text, raw, template=… or jq=…", func(r *Request, v string) error {
 			return r.Output.set(r, v)
 		}},
 		{"verbose", "v", "", "tell how the call went, to standard error: metadata, sizes, times", func(r *Request, _ string) error {
@@ -96,15 +98,7 @@ func outputOptions() []option {
 // transportOptions say how the call is made.
 func transportOptions() []option {
 	return []option{
-		{"header", "H", "NAME:VALUE", "metadata to send; can be repeated", func(r *Request, v string) error {
-			name, value, ok := strings.Cut(v, ":")
-			name = strings.ToLower(strings.TrimSpace(name))
-			if !ok || !isMetadataKey(name) {
-				return fmt.Errorf("%q has not the form NAME:VALUE", v)
-			}
-			r.Headers = append(r.Headers, [2]string{name, strings.TrimSpace(value)})
-			return nil
-		}},
+		{"header", "H", "NAME:VALUE", "metadata to send; can be repeated", setHeader},
 		{"timeout", "", "DURATION", "give up after so long, for example 5s", func(r *Request, v string) error {
 			d, err := time.ParseDuration(v)
 			if err != nil || d <= 0 {
@@ -116,15 +110,48 @@ func transportOptions() []option {
 	}
 }
 
-// isMetadataKey reports whether a caller may set a metadata key.
-func isMetadataKey(k string) bool {
-	if k == "" || strings.HasPrefix(k, "grpc-") || strings.HasPrefix(k, "micro-") {
-		return false
+// setHeader adds metadata to a request.
+func setHeader(r *Request, v string) error {
+	name, value, ok := strings.Cut(v, ":")
+	name, value = strings.ToLower(strings.TrimSpace(name)), strings.TrimSpace(value)
+	switch {
+	case !ok || !isMetadataKey(name):
+		return fmt.Errorf("%q has not the form NAME:VALUE", v)
+	case isReserved(name):
+		return fmt.Errorf("%s is not for callers to set", name)
+	case !isMetadataValue(name, value):
+		return fmt.Errorf("the value of %s has characters that are not of ASCII; a name that ends with -bin may have any", name)
 	}
+	r.Headers = append(r.Headers, [2]string{name, value})
+	return nil
+}
+
+// isMetadataKey reports whether something has the form of a metadata key.
+func isMetadataKey(k string) bool {
 	for _, c := range []byte(k) {
 		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' {
 			return false
 		}
 	}
-	return true
+	return k != ""
 }
+
+// isReserved reports whether a metadata key belongs to HTTP/2, gRPC or micro.
+func isReserved(k string) bool {
+	switch k {
+	case "connection", "content-length", "content-type", "host", "keep-alive", "proxy-connection", "te", "trailer",
+		"transfer-encoding", "upgrade", "user-agent":
+		return true
+	default:
+		return strings.HasPrefix(k, "grpc-") || strings.HasPrefix(k, "micro-")
+	}
+}
+
+// isMetadataValue reports whether a key may have a value: printable ASCII, or anything
+// when the key says so.
+func isMetadataValue(k, v string) bool {
+	return isBinary(k) || !strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r > '~' })
+}
+
+// isBinary reports whether the values of a metadata key go as base64.
+func isBinary(k string) bool { return strings.HasSuffix(k, "-bin") }

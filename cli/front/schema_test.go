@@ -6,6 +6,7 @@ import (
 	"github.com/bufbuild/protocompile"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
 
 	"github.com/micro/micro/v3/dynamic"
@@ -13,6 +14,12 @@ import (
 
 // features returns the schema of testdata/features.proto, with its comments.
 func features(tb testing.TB) *dynamic.Schema {
+	tb.Helper()
+	return parseSchema(tb, protodesc.ToFileDescriptorProto(compileFeatures(tb)))
+}
+
+// compileFeatures compiles testdata/features.proto.
+func compileFeatures(tb testing.TB) protoreflect.FileDescriptor {
 	tb.Helper()
 	c := protocompile.Compiler{
 		Resolver:       protocompile.WithStandardImports(&protocompile.SourceResolver{ImportPaths: []string{"testdata"}}),
@@ -22,7 +29,7 @@ func features(tb testing.TB) *dynamic.Schema {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return parseSchema(tb, protodesc.ToFileDescriptorProto(files[0]))
+	return files[0]
 }
 
 // parseSchema returns the schema that is one file.

@@ -16,11 +16,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	c := &front.Command{
 		Args:      os.Args[1:],
-		In:        os.Stdin,
 		Out:       os.Stdout,
 		Err:       os.Stderr,
 		Getenv:    os.Getenv,
-		ReadFile:  os.ReadFile,
 		Now:       time.Now,
 		Version:   buildinfo.Version(),
 		IsCommand: front.IsCommand,

@@ -1,4 +1,4 @@
-package cli
+package dynamic
 
 import (
 	"fmt"
@@ -6,14 +6,15 @@ import (
 	"google.golang.org/grpc/mem"
 )
 
-// bytesCodec passes messages through as the bytes that they are: *[]byte.
-type bytesCodec struct{}
+// BytesCodec is the codec of calls whose messages are the bytes that they are on the
+// wire: *[]byte. What is received is the caller's.
+type BytesCodec struct{}
 
 // Name returns the name of the encoding that the bytes have.
-func (bytesCodec) Name() string { return "proto" }
+func (BytesCodec) Name() string { return "proto" }
 
 // Marshal takes a *[]byte.
-func (bytesCodec) Marshal(v any) (mem.BufferSlice, error) {
+func (BytesCodec) Marshal(v any) (mem.BufferSlice, error) {
 	b, ok := v.(*[]byte)
 	if !ok {
 		return nil, fmt.Errorf("a %T instead of bytes", v)
@@ -22,7 +23,7 @@ func (bytesCodec) Marshal(v any) (mem.BufferSlice, error) {
 }
 
 // Unmarshal fills a *[]byte.
-func (bytesCodec) Unmarshal(data mem.BufferSlice, v any) error {
+func (BytesCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	b, ok := v.(*[]byte)
 	if !ok {
 		return fmt.Errorf("a %T instead of bytes", v)
