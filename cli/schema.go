@@ -84,15 +84,20 @@ func (a *App) schema(ctx context.Context, conn *grpc.ClientConn, q question) (en
 		return entry, false, err
 	}
 	entry, reflectErr := place.reflect(ctx, conn, q, plain)
-	if unknown := (*unknownServiceError)(nil); errors.As(reflectErr, &unknown) && !plain {
+	switch meant := (*Error)(nil); {
+	case reflectErr == nil, plain, errors.As(reflectErr, &meant), errors.As(reflectErr, new(*methodError)):
+		return entry, false, reflectErr
+	default:
 		return entry, false, err // whoever calls knows more of it
 	}
-	return entry, false, reflectErr
 }
 
 // mayReflect reports whether an error of a server's schema API leaves reflection to be
 // tried, and whether the server knows nothing of micro.
 func (a *App) mayReflect(ctx context.Context, conn *grpc.ClientConn, err error) (plain, may bool) {
+	if _, ok := status.FromError(err); !ok {
+		return false, false // it has answered, and wrongly
+	}
 	switch status.Code(err) {
 	case codes.NotFound, codes.InvalidArgument:
 		return false, true
@@ -102,8 +107,9 @@ func (a *App) mayReflect(ctx context.Context, conn *grpc.ClientConn, err error) 
 		// Some servers say that of every method that they do not know. One with micro
 		// marks what is its own answer.
 		var trailer metadata.MD
-		_, _ = registryv1.NewRegistryClient(conn).List(ctx, &registryv1.ListRequest{}, grpc.Trailer(&trailer))
-		return true, len(trailer.Get(front.KeyRefused)) == 0
+		_, err := registryv1.NewRegistryClient(conn).List(ctx, &registryv1.ListRequest{}, grpc.Trailer(&trailer))
+		plain = err != nil && len(trailer.Get(front.KeyRefused)) == 0
+		return plain, plain
 	default:
 		return false, false
 	}
