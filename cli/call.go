@@ -133,6 +133,9 @@ func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invo
 		entry, cached, err = a.schema(callCtx, conn, q)
 		return !in.WantsHelp(), err
 	})
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return &callError{err: err, timeout: how.Timeout}
+	}
 	if err != nil && in.WantsHelp() && status.Code(err) == codes.Unavailable {
 		q.fresh = false // help without a server
 		entry, cached, err = a.schema(callCtx, conn, q)

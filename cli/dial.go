@@ -53,7 +53,6 @@ func (a *App) dial(e envs.Env) (*grpc.ClientConn, error) {
 		}
 		creds = credentials.NewTLS(c)
 	}
-	size := a.maxSize()
 	connect := grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: connectTimeout}
 	if a.via.WaitReady {
 		connect.Backoff = backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second}
@@ -61,7 +60,7 @@ func (a *App) dial(e envs.Env) (*grpc.ClientConn, error) {
 	opts := []grpc.DialOption{
 		grpc.WithTransportCredentials(creds),
 		grpc.WithConnectParams(connect),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(size), grpc.MaxCallSendMsgSize(size)),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(front.DefaultMaxSize), grpc.MaxCallSendMsgSize(front.DefaultMaxSize)),
 		grpc.WithDisableServiceConfig(),
 	}
 	if a.via.Authority != "" {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -94,6 +95,9 @@ func (a *App) place() front.Place {
 
 // explainStatus turns the status of a call into what a person is told.
 func (a *App) explainStatus(err error, st *status.Status) *Error {
+	if e := tooLarge(st); e != nil {
+		return e
+	}
 	s := front.Status{Code: int(st.Code()), Message: st.Message()}
 	// A wrapped error says first what was done, and its status has all of that for
 	// its message.
@@ -112,7 +116,7 @@ func (a *App) explainStatus(err error, st *status.Status) *Error {
 	}
 	if call, ok := errors.AsType[*callError](err); ok {
 		s.Types, s.Input, s.Verbose = call.types, call.input, a.observer != nil
-		s.Unreachable = s.Unreachable && !call.answered
+		s.Unreachable, s.Timeout = s.Unreachable && !call.answered, call.timeout
 	}
 	return front.Explain(s, a.place())
 }
@@ -120,9 +124,10 @@ func (a *App) explainStatus(err error, st *status.Status) *Error {
 // callError is the status that a call of a service ended with.
 type callError struct {
 	err      error
-	answered bool         // the server said so
-	types    front.Types  // that its details may have
-	input    wire.Message // what it was called with
+	answered bool          // the server said so
+	types    front.Types   // that its details may have
+	input    wire.Message  // what it was called with
+	timeout  time.Duration // that ended it, 0 when something else did
 }
 
 func (e *callError) Error() string { return e.err.Error() }
@@ -133,21 +138,18 @@ func (e *callError) Unwrap() error { return e.err }
 func (e *callError) GRPCStatus() *status.Status { return status.Convert(e.err) }
 
 // asCallError tells what is known of a call that ended with a status, and whether it
-// was the server that said so; other errors stay what they are.
-func asCallError(err error, said bool, entry front.Entry, m wire.Method) error {
-	st, ok := status.FromError(err)
-	if err == nil || !ok || errors.As(err, new(*staleError)) {
-		return err
-	}
-	if too := tooLarge(st); too != nil {
-		return too
+// was the server that said so. It returns nil for other errors, which stay what they
+// are.
+func asCallError(err error, said bool, entry front.Entry, m wire.Method) *callError {
+	if _, ok := status.FromError(err); err == nil || !ok || errors.As(err, new(*staleError)) {
+		return nil
 	}
 	return &callError{err: err, answered: said, types: entry.Table.Message, input: m.Input()}
 }
 
-// tooLarge returns what to say of a message that is larger than --max-size, nil when
+// tooLarge returns what to say of an answer that is larger than --max-size, nil when
 // a status is about something else.
-func tooLarge(st *status.Status) error {
+func tooLarge(st *status.Status) *Error {
 	if st.Code() != codes.ResourceExhausted {
 		return nil
 	}

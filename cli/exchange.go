@@ -104,7 +104,13 @@ func (a *App) exchange(ctx context.Context, conn *grpc.ClientConn, in front.Invo
 	repeatable := !m.ClientStreaming() || !r.Empty
 	return a.retrying(ctx, conn, r, func() (bool, error) {
 		answered, said, err := a.attempt(ctx, conn, m, r, p, send)
-		return repeatable && !answered, asCallError(err, said, entry, m)
+		if call := asCallError(err, said, entry, m); call != nil {
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				call.timeout = r.Timeout
+			}
+			return repeatable && !answered, call
+		}
+		return repeatable && !answered, err
 	})
 }
 
@@ -113,7 +119,10 @@ func (a *App) exchange(ctx context.Context, conn *grpc.ClientConn, in front.Invo
 func (a *App) attempt(ctx context.Context, conn *grpc.ClientConn, m wire.Method, r *front.Request, p printer, send func(grpc.ClientStream) error) (answered, said bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	opts := []grpc.CallOption{grpc.ForceCodecV2(dynamic.BytesCodec{})}
+	opts := []grpc.CallOption{
+		grpc.ForceCodecV2(dynamic.BytesCodec{}),
+		grpc.MaxCallRecvMsgSize(a.maxSize()), grpc.MaxCallSendMsgSize(a.maxSize()),
+	}
 	if r.Gzip {
 		opts = append(opts, grpc.UseCompressor(gzip.Name))
 	}
@@ -133,7 +142,7 @@ func (a *App) attempt(ctx context.Context, conn *grpc.ClientConn, m wire.Method,
 			cancel()
 		}
 	}()
-	answered, err = a.answers(s, m, p)
+	answered, err = a.answers(ctx, s, m, p)
 	select {
 	case err = <-failed: // a request could not be sent
 	default:
@@ -154,7 +163,7 @@ func (a *App) attempt(ctx context.Context, conn *grpc.ClientConn, m wire.Method,
 func isRefused(s grpc.ClientStream) bool { return len(s.Trailer().Get(front.KeyRefused)) > 0 }
 
 // answers prints the answers as they come, and reports whether there was one.
-func (a *App) answers(s grpc.ClientStream, m wire.Method, p printer) (answered bool, err error) {
+func (a *App) answers(ctx context.Context, s grpc.ClientStream, m wire.Method, p printer) (answered bool, err error) {
 	for ; ; answered = true {
 		var message []byte
 		err := s.RecvMsg(&message)
@@ -171,7 +180,7 @@ func (a *App) answers(s grpc.ClientStream, m wire.Method, p printer) (answered b
 		if a.observer != nil {
 			a.observer.note(m.Output(), message)
 		}
-		if err := p.message(s.Context(), message); err != nil {
+		if err := p.message(ctx, message); err != nil {
 			return true, err
 		}
 		if !m.ServerStreaming() {

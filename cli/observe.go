@@ -23,10 +23,11 @@ import (
 type observer struct {
 	w io.Writer
 
-	mu                 sync.Mutex // of all below, and of w while a call is under way
-	begin, sent, first time.Time
-	out, in            payloads
-	unknown            []wire.UnknownField
+	mu                sync.Mutex // of all below, and of w while a call is under way
+	dialed, connected time.Time  // when the first call was made, and had a connection
+	begin, first      time.Time
+	out, in           payloads
+	unknown           []wire.UnknownField
 }
 
 // payloads counts the messages that went one way.
@@ -44,13 +45,26 @@ func observed(ctx context.Context) context.Context {
 }
 
 // TagRPC is told of each call.
-func (o *observer) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
+func (o *observer) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.dialed.IsZero() {
+		o.dialed = time.Now()
+	}
+	return ctx
+}
 
 // TagConn is told of each connection.
 func (o *observer) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
 
 // HandleConn is told what happens to a connection.
-func (o *observer) HandleConn(context.Context, stats.ConnStats) {}
+func (o *observer) HandleConn(_ context.Context, s stats.ConnStats) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if _, ok := s.(*stats.ConnBegin); ok && o.connected.IsZero() {
+		o.connected = time.Now()
+	}
+}
 
 // HandleRPC is told what happens in a call, by several goroutines.
 func (o *observer) HandleRPC(ctx context.Context, s stats.RPCStats) {
@@ -61,10 +75,9 @@ func (o *observer) HandleRPC(ctx context.Context, s stats.RPCStats) {
 	defer o.mu.Unlock()
 	switch s := s.(type) {
 	case *stats.Begin:
-		o.begin, o.sent, o.first = s.BeginTime, time.Time{}, time.Time{}
+		o.begin, o.first = s.BeginTime, time.Time{}
 		o.out, o.in, o.unknown = payloads{}, payloads{}, nil
 	case *stats.OutHeader:
-		o.sent = time.Now()
 		how := ""
 		if s.Compression != "" {
 			how = ", " + s.Compression
@@ -151,7 +164,7 @@ func (o *observer) end(trailer metadata.MD) {
 	defer o.mu.Unlock()
 	o.metadata("trailer", trailer)
 	fmt.Fprintf(o.w, "sent %s, received %s\n", o.out, o.in)
-	fmt.Fprintf(o.w, "time: sent after %s, first byte after %s, total %s\n", since(o.begin, o.sent), since(o.begin, o.first), since(o.begin, time.Now()))
+	fmt.Fprintf(o.w, "time: connected in %s, first byte after %s, total %s\n", since(o.dialed, o.connected), since(o.begin, o.first), since(o.begin, time.Now()))
 }
 
 // retry tells that a call is made again.

@@ -72,6 +72,15 @@ func (p *tablePrinter) list(t *tableWriter, f wire.Field, data []byte, n node) e
 			rows = append(rows, flatten(nil, element, item, "", false))
 		}
 	}
+	rest := node{kind: '{'}
+	for i, key := range n.keys {
+		if key != f.JSONName() {
+			rest.keys, rest.items = append(rest.keys, key), append(rest.items, n.items[i])
+		}
+	}
+	if len(rows) == 0 && len(rest.keys) > 0 {
+		return p.values(t, rest)
+	}
 	columns := columnsOf(element, rows)
 	if len(columns) > 0 {
 		t.row(headings(columns)...)
@@ -79,17 +88,8 @@ func (p *tablePrinter) list(t *tableWriter, f wire.Field, data []byte, n node) e
 	for _, r := range rows {
 		t.row(cells(columns, r)...)
 	}
-	if err := t.flush(); err != nil {
+	if err := t.flush(); err != nil || len(rest.keys) == 0 {
 		return err
-	}
-	rest := node{kind: '{'}
-	for i, key := range n.keys {
-		if key != f.JSONName() {
-			rest.keys, rest.items = append(rest.keys, key), append(rest.items, n.items[i])
-		}
-	}
-	if len(rest.keys) == 0 {
-		return nil
 	}
 	fmt.Fprintln(p.w)
 	return p.values(newTable(p.w), rest)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/micro/micro/v3/dynamic/wire"
 )
@@ -110,6 +111,8 @@ type Status struct {
 	Reason  string // of the server's own errors
 	// Unreachable says that the status was made here, because there was no server.
 	Unreachable bool
+	// Timeout is the time that the call had, when the call ended with it; else 0.
+	Timeout time.Duration
 
 	Details []byte       // a google.rpc.Status in wire form, or nil
 	Types   Types        // of details that are not agreed upon; may be nil
@@ -161,6 +164,9 @@ func Explain(s Status, at Place) *Error {
 		e.Exit = ExitUnreachable
 	case codeDeadlineExceeded:
 		e.Exit = ExitUnreachable
+		if s.Timeout > 0 {
+			e.Message = fmt.Sprintf("no answer within %s", s.Timeout)
+		}
 	case codeUnauthenticated:
 		e.Exit = ExitLogin
 		e.Hint = "micro login"

@@ -88,7 +88,11 @@ func (c *Command) call(ctx context.Context, g Globals, in Invocation) (code int,
 	case IsUnsent(err) && !isTimeout(err):
 		return 0, false
 	default:
-		e := Explain(statusOf(err), place.Place())
+		st := statusOf(err)
+		if errors.Is(err, context.DeadlineExceeded) {
+			st.Timeout = req.Timeout
+		}
+		e := Explain(st, place.Place())
 		c.fail(e, req)
 		return e.Exit, true
 	}
