@@ -148,7 +148,7 @@ func (a *App) attempt(ctx context.Context, conn *grpc.ClientConn, m wire.Method,
 	default:
 	}
 	if a.observer != nil {
-		a.observer.end(s.Trailer())
+		a.observer.end(s.Trailer(), status.Convert(err))
 	}
 	if err != nil && isRefused(s) {
 		if st := status.Convert(err); st.Code() == codes.FailedPrecondition && hasReason(st, "SCHEMA_CHANGED") {

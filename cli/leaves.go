@@ -125,7 +125,7 @@ func flattenField(out []leaf, f wire.Field, v node, path string, deep bool) []le
 	case isMessage && isPlain(inner) && v.kind == '{' && len(v.keys) > 0:
 		return flatten(out, inner, v, path+".", deep)
 	default:
-		return append(out, leaf{path, readable(f, v), isZero(v)})
+		return append(out, leaf{path, readable(f, v), isZero(f, v)})
 	}
 }
 
@@ -145,9 +145,13 @@ func flattenMap(out []leaf, value wire.Field, v node, path string, deep bool) []
 }
 
 // isZero reports whether a value is that of an absent field, as far as JSON shows.
-func isZero(v node) bool {
+func isZero(f wire.Field, v node) bool {
 	if v.kind != 0 {
 		return len(v.items) == 0
+	}
+	if e, ok := f.Enum(); ok {
+		zero, named := e.ValueByNumber(0)
+		return named && v.text == zero.Name()
 	}
 	return v.text == "" || v.text == "0" || v.text == "false" && !v.isStr || v.text == "null" && !v.isStr
 }

@@ -13,6 +13,7 @@ import (
 
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/stats"
+	"google.golang.org/grpc/status"
 
 	"github.com/micro/micro/v3/cli/front"
 	"github.com/micro/micro/v3/dynamic/wire"
@@ -159,10 +160,11 @@ func (o *observer) header(md metadata.MD) {
 }
 
 // end tells what came after the answers, and what the call took.
-func (o *observer) end(trailer metadata.MD) {
+func (o *observer) end(trailer metadata.MD, st *status.Status) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.metadata("trailer", trailer)
+	fmt.Fprintf(o.w, "status %d %s\n", st.Code(), front.CodeName(int(st.Code())))
 	fmt.Fprintf(o.w, "sent %s, received %s\n", o.out, o.in)
 	fmt.Fprintf(o.w, "time: connected in %s, first byte after %s, total %s\n", since(o.dialed, o.connected), since(o.begin, o.first), since(o.begin, time.Now()))
 }

@@ -133,6 +133,9 @@ func (p Place) String() string { return fmt.Sprintf("environment %q (%s)", p.Env
 // Explain turns the status of a failed call into what a person is told.
 func Explain(s Status, at Place) *Error {
 	e := &Error{Message: s.Message, Code: CodeName(s.Code), Exit: ExitError}
+	if e.Message == "" {
+		e.Message = e.Code
+	}
 	if len(s.Details) > 0 {
 		e.Said = readSaid(s)
 	}
