@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -118,7 +119,26 @@ func (a *App) explainStatus(err error, st *status.Status) *Error {
 		s.Types, s.Input, s.Verbose = call.types, call.input, a.observer != nil
 		s.Unreachable, s.Timeout = s.Unreachable && !call.answered, call.timeout
 	}
-	return front.Explain(s, a.place())
+	e := front.Explain(s, a.place())
+	if s.Unreachable && a.mayLackCertificate(s.Message) {
+		e.Message += "; it may want a certificate of the client"
+		e.Hint = "micro env add NAME ADDRESS --cert FILE --key FILE"
+	}
+	return e
+}
+
+// mayLackCertificate reports whether a connection ended as those do that should have
+// shown a certificate: with TLS 1.3 the server hangs up when the client is done.
+func (a *App) mayLackCertificate(message string) bool {
+	e, err := a.Env()
+	if err != nil || e.Cert != "" {
+		return false
+	}
+	if _, useTLS, err := envs.ParseAddress(e.Address); err != nil || !useTLS {
+		return false
+	}
+	return slices.ContainsFunc([]string{"broken pipe", "connection reset", "certificate required", "bad certificate", "handshake failure"},
+		func(sign string) bool { return strings.Contains(message, sign) })
 }
 
 // callError is the status that a call of a service ended with.

@@ -190,6 +190,9 @@ func Explain(s Status, at Place) *Error {
 
 // connectCause cuts the wrapping off what a transport says.
 func connectCause(message string) string {
+	if i := strings.Index(message, "the proxy "); i >= 0 {
+		return strings.Trim(message[i:], `"\ `) // it is not the server that could not be reached
+	}
 	for _, known := range []string{"connection refused", "no such host", "i/o timeout", "network is unreachable", "no route to host"} {
 		if strings.Contains(message, known) {
 			return known
