@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -105,13 +106,20 @@ func (a *App) exchange(ctx context.Context, conn *grpc.ClientConn, in front.Invo
 	return a.retrying(ctx, conn, r, func() (bool, error) {
 		answered, said, err := a.attempt(ctx, conn, m, r, p, send)
 		if call := asCallError(err, said, entry, m); call != nil {
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			if isTimeout(ctx, call.GRPCStatus()) {
 				call.timeout = r.Timeout
 			}
 			return repeatable && !answered, call
 		}
 		return repeatable && !answered, err
 	})
+}
+
+// isTimeout reports whether a call ended because its time was over: here, or at the
+// server, which then resets the stream, perhaps a little earlier.
+func isTimeout(ctx context.Context, st *status.Status) bool {
+	return errors.Is(ctx.Err(), context.DeadlineExceeded) ||
+		st.Code() == codes.DeadlineExceeded && strings.HasPrefix(st.Message(), "stream terminated by RST_STREAM")
 }
 
 // attempt makes a call once. It reports whether there was an answer, and whether the
