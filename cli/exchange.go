@@ -116,10 +116,14 @@ func (a *App) exchange(ctx context.Context, conn *grpc.ClientConn, in front.Invo
 }
 
 // isTimeout reports whether a call ended because its time was over: here, or at the
-// server, which then resets the stream, perhaps a little earlier.
+// server, perhaps a little earlier, when it has nothing to say but that.
 func isTimeout(ctx context.Context, st *status.Status) bool {
-	return errors.Is(ctx.Err(), context.DeadlineExceeded) ||
-		st.Code() == codes.DeadlineExceeded && strings.HasPrefix(st.Message(), "stream terminated by RST_STREAM")
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return true
+	}
+	said := st.Message()
+	return st.Code() == codes.DeadlineExceeded &&
+		(said == context.DeadlineExceeded.Error() || strings.HasPrefix(said, "stream terminated by RST_STREAM"))
 }
 
 // attempt makes a call once. It reports whether there was an answer, and whether the
