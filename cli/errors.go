@@ -147,7 +147,7 @@ type callError struct {
 	answered bool          // the server said so
 	types    front.Types   // that its details may have
 	input    wire.Message  // what it was called with
-	timeout  time.Duration // that ended it, 0 when something else did
+	timeout  time.Duration // what it had for its time, 0 for any
 }
 
 func (e *callError) Error() string { return e.err.Error() }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -106,24 +105,11 @@ func (a *App) exchange(ctx context.Context, conn *grpc.ClientConn, in front.Invo
 	return a.retrying(ctx, conn, r, func() (bool, error) {
 		answered, said, err := a.attempt(ctx, conn, m, r, p, send)
 		if call := asCallError(err, said, entry, m); call != nil {
-			if isTimeout(ctx, call.GRPCStatus()) {
-				call.timeout = r.Timeout
-			}
+			call.timeout = r.Timeout
 			return repeatable && !answered, call
 		}
 		return repeatable && !answered, err
 	})
-}
-
-// isTimeout reports whether a call ended because its time was over: here, or at the
-// server, perhaps a little earlier, when it has nothing to say but that.
-func isTimeout(ctx context.Context, st *status.Status) bool {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return true
-	}
-	said := st.Message()
-	return st.Code() == codes.DeadlineExceeded &&
-		(said == context.DeadlineExceeded.Error() || strings.HasPrefix(said, "stream terminated by RST_STREAM"))
 }
 
 // attempt makes a call once. It reports whether there was an answer, and whether the

@@ -1,6 +1,7 @@
 package front
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -111,8 +112,7 @@ type Status struct {
 	Reason  string // of the server's own errors
 	// Unreachable says that the status was made here, because there was no server.
 	Unreachable bool
-	// Timeout is the time that the call had, when the call ended with it; else 0.
-	Timeout time.Duration
+	Timeout     time.Duration // what the call had for its time, 0 for any
 
 	Details []byte       // a google.rpc.Status in wire form, or nil
 	Types   Types        // of details that are not agreed upon; may be nil
@@ -167,7 +167,7 @@ func Explain(s Status, at Place) *Error {
 		e.Exit = ExitUnreachable
 	case codeDeadlineExceeded:
 		e.Exit = ExitUnreachable
-		if s.Timeout > 0 {
+		if s.Timeout > 0 && isTimeOver(s.Message) {
 			e.Message = fmt.Sprintf("no answer within %s", s.Timeout)
 		}
 	case codeUnauthenticated:
@@ -186,6 +186,16 @@ func Explain(s Status, at Place) *Error {
 		e.Exit = ExitInterrupted
 	}
 	return e
+}
+
+// isTimeOver reports whether a message says no more than that the time of a call is
+// over: the context's own here or at the server, which may notice it first and reset
+// the call.
+func isTimeOver(message string) bool {
+	return message == "" || message == context.DeadlineExceeded.Error() ||
+		strings.HasPrefix(message, "stream terminated by RST_STREAM") ||
+		strings.HasPrefix(message, "context deadline exceeded while waiting") ||
+		strings.HasPrefix(message, "received context error while waiting")
 }
 
 // connectCause cuts the wrapping off what a transport says.

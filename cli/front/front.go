@@ -80,6 +80,7 @@ func (c *Command) call(ctx context.Context, g Globals, in Invocation) (code int,
 		return 0, false
 	}
 	call := place.newCall(m, req, message, in.Service, entry)
+	begun := time.Now()
 	answer, err := call.Do(ctx)
 	switch {
 	case err == nil:
@@ -89,9 +90,10 @@ func (c *Command) call(ctx context.Context, g Globals, in Invocation) (code int,
 		return 0, false
 	default:
 		st := statusOf(err)
-		if errors.Is(err, context.DeadlineExceeded) {
-			st.Timeout = req.Timeout
+		if st.Code == codeCanceled && req.Timeout > 0 && time.Since(begun) >= req.Timeout {
+			st.Code, st.Message = codeDeadlineExceeded, context.DeadlineExceeded.Error() // the server was the first to say so
 		}
+		st.Timeout = req.Timeout
 		e := Explain(st, place.Place())
 		c.fail(e, req)
 		return e.Exit, true
@@ -101,7 +103,7 @@ func (c *Command) call(ctx context.Context, g Globals, in Invocation) (code int,
 	}
 	if answer.Code != 0 {
 		e := Explain(Status{
-			Code: answer.Code, Message: answer.Text,
+			Code: answer.Code, Message: answer.Text, Timeout: req.Timeout,
 			Details: answer.Details, Types: entry.Table.Message, Input: m.Input(),
 		}, place.Place())
 		c.fail(e, req)
