@@ -38,7 +38,7 @@ func (a *App) newPrinter(m wire.Method, r *front.Request) (printer, error) {
 		return newJQPrinter(a, as, r.Expr)
 	case front.FormatRaw:
 		if a.Terminal.Out {
-			return nil, usage("micro exit-codes", "the bytes of a message are not for a terminal; send them to a file or a program: -o raw >answer.bin")
+			return nil, usage("", "the bytes of a message are not for a terminal; send them to a file or a program: -o raw >answer.bin")
 		}
 		return &rawPrinter{w: a.Out, delimited: m.ServerStreaming()}, nil
 	default:
