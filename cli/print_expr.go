@@ -10,6 +10,7 @@ import (
 	"text/template"
 
 	"github.com/itchyny/gojq"
+	"google.golang.org/grpc/status"
 
 	"github.com/micro/micro/v3/cli/front"
 	"github.com/micro/micro/v3/dynamic/wire"
@@ -109,6 +110,9 @@ func (p *jqPrinter) message(ctx context.Context, data []byte) error {
 		v, more := it.Next()
 		if !more {
 			return nil
+		}
+		if ctx.Err() != nil {
+			return status.FromContextError(ctx.Err()).Err()
 		}
 		if err, failed := v.(error); failed {
 			var halt *gojq.HaltError
