@@ -35,6 +35,8 @@ type App struct {
 	yes       bool
 	noColor   bool
 
+	plain bool // the server that was asked knows nothing of micro
+
 	// Set by the options of a call.
 	via      front.Transport
 	observer *observer // nil: nobody watches
