@@ -93,15 +93,15 @@ func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invo
 		}
 		return err
 	}
-	if in.WantsHelp() && len(in.Words) == 0 {
-		return front.ServiceHelp(a.Out, entry.Table, in.Service)
+	if in.WantsHelp() {
+		if err := front.Help(a.Out, a.width(), entry.Table, in.Service, in.Words); err != nil {
+			return maybeStale(nameError(in, err))
+		}
+		return nil
 	}
 	m, err := request.Resolve(entry.Table, in.Service, in.Words)
 	if err != nil {
 		return maybeStale(nameError(in, err))
-	}
-	if in.WantsHelp() {
-		return front.EndpointHelp(a.Out, entry.Table, in.Service, m)
 	}
 	r, err := in.Build(m, front.Inputs{Stdin: a.In, ReadFile: front.ReadFile, Now: a.Now})
 	if err != nil {
