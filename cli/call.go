@@ -167,9 +167,9 @@ func (a *App) unknownService(ctx context.Context, root *cobra.Command, name stri
 	}
 	if conn, err := a.Conn(); err == nil {
 		if rsp, err := registryv1.NewRegistryClient(conn).List(ctx, &registryv1.ListRequest{}); err == nil {
-			for _, s := range rsp.GetServices() {
-				names = append(names, s.GetName())
-			}
+			services := serviceNames(rsp)
+			a.rememberServices(services)
+			names = append(names, services...)
 		}
 	}
 	if near := request.Nearest(name, names); near != "" {

@@ -183,6 +183,7 @@ func newServicesCmd(app *App) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			app.rememberServices(serviceNames(rsp))
 			return out.print(app.Out, rsp, func(t *tableWriter) {
 				for _, s := range rsp.GetServices() {
 					t.row(s.GetName())
@@ -192,6 +193,14 @@ func newServicesCmd(app *App) *cobra.Command {
 	}
 	outputFlag(cmd, &out)
 	return cmd
+}
+
+func serviceNames(rsp *registryv1.ListResponse) []string {
+	var names []string
+	for _, s := range rsp.GetServices() {
+		names = append(names, s.GetName())
+	}
+	return names
 }
 
 func newKillCmd(app *App) *cobra.Command {
