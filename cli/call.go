@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -39,6 +40,34 @@ The request is made of flags, one for each field, over a body: JSON itself, @FIL
 	}
 }
 
+func newStreamCmd(app *App) *cobra.Command {
+	return &cobra.Command{
+		Use:   "stream SERVICE [ENDPOINT] [--FIELD=VALUE...] [@FILE | - | JSON]",
+		Short: "Call an endpoint that streams",
+		Long: `Call an endpoint that takes or answers with a stream. It is the same as "micro call", which
+takes endpoints of all kinds, but refuses those that stream nothing.
+
+Requests of a stream are the JSON values of standard input, or the one that flags make. An
+answer is printed when it comes, a line each; Ctrl-C ends the call.`,
+		Example: `  micro stream helloworld --count=3
+  printf '{"stroke":1}
+{"stroke":2}
+' | micro stream helloworld ping-pong`,
+		DisableFlagParsing: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 || args[0] == "--help" || args[0] == "-h" {
+				return cmd.Help()
+			}
+			in := front.Parse(args)
+			in.Streams = true
+			if len(in.Words) == 0 && !in.WantsHelp() {
+				in.Words = []string{"Stream"}
+			}
+			return app.invoke(cmd.Context(), cmd.Root(), in)
+		},
+	}
+}
+
 // callService calls the service that the first word of a command line names.
 func (a *App) callService(ctx context.Context, root *cobra.Command, args []string) error {
 	g, rest, ok := front.SplitGlobals(args)
@@ -53,8 +82,16 @@ func (a *App) callService(ctx context.Context, root *cobra.Command, args []strin
 const maxStaleTries = 2
 
 func (a *App) invoke(ctx context.Context, root *cobra.Command, in front.Invocation) error {
+	stdin := &input{r: a.In}
 	for try := 0; ; try++ {
-		err := a.invokeOnce(ctx, root, in, try > 0)
+		r, ok := stdin.reader()
+		if !ok {
+			return &Error{
+				Message: in.Service + " speaks something else than it did, and standard input is too long to send it again; nothing was called",
+				Exit:    ExitError,
+			}
+		}
+		err := a.invokeOnce(ctx, root, in, r, try > 0)
 		if try < maxStaleTries && isStale(err) {
 			continue // the service speaks something else than it did; nothing was called
 		}
@@ -75,17 +112,26 @@ func (e *staleError) Error() string { return e.err.Error() }
 
 func (e *staleError) Unwrap() error { return e.err }
 
-func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invocation, fresh bool) error {
+func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invocation, stdin io.Reader, fresh bool) error {
 	callCtx, conn, err := a.connFor(ctx)
 	if err != nil {
 		return err
 	}
-	entry, cached, err := a.schema(callCtx, conn, in.Service, fresh || in.WantsHelp())
+	q := question{word: in.Service, early: in.Early(), fresh: fresh || in.WantsHelp()}
+	entry, cached, err := a.schema(callCtx, conn, q)
 	if err != nil && in.WantsHelp() && status.Code(err) == codes.Unavailable {
-		entry, cached, err = a.schema(callCtx, conn, in.Service, false) // help without a server
+		q.fresh = false // help without a server
+		entry, cached, err = a.schema(callCtx, conn, q)
+	}
+	if method := (*methodError)(nil); errors.As(err, &method) {
+		in.Service, in.Words = method.service, append([]string{method.method}, in.Words...)
+		return a.invokeOnce(ctx, root, in, stdin, fresh)
 	}
 	if err != nil {
 		return a.unknownService(callCtx, root, in.Service, err)
+	}
+	if entry.Origin != nil {
+		callCtx = callContextOf(callCtx, entry.Origin, front.Early{})
 	}
 	maybeStale := func(err error) error {
 		if cached {
@@ -103,12 +149,19 @@ func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invo
 	if err != nil {
 		return maybeStale(nameError(in, err))
 	}
-	r, err := in.Build(m, front.Inputs{Stdin: a.In, ReadFile: front.ReadFile, Now: a.Now})
+	if in.Streams && !m.ClientStreaming() && !m.ServerStreaming() {
+		return maybeStale(&Error{
+			Message: request.Endpoint(m) + " streams nothing",
+			Hint:    "micro call " + strings.Join(append([]string{in.Service}, in.Words...), " "),
+			Exit:    ExitUsage,
+		})
+	}
+	r, err := in.Build(m, front.Inputs{Stdin: stdin, ReadFile: front.ReadFile, Now: a.Now})
 	if err != nil {
 		return maybeStale(flagError(in, err))
 	}
 	if m.ClientStreaming() {
-		return a.stream(callCtx, conn, in, entry, m, r)
+		return a.stream(callCtx, conn, in, entry, m, r, stdin)
 	}
 	message, err := m.Input().AppendWire(nil, r.JSON, wire.DecodeOptions{})
 	if err != nil {
@@ -147,6 +200,9 @@ func flagError(in front.Invocation, err error) error {
 
 // unknownService says that there is no such service, and what may have been meant.
 func (a *App) unknownService(ctx context.Context, root *cobra.Command, name string, err error) error {
+	if unknown := (*unknownServiceError)(nil); errors.As(err, &unknown) {
+		return &Error{Message: err.Error(), Hint: "micro services", Exit: ExitNotFound}
+	}
 	if status.Code(err) != codes.NotFound {
 		return err
 	}

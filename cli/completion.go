@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/dynamic/wire"
 )
 
 // completionFetch bounds how long completion asks a server for a schema that it does
@@ -25,7 +27,7 @@ func (a *App) complete(ctx context.Context, args []string) (done bool, err error
 	}
 	if missing != nil {
 		a.env, a.namespace = missing.Globals.Env, missing.Globals.Namespace
-		a.fetchSchema(ctx, missing.Service)
+		c.Table = a.fetchSchema(ctx, missing)
 		if answer, missing = c.Complete(args[1:]); missing != nil {
 			answer = front.NoCompletions()
 		}
@@ -33,22 +35,34 @@ func (a *App) complete(ctx context.Context, args []string) (done bool, err error
 	return true, answer.Print(a.Out, args[0] == cobra.ShellCompRequestCmd)
 }
 
-// fetchSchema puts the schema of a service into the cache when the server gives it
-// in time. Whoever waits for a completion is told no reason why not.
-func (a *App) fetchSchema(ctx context.Context, service string) {
+// fetchSchema returns the schema that completion lacks when it can be had in time, and
+// keeps it; else nil. Whoever waits for a completion is told no reason why not.
+func (a *App) fetchSchema(ctx context.Context, m *front.Missing) *wire.Table {
 	ctx, cancel := context.WithTimeout(ctx, completionFetch)
 	defer cancel()
-	done := make(chan struct{})
+	got := make(chan *wire.Table, 1)
 	go func() {
-		defer close(done)
 		callCtx, conn, err := a.connFor(ctx)
-		if err == nil {
-			_, _, _ = a.schema(callCtx, conn, service, false)
+		if err != nil {
+			got <- nil
+			return
 		}
+		q := question{word: m.Service, early: m.Early}
+		entry, _, err := a.schema(callCtx, conn, q)
+		if method := (*methodError)(nil); errors.As(err, &method) {
+			q.word = method.service
+			_, _, _ = a.schema(callCtx, conn, q) // completion finds it in the cache
+		}
+		if err != nil {
+			entry.Table = nil
+		}
+		got <- entry.Table
 	}()
 	select {
-	case <-done:
+	case t := <-got:
+		return t
 	case <-ctx.Done(): // a keyring may take its time; the process ends without it
+		return nil
 	}
 }
 

@@ -26,8 +26,10 @@ import (
 func outgoing(ctx context.Context, in front.Invocation, entry front.Entry, r *front.Request) context.Context {
 	md, _ := metadata.FromOutgoingContext(ctx)
 	md = md.Copy()
-	md.Set(front.KeyService, in.Service)
-	md.Set(front.KeySchema, entry.Digest)
+	if entry.Origin == nil {
+		md.Set(front.KeyService, in.Service)
+		md.Set(front.KeySchema, entry.Digest)
+	}
 	for _, h := range r.Headers {
 		if h[0] == "authorization" {
 			md.Set(h[0], h[1])
@@ -45,7 +47,7 @@ func (a *App) send(ctx context.Context, conn *grpc.ClientConn, in front.Invocati
 
 // stream makes a call with the requests that standard input has, one JSON value
 // after the other, or with the one that the flags make when there are any.
-func (a *App) stream(ctx context.Context, conn *grpc.ClientConn, in front.Invocation, entry front.Entry, m wire.Method, r *front.Request) error {
+func (a *App) stream(ctx context.Context, conn *grpc.ClientConn, in front.Invocation, entry front.Entry, m wire.Method, r *front.Request, stdin io.Reader) error {
 	return a.exchange(ctx, conn, in, entry, m, r, func(s grpc.ClientStream) error {
 		if !r.Empty {
 			message, err := m.Input().AppendWire(nil, r.JSON, wire.DecodeOptions{})
@@ -54,7 +56,7 @@ func (a *App) stream(ctx context.Context, conn *grpc.ClientConn, in front.Invoca
 			}
 			return s.SendMsg(&message)
 		}
-		dec := json.NewDecoder(a.In)
+		dec := json.NewDecoder(stdin)
 		for n := 1; ; n++ {
 			var value json.RawMessage
 			if err := dec.Decode(&value); errors.Is(err, io.EOF) {
@@ -76,8 +78,8 @@ func (a *App) stream(ctx context.Context, conn *grpc.ClientConn, in front.Invoca
 // exchange makes a call of any kind: send writes the requests while the answers are
 // printed as they come.
 func (a *App) exchange(ctx context.Context, conn *grpc.ClientConn, in front.Invocation, entry front.Entry, m wire.Method, r *front.Request, send func(grpc.ClientStream) error) error {
-	ctx, cancel := context.WithCancelCause(outgoing(ctx, in, entry, r))
-	defer cancel(nil)
+	ctx, cancel := context.WithCancel(outgoing(ctx, in, entry, r))
+	defer cancel()
 	if r.Timeout > 0 {
 		var stop context.CancelFunc
 		ctx, stop = context.WithTimeout(ctx, r.Timeout)
@@ -88,18 +90,22 @@ func (a *App) exchange(ctx context.Context, conn *grpc.ClientConn, in front.Invo
 	if err != nil {
 		return err
 	}
+	failed := make(chan error, 1)
 	go func() {
 		err := send(s)
 		if err == nil || errors.Is(err, io.EOF) {
 			err = s.CloseSend()
 		}
 		if err != nil {
-			cancel(err)
+			failed <- err
+			cancel()
 		}
 	}()
 	err = a.answers(s, m, r)
-	if cause := context.Cause(ctx); cause != nil && ctx.Err() != nil && errors.As(cause, new(*Error)) {
-		return cause
+	select {
+	case cause := <-failed:
+		return cause // a request could not be sent
+	default:
 	}
 	if r.Metadata {
 		a.printMetadata(s)

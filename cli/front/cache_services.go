@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/micro/micro/v3/dynamic/request"
 	"github.com/micro/micro/v3/envs"
 )
 
@@ -21,7 +22,7 @@ func (c Cache) PutServices(e envs.Env, namespace string, names []string) {
 		return
 	}
 	for _, known := range c.Services(e, namespace) {
-		if !slices.Contains(names, known) {
+		if !slices.ContainsFunc(names, func(name string) bool { return request.Means(known, name) }) {
 			c.Forget(e, namespace, known)
 		}
 	}

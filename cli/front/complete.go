@@ -34,15 +34,19 @@ type Completer struct {
 	Getenv func(string) string
 	// IsCommand reports whether a word is a command of microd.
 	IsCommand func(word string) bool
+	// Table is the schema of the service, when what completes has asked for it.
+	Table *wire.Table
 }
 
 // Missing is what has to be asked elsewhere before words can be completed.
 type Missing struct {
 	// Command: the words are of a command of microd, which knows its flags itself.
 	Command bool
-	// Service is one whose schema is not known, where Globals say.
+	// Service is one whose schema is not known, where Globals say, or which comes from
+	// what Early says.
 	Service string
 	Globals Globals
+	Early   Early
 }
 
 // Completions are what a shell is told.
@@ -125,15 +129,24 @@ func (c Completer) Complete(words []string) (*Completions, *Missing) {
 	if len(typed) == 0 {
 		return c.firstWord(g, partial), nil
 	}
-	if c.IsCommand(typed[0]) {
-		if typed[0] != "call" && typed[0] != "stream" {
+	streams := false
+	if command := typed[0]; c.IsCommand(command) {
+		typed = typed[1:]
+		streams = command == "stream"
+		switch {
+		case command != "call" && command != "stream" && command != "describe":
+			return nil, &Missing{Command: true}
+		case len(typed) == 0 && !strings.HasPrefix(partial, "-"):
+			return c.services(g, partial), nil
+		case len(typed) == 0 || command == "describe":
 			return nil, &Missing{Command: true}
 		}
-		if typed = typed[1:]; len(typed) == 0 {
-			return c.services(g, partial), nil
-		}
 	}
-	return c.call(g, typed, partial)
+	in := Parse(typed)
+	if in.Streams = streams; streams && len(in.Words) == 0 && strings.HasPrefix(partial, "-") {
+		in.Words = []string{"Stream"}
+	}
+	return c.call(g, in, partial)
 }
 
 // isGlobalWithValue reports whether a flag before the first word has its value in
@@ -215,7 +228,7 @@ func aboutService(t *wire.Table, service string) string {
 		return ""
 	}
 	for s := range t.Services() {
-		if isOwn(s, service) {
+		if request.Means(service, s.Name()) {
 			return firstSentence(docs.Of(s).Comment)
 		}
 	}
@@ -245,21 +258,36 @@ func (c Completer) globalValue(g Globals, flag, partial string) *Completions {
 	return answer
 }
 
-// call completes what comes behind the name of a service.
-func (c Completer) call(g Globals, typed []string, partial string) (*Completions, *Missing) {
-	in := Parse(typed)
-	missing := &Missing{Service: in.Service, Globals: g}
+// table returns the schema of a service, and the words that are left to name an
+// endpoint of it: the first may name that too. It is false when the schema is not known.
+func (c Completer) table(g Globals, in Invocation) (*wire.Table, Invocation, bool) {
+	if c.Table != nil {
+		return c.Table, in, true
+	}
 	s, ok := scopeOf(c.Getenv, g)
-	if !ok {
-		return &Completions{directive: directiveNoFile}, nil
+	if early := in.Early(); !early.Sources.IsEmpty() || !ok {
+		return nil, in, false
 	}
-	entry, ok := (Cache{Dir: s.dirs.Cache}).Lookup(s.env, s.namespace, in.Service)
-	if !ok {
-		return nil, missing
+	cache := Cache{Dir: s.dirs.Cache}
+	entry, ok := cache.Lookup(s.env, s.namespace, in.Service)
+	if i := strings.LastIndexAny(in.Service, "./"); i > 0 && !ok {
+		if entry, ok = cache.Lookup(s.env, s.namespace, in.Service[:i]); ok {
+			in.Words = append([]string{in.Service[i+1:]}, in.Words...)
+			in.Service = in.Service[:i]
+		}
 	}
-	w := word{help: help{t: entry.Table, service: in.Service}, partial: partial}
-	w.docs, _ = entry.Table.Docs() // completion goes without them
-	m, err := request.Resolve(entry.Table, in.Service, in.Words)
+	return entry.Table, in, ok
+}
+
+// call completes what comes behind the name of a service.
+func (c Completer) call(g Globals, in Invocation, partial string) (*Completions, *Missing) {
+	t, in, ok := c.table(g, in)
+	if !ok {
+		return nil, &Missing{Service: in.Service, Globals: g, Early: in.Early()}
+	}
+	w := word{help: help{t: t, service: in.Service}, partial: partial}
+	w.docs, _ = t.Docs() // completion goes without them
+	m, err := request.Resolve(t, in.Service, in.Words)
 	if err == nil {
 		w.input = m.Input()
 	}
@@ -276,7 +304,7 @@ func (c Completer) call(g Globals, typed []string, partial string) (*Completions
 	case strings.HasPrefix(partial, "@"):
 		w.files("@", partial[1:])
 	case len(in.args) == 0:
-		w.endpoint(in.Words)
+		w.endpoint(in)
 		if partial == "" && err == nil && len(in.Words) > 0 {
 			w.flag()
 		}

@@ -91,6 +91,11 @@ func TestComplete(t *testing.T) {
 		// Endpoints.
 		{"accounts ", "open", 36},
 		{"call accounts o", "open", 36},
+		{"stream features ", "both down up", 36},
+		{"stream features c", "", 36},
+		{"describe acc", "accounts", 4},
+		{"features.call --na", "--name", 36},
+		{"features/other do", "down", 36},
 		{"everything ", "chat collect count fixture.v1.Everything/Echo fail get-user headers old slow other.v1.Everything/Echo single legacy modern", 36},
 		{"everything ge", "get-user", 36},
 		{"everything getU", "getUser", 36},
@@ -278,7 +283,10 @@ func TestCompleteMissing(t *testing.T) {
 		{"--help ", &Missing{Command: true}},
 		{"call ", nil},
 		{"", nil},
-		{"-e nosuch features ", nil},
+		{"-e nosuch features ", &Missing{Service: "features", Globals: Globals{Env: "nosuch"}}},
+		{"describe x --", &Missing{Command: true}},
+		{"call --", &Missing{Command: true}},
+		{"features --proto=a.proto -I b --", &Missing{Service: "features", Early: Early{Sources: Sources{Protos: []string{"a.proto"}, Imports: []string{"b"}}}}},
 	} {
 		_, got := c.Complete(strings.Split(tt.line, " "))
 		if diff := cmp.Diff(tt.want, got); diff != "" {

@@ -31,7 +31,7 @@ func (w *word) scan(in Invocation) {
 	w.given = map[string][]string{}
 	w.helped = in.WantsHelp()
 	for args := in.args; len(args) > 0; {
-		name, value, has := strings.Cut(args[0], "=")
+		name, value, has := cutOption(args[0])
 		args = args[1:]
 		if isBody(name) || !strings.HasPrefix(name, "-") {
 			continue
@@ -79,13 +79,15 @@ func optionNamed(flag string) *option {
 	return nil
 }
 
-// endpoint completes the words that name an endpoint.
-func (w *word) endpoint(before []string) {
+// endpoint completes the words that name an endpoint; one that streams where no other
+// is taken.
+func (w *word) endpoint(in Invocation) {
+	before := in.Words
 	w.directive = directiveNoFile | directiveKeepOrder
 	shown := map[string]bool{}
 	for _, e := range endpoints(w.t, w.service) {
 		text, ok := nextWord(e, before, w.partial)
-		if !ok || shown[text] {
+		if !ok || shown[text] || in.Streams && !e.method.ClientStreaming() && !e.method.ServerStreaming() {
 			continue
 		}
 		shown[text] = true
@@ -111,7 +113,7 @@ func nextWord(e endpoint, before []string, partial string) (string, bool) {
 		}
 		return spelled(partial, e.words[0], e.method.Name())
 	case 1:
-		if !namesService(e.method.Service().Name(), before[0]) {
+		if !request.Means(before[0], e.method.Service().Name()) {
 			return "", false
 		}
 		return spelled(partial, e.name, e.method.Name())

@@ -28,7 +28,7 @@ func Help(w io.Writer, width int, t *wire.Table, service string, words []string)
 	}
 	var of []endpoint
 	for _, e := range endpoints(t, service) {
-		if name := e.method.Service().Name(); len(words) == 1 && namesService(name, words[0]) {
+		if name := e.method.Service().Name(); len(words) == 1 && request.Means(words[0], name) {
 			of = append(of, e)
 		}
 	}
@@ -37,12 +37,6 @@ func Help(w io.Writer, width int, t *wire.Table, service string, words []string)
 	}
 	h.servicePage(p, of, false)
 	return p.print(w)
-}
-
-// namesService reports whether a word is the name of a gRPC service, or its end.
-func namesService(full, word string) bool {
-	full, word = request.Fold(full), request.Fold(word)
-	return full == word || strings.HasSuffix(full, "."+word)
 }
 
 // print writes the page, all at once and nothing that a terminal would obey.

@@ -29,11 +29,11 @@ func endpoints(t *wire.Table, service string) []endpoint {
 	methods := map[string]int{}  // methods with a name: of the service's own, of others, of each gRPC service
 	services := map[string]int{} // gRPC services with a short name
 	for s := range t.Services() {
-		if request.Plumbing(s.Name()) {
+		own := request.Means(service, s.Name())
+		if request.Plumbing(s.Name()) && !own {
 			continue
 		}
 		services[request.Fold(request.ShortName(s.Name()))]++
-		own := isOwn(s, service)
 		for m := range s.Methods() {
 			all = append(all, endpoint{method: m, name: kebab(m.Name()), own: own})
 			methods[scopedName(m.Name(), own)]++
@@ -58,12 +58,6 @@ func endpoints(t *wire.Table, service string) []endpoint {
 		return cmp.Or(boolInt(b.own)-boolInt(a.own), cmp.Compare(a.method.Service().Name(), b.method.Service().Name()), cmp.Compare(a.name, b.name))
 	})
 	return all
-}
-
-// isOwn reports whether a gRPC service is what a service's name means in the first
-// place.
-func isOwn(s wire.Service, service string) bool {
-	return request.Fold(request.ShortName(s.Name())) == request.Fold(service) || request.Fold(s.Name()) == request.Fold(service)
 }
 
 func scopedName(method string, own bool) string {
