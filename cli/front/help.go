@@ -155,7 +155,7 @@ func (h *help) goOn(p *page, parts [][]endpoint, whole bool) {
 		rows = append(rows, row{"micro " + h.service + " --FIELD=VALUE", "calls " + commandWords(h.t, h.service, m) + ", whose name can be left out"})
 	}
 	p.heading("How to go on:")
-	p.rows(rows)
+	p.columns(rows, p.width)
 }
 
 // kindNote returns what else is to be known of a method.

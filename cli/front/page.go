@@ -79,10 +79,13 @@ type row struct{ left, text string }
 
 // rows writes rows, all of whose texts begin in one column. What is too long for the
 // left one has its text below it.
-func (p *page) rows(rows []row) {
+func (p *page) rows(rows []row) { p.columns(rows, widestLeft) }
+
+// columns is [page.rows] with a width of its own for the left column.
+func (p *page) columns(rows []row, widest int) {
 	left := 0
 	for _, r := range rows {
-		if n := utf8.RuneCountInString(r.left); n <= widestLeft {
+		if n := utf8.RuneCountInString(r.left); n <= widest {
 			left = max(left, n)
 		}
 	}
