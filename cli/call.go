@@ -117,10 +117,10 @@ func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invo
 	if err != nil {
 		return err
 	}
-	q := question{word: in.Service, early: in.Early(), fresh: fresh || in.WantsHelp()}
+	q := question{word: in.Service, early: in.Early(), fresh: fresh, current: in.WantsHelp()}
 	entry, cached, err := a.schema(callCtx, conn, q)
 	if err != nil && in.WantsHelp() && status.Code(err) == codes.Unavailable {
-		q.fresh = false // help without a server
+		q.fresh, q.offline = false, true // help without a server
 		entry, cached, err = a.schema(callCtx, conn, q)
 	}
 	if method := (*methodError)(nil); errors.As(err, &method) {

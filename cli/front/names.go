@@ -16,9 +16,18 @@ import (
 // endpoint is a method, and the words after the service's name that mean it.
 type endpoint struct {
 	method wire.Method
-	name   string // of the method, as it is typed
+	folded string // its name
+	name   string // and as it is typed
 	words  []string
 	own    bool // of the gRPC service that is called like the service
+}
+
+// scoped is the folded name of a method, in a gRPC service or in all of those that
+// are, or are not, the service's own.
+type scoped struct {
+	service string
+	own     bool
+	method  string
 }
 
 // endpoints returns the methods of a service, without those that are there for tools
@@ -26,7 +35,7 @@ type endpoint struct {
 // grows with how many there are, and not with the square.
 func endpoints(t *wire.Table, service string) []endpoint {
 	var all []endpoint
-	methods := map[string]int{}  // methods with a name: of the service's own, of others, of each gRPC service
+	count := map[scoped]int{}    // methods with a name: of the service's own, of others, of each gRPC service
 	services := map[string]int{} // gRPC services with a short name
 	for s := range t.Services() {
 		own := request.Means(service, s.Name())
@@ -35,20 +44,22 @@ func endpoints(t *wire.Table, service string) []endpoint {
 		}
 		services[request.Fold(request.ShortName(s.Name()))]++
 		for m := range s.Methods() {
-			all = append(all, endpoint{method: m, name: kebab(m.Name()), own: own})
-			methods[scopedName(m.Name(), own)]++
-			methods[s.Name()+"/"+request.Fold(m.Name())]++
+			name := m.Name()
+			e := endpoint{method: m, folded: request.Fold(name), name: kebab(name), own: own}
+			all = append(all, e)
+			count[scoped{"", own, e.folded}]++
+			count[scoped{s.Name(), own, e.folded}]++
 		}
 	}
 	for i := range all {
 		e := &all[i]
 		full := e.method.Service().Name()
 		short := request.ShortName(full)
-		_, hidden := methods[scopedName(e.method.Name(), true)]
+		hidden := !e.own && count[scoped{"", true, e.folded}] > 0
 		switch {
-		case methods[scopedName(e.method.Name(), e.own)] == 1 && (e.own || !hidden):
+		case count[scoped{"", e.own, e.folded}] == 1 && !hidden:
 			e.words = []string{e.name}
-		case services[request.Fold(short)] == 1 && methods[full+"/"+request.Fold(e.method.Name())] == 1:
+		case services[request.Fold(short)] == 1 && count[scoped{full, e.own, e.folded}] == 1:
 			e.words = []string{kebab(short), e.name}
 		default:
 			e.words = []string{strings.TrimPrefix(e.method.Path(), "/")}
@@ -58,13 +69,6 @@ func endpoints(t *wire.Table, service string) []endpoint {
 		return cmp.Or(boolInt(b.own)-boolInt(a.own), cmp.Compare(a.method.Service().Name(), b.method.Service().Name()), cmp.Compare(a.name, b.name))
 	})
 	return all
-}
-
-func scopedName(method string, own bool) string {
-	if own {
-		return "." + request.Fold(method)
-	}
-	return request.Fold(method)
 }
 
 func boolInt(b bool) int {
