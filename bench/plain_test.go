@@ -1,52 +1,20 @@
 package bench
 
 import (
-	"bytes"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
-// fixture starts a server that knows nothing of micro, with arguments beside the usual
-// ones, and makes it an environment of a name. It returns its address.
-func (w *world) fixture(b *testing.B, env string, args ...string) string {
+// plain starts a fixture and makes it an environment. It returns its address.
+func (w *world) plain(b *testing.B, env string, args ...string) string {
 	b.Helper()
-	program := filepath.Join(w.bin, "fixture")
-	if !exists(program) {
-		build := exec.CommandContext(b.Context(), "go", "build", "-trimpath", "-ldflags=-s -w", "-o", program, "../testdata/fixture")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			b.Fatalf("build: %v\n%s", err, out)
-		}
-	}
-	protos, err := filepath.Abs("../testdata/fixture/proto")
-	if err != nil {
-		b.Fatal(err)
-	}
-	ready := filepath.Join(w.home, env+".ready")
-	server := w.command(b, program, append([]string{"-proto", protos, "-ready", ready}, args...)...)
-	var log bytes.Buffer
-	server.Stderr = &log
-	if err := server.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		_ = server.Process.Signal(os.Interrupt)
-		_ = server.Wait()
-	})
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if address, err := os.ReadFile(ready); err == nil {
-			w.run(b, "env", "add", env, string(address))
-			return string(address)
-		}
-		if time.Now().After(deadline) {
-			b.Fatalf("the server is not ready: %s", log.String())
-		}
-	}
+	address := w.fixture(b, env, args...)
+	w.run(b, "env", "add", env, address)
+	return address
 }
 
 // warm makes sure that a command does what it should, and that its schema is on disk.
@@ -63,7 +31,7 @@ func (w *world) warm(b *testing.B, want string, args ...string) {
 // program, 2,000 methods at most 1.1 of 20.
 func BenchmarkCompletion(b *testing.B) {
 	w := newWorld(b)
-	w.fixture(b, "many", "-methods", "2000", "-services", "100")
+	w.plain(b, "many", "-methods", "2000", "-services", "100")
 	small := []string{"-e", "many", "many.v1.Service7", "method3", "--te"}
 	large := []string{"-e", "many", "large.v1.Large", "method1003", "--te"}
 	for _, line := range [][]string{small, large} {
@@ -118,8 +86,8 @@ func (w *world) buf(b *testing.B) string {
 // Budget: at most 1.1.
 func BenchmarkManyMethods(b *testing.B) {
 	w := newWorld(b)
-	w.fixture(b, "one", "-services", "1")
-	w.fixture(b, "many", "-methods", "2000", "-services", "100")
+	w.plain(b, "one", "-services", "1")
+	w.plain(b, "many", "-methods", "2000", "-services", "100")
 	call := func(env, service, method string) []string {
 		return []string{"-e", env, service, method, "--text=hi"}
 	}
@@ -152,7 +120,7 @@ const messages = 100_000
 // its memory with that of a stream of 1,000. Budgets: less than 1, at most 1.5.
 func BenchmarkStream(b *testing.B) {
 	w := newWorld(b)
-	address := w.fixture(b, "plain")
+	address := w.plain(b, "plain")
 	grpcurl := w.grpcurl(b)
 	lines := func(n int) string { return strings.Repeat(`{"string":"some text"}`+"\n", n) }
 	// Each returns the peak of the process's memory.
