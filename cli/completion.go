@@ -40,6 +40,9 @@ func (a *App) complete(ctx context.Context, args []string) (done bool, err error
 func (a *App) fetchSchema(ctx context.Context, m *front.Missing) *wire.Table {
 	ctx, cancel := context.WithTimeout(ctx, completionFetch)
 	defer cancel()
+	if _, err := a.Conn(); err != nil { // here, so that nothing of the app changes below
+		return nil
+	}
 	got := make(chan *wire.Table, 1)
 	go func() {
 		callCtx, conn, err := a.connFor(ctx)
