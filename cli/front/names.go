@@ -135,7 +135,7 @@ func flagName(field string) string {
 
 // isOption reports whether a long flag is not one of a field.
 func isOption(name string) bool {
-	return name == "help" || slices.ContainsFunc(options(), func(o option) bool { return o.name == name })
+	return name == "help" || slices.ContainsFunc(options(), func(o option) bool { return request.Fold(o.name) == request.Fold(name) })
 }
 
 // kebab writes a name as people type it: "PingPong" and "ping_pong" are ping-pong.
