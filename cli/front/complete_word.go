@@ -61,12 +61,13 @@ func (w *word) scan(in Invocation) {
 	}
 }
 
+// isSwitch reports whether a field needs no value behind its name.
 func (w *word) isSwitch(path string) bool {
 	if !w.input.IsValid() {
 		return false
 	}
-	path2, no := strings.CutPrefix(path, "no-")
-	return request.IsSwitch(w.input, path) || no && request.IsSwitch(w.input, path2)
+	off, no := strings.CutPrefix(path, "no-")
+	return request.IsSwitch(w.input, path) || no && request.IsSwitch(w.input, off)
 }
 
 // optionNamed returns the option that a flag is, nil when it is a field.
@@ -295,6 +296,7 @@ func (w *word) fieldsOf(m wire.Message, dashes, no, head, tail string) {
 	}
 }
 
+// isField reports whether a name leads to a field.
 func (w *word) isField(path string) bool {
 	_, ok := request.Lookup(w.input, path)
 	return ok
