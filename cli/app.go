@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/micro/micro/v3/cli/front"
 	"github.com/micro/micro/v3/envs"
 )
 
@@ -33,6 +34,10 @@ type App struct {
 	namespace string
 	yes       bool
 	noColor   bool
+
+	// Set by the options of a call.
+	via      front.Transport
+	observer *observer // nil: nobody watches
 
 	config *envs.Config
 	conn   *grpc.ClientConn

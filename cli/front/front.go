@@ -83,6 +83,7 @@ func (c *Command) call(ctx context.Context, g Globals, in Invocation) (code int,
 		return 0, false
 	}
 	call := place.newCall(m, req, message, in.Service, entry)
+	begun := time.Now()
 	answer, err := call.Do(ctx)
 	switch {
 	case err == nil:
@@ -91,7 +92,12 @@ func (c *Command) call(ctx context.Context, g Globals, in Invocation) (code int,
 	case IsUnsent(err) && !isTimeout(err):
 		return 0, false
 	default:
-		e := Explain(statusOf(err), place.Place())
+		st := statusOf(err)
+		if st.Code == codeCanceled && req.Timeout > 0 && time.Since(begun) >= req.Timeout {
+			st.Code, st.Message = codeDeadlineExceeded, context.DeadlineExceeded.Error() // the server was the first to say so
+		}
+		st.Timeout = req.Timeout
+		e := Explain(st, place.Place())
 		c.fail(e, req)
 		return e.Exit, true
 	}
@@ -99,11 +105,14 @@ func (c *Command) call(ctx context.Context, g Globals, in Invocation) (code int,
 		return 0, false // the server passed nothing on
 	}
 	if answer.Code != 0 {
-		e := Explain(Status{Code: answer.Code, Message: answer.Text}, place.Place())
+		e := Explain(Status{
+			Code: answer.Code, Message: answer.Text, Timeout: req.Timeout,
+			Details: answer.Details, Types: entry.Table.Message, Input: m.Input(),
+		}, place.Place())
 		c.fail(e, req)
 		return e.Exit, true
 	}
-	out, err := m.Output().AppendJSON(nil, answer.Message, wire.EncodeOptions{})
+	out, err := m.Output().AppendJSON(nil, answer.Message, wire.EncodeOptions{Resolve: Builtin})
 	if err != nil {
 		c.fail(&Error{Message: "the answer does not fit the schema: " + err.Error(), Exit: ExitError}, req)
 		return ExitError, true
