@@ -25,7 +25,7 @@ func BenchmarkFar(b *testing.B) {
 	w := newWorld(b)
 	w.start(b)
 	w.deploy(b)
-	plain := w.fixture(b)
+	plain := w.fixture(b, "plain")
 	for name, address := range map[string]string{"far": relay(b, w.proxy, farAway), "near": relay(b, w.proxy, 0), "farplain": relay(b, plain, farAway), "nearplain": relay(b, plain, 0)} {
 		w.run(b, "env", "add", name, address)
 		if !strings.HasSuffix(name, "plain") {
@@ -83,14 +83,15 @@ func BenchmarkFar(b *testing.B) {
 	}
 }
 
-// fixture starts a server that knows nothing of micro and returns its address.
-func (w *world) fixture(b *testing.B) string {
+// fixture starts a server that knows nothing of micro, with arguments beside the usual
+// ones, and returns its address. The name is of that server.
+func (w *world) fixture(b *testing.B, name string, args ...string) string {
 	b.Helper()
-	program, ready := filepath.Join(w.bin, "fixture"), filepath.Join(w.home, "ready")
+	program, ready := filepath.Join(w.bin, "fixture"), filepath.Join(w.home, name+".ready")
 	if out, err := w.command(b, "go", "build", "-C", mustAbs(b, "../testdata/fixture"), "-o", program, ".").CombinedOutput(); err != nil {
 		b.Fatalf("build: %v\n%s", err, out)
 	}
-	cmd := w.command(b, program, "-proto", mustAbs(b, "../testdata/fixture/proto"), "-ready", ready)
+	cmd := w.command(b, program, append([]string{"-proto", mustAbs(b, "../testdata/fixture/proto"), "-ready", ready}, args...)...)
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
 	}

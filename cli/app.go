@@ -62,6 +62,16 @@ func (a *App) Interactive() bool {
 	return a.Terminal.In && a.Terminal.Prompt != nil && a.Getenv("CI") == "" && a.Getenv("TERM") != "dumb"
 }
 
+// width returns how wide what goes to standard output may be, 0 when that is no
+// terminal.
+func (a *App) width() int {
+	if !a.Terminal.Out || a.Terminal.Size == nil {
+		return 0
+	}
+	width, _ := a.Terminal.Size()
+	return width
+}
+
 // color reports whether what goes to standard error may have colours and be
 // rewritten in place.
 func (a *App) color() bool {

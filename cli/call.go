@@ -60,7 +60,7 @@ answer is printed when it comes, a line each; Ctrl-C ends the call.`,
 			}
 			in := front.Parse(args)
 			in.Streams = true
-			if len(in.Words) == 0 {
+			if len(in.Words) == 0 && !in.WantsHelp() {
 				in.Words = []string{"Stream"}
 			}
 			return app.invoke(cmd.Context(), cmd.Root(), in)
@@ -125,7 +125,7 @@ func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invo
 			return err
 		}
 	}
-	q := question{word: in.Service, early: in.Early(), fresh: fresh || in.WantsHelp()}
+	q := question{word: in.Service, early: in.Early(), fresh: fresh, current: in.WantsHelp()}
 	var entry front.Entry
 	var cached bool
 	err = a.retrying(ctx, conn, how, func() (bool, error) {
@@ -137,7 +137,7 @@ func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invo
 		return &callError{err: err, timeout: how.Timeout}
 	}
 	if err != nil && in.WantsHelp() && status.Code(err) == codes.Unavailable {
-		q.fresh = false // help without a server
+		q.fresh, q.offline = false, true // help without a server
 		entry, cached, err = a.schema(callCtx, conn, q)
 	}
 	if method := (*methodError)(nil); errors.As(err, &method) {
@@ -157,15 +157,15 @@ func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invo
 		}
 		return err
 	}
-	if in.WantsHelp() && len(in.Words) == 0 {
-		return front.ServiceHelp(a.Out, entry.Table, in.Service)
+	if in.WantsHelp() {
+		if err := front.Help(a.Out, a.width(), entry.Table, in.Service, in.Words); err != nil {
+			return maybeStale(nameError(in, err))
+		}
+		return nil
 	}
 	m, err := request.Resolve(entry.Table, in.Service, in.Words)
 	if err != nil {
 		return maybeStale(nameError(in, err))
-	}
-	if in.WantsHelp() {
-		return front.EndpointHelp(a.Out, entry.Table, in.Service, m)
 	}
 	if in.Streams && !m.ClientStreaming() && !m.ServerStreaming() {
 		return maybeStale(&Error{
@@ -241,9 +241,9 @@ func (a *App) unknownService(ctx context.Context, root *cobra.Command, name stri
 	}
 	if conn, err := a.Conn(); err == nil {
 		if rsp, err := registryv1.NewRegistryClient(conn).List(ctx, &registryv1.ListRequest{}); err == nil {
-			for _, s := range rsp.GetServices() {
-				names = append(names, s.GetName())
-			}
+			services := serviceNames(rsp)
+			a.rememberServices(services)
+			names = append(names, services...)
 		}
 	}
 	if near := request.Nearest(name, names); near != "" {

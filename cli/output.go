@@ -30,6 +30,7 @@ const (
 func outputFlag(cmd *cobra.Command, f *format) {
 	*f = asTable
 	cmd.Flags().VarP(f, "output", "o", "how to print: table, json or yaml")
+	completeFlag(cmd, "output", cobra.FixedCompletions([]cobra.Completion{"table", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 func (f *format) String() string { return string(*f) }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/micro/micro/v3/cli/front"
 	"github.com/micro/micro/v3/dynamic/request"
 )
 
@@ -34,6 +35,11 @@ func Main(ctx context.Context, app *App, args []string) int {
 // execute runs a built-in command, or else calls the service that the first word
 // names.
 func execute(ctx context.Context, app *App, root *cobra.Command, args []string) error {
+	if len(args) > 1 && front.IsCompletion(args[0]) {
+		if done, err := app.complete(ctx, args); done {
+			return err
+		}
+	}
 	if word := firstWord(root, args); word != "" && !isCommand(root, word) {
 		return app.callService(ctx, root, args)
 	}
@@ -66,6 +72,8 @@ service that runs: micro SERVICE [ENDPOINT] --field=value.`,
 	root.SetOut(app.Out)
 	root.SetErr(app.Err)
 	globalFlags(app, root.PersistentFlags())
+	completeFlag(root, "env", completeEnvs(app))
+	completeFlag(root, "namespace", cobra.NoFileCompletions)
 	root.AddGroup(
 		&cobra.Group{ID: "services", Title: "Services:"},
 		&cobra.Group{ID: "source", Title: "Source:"},
@@ -82,9 +90,8 @@ service that runs: micro SERVICE [ENDPOINT] --field=value.`,
 	group("source", newNewCmd(app), newGenCmd(app))
 	group("access", newEnvCmd(app), newLoginCmd(app), newLogoutCmd(app), newSignupCmd(app), newUserCmd(app), newAuthCmd(app))
 	group("server", newServerCmd(app))
-	root.AddCommand(newVersionCmd(app), newExitCodesTopic())
+	root.AddCommand(newVersionCmd(app), newExitCodesTopic(), newCompletionCmd())
 	root.SetHelpCommandGroupID("")
-	root.CompletionOptions.HiddenDefaultCmd = false
 	return root
 }
 
@@ -131,6 +138,19 @@ func isCommand(root *cobra.Command, word string) bool {
 // Commands returns the first words that are commands, with the hidden ones by which
 // shells ask for completions; no service that is called like one could be called.
 func Commands() []string { return commands(newRoot(&App{})) }
+
+// Summaries returns the commands that help lists, and what it says of them.
+func Summaries() map[string]string {
+	root := newRoot(&App{})
+	root.InitDefaultHelpCmd()
+	all := map[string]string{}
+	for _, c := range root.Commands() {
+		if c.IsAvailableCommand() || c.Name() == "help" {
+			all[c.Name()] = c.Short
+		}
+	}
+	return all
+}
 
 func commands(root *cobra.Command) []string {
 	// Cobra adds these itself when it runs.

@@ -26,6 +26,11 @@ type question struct {
 	word  string // the service, as it was typed
 	early front.Early
 	fresh bool // not from the cache
+
+	// current: from the cache only when the server says that it has the same.
+	current bool
+	// offline: from the cache alone.
+	offline bool
 }
 
 // methodError says that a word names a method of a gRPC service.
@@ -61,10 +66,10 @@ func (a *App) schema(ctx context.Context, conn *grpc.ClientConn, q question) (en
 	}
 	if !q.fresh {
 		entry, ok := place.lookup(q.word)
-		if ok && entry.Origin == nil {
+		if ok && (entry.Origin == nil && !q.current || q.offline) {
 			return entry, true, nil
 		}
-		if ok {
+		if ok && entry.Origin != nil {
 			a.plain = entry.Origin.Plain
 			// Such a server does not compare schemas when it is called.
 			same, err := probeOf(entry.Origin).Unchanged(callContextOf(ctx, entry.Origin, q.early), conn)

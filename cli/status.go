@@ -190,6 +190,8 @@ that it tells of by reflection.`,
 			if err != nil {
 				return err
 			}
+			app.rememberServices(serviceNames(rsp))
+			app.rememberServices(serviceNames(rsp))
 			return out.print(app.Out, rsp, func(t *tableWriter) {
 				for _, s := range rsp.GetServices() {
 					t.row(s.GetName())
@@ -199,6 +201,14 @@ that it tells of by reflection.`,
 	}
 	outputFlag(cmd, &out)
 	return cmd
+}
+
+func serviceNames(rsp *registryv1.ListResponse) []string {
+	var names []string
+	for _, s := range rsp.GetServices() {
+		names = append(names, s.GetName())
+	}
+	return names
 }
 
 // services lists the services that can be called: those of micro, or else those that

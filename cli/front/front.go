@@ -45,6 +45,9 @@ func (c *Command) Run(ctx context.Context) (code int, done bool) {
 		_, _ = io.WriteString(c.Out, "micro "+c.Version+"\n") // nobody is left to tell
 		return ExitOK, true
 	}
+	if len(c.Args) > 1 && IsCompletion(c.Args[0]) {
+		return c.complete()
+	}
 	if c.Getenv("MICRO_TRANSPORT") != "" {
 		return 0, false
 	}
@@ -148,14 +151,13 @@ func (unread) Read([]byte) (int, error) { return 0, io.ErrNoProgress }
 
 // place is where and as whom a command acts.
 type place struct {
-	dirs      envs.Dirs
-	env       envs.Env
-	address   string
-	tls       *tls.Config
-	namespace string
-	token     string
-	envToken  bool
-	plain     bool // the server knows nothing of micro
+	scope
+
+	address  string
+	tls      *tls.Config
+	token    string
+	envToken bool
+	plain    bool // the server knows nothing of micro
 }
 
 // Place returns what error texts need of it.
@@ -163,30 +165,48 @@ func (p *place) Place() Place {
 	return Place{Env: p.env.Name, Address: p.env.Address, Loopback: p.env.IsLoopback(), EnvToken: p.envToken, Plain: p.plain}
 }
 
-// place reads environment and token; false when microd has to sort it out.
-func (c *Command) place(g Globals) (*place, bool) {
-	dirs, err := envs.FindDirs(c.Getenv)
-	if err != nil {
-		return nil, false
+// scope is which services a command means: those of a namespace in an environment.
+type scope struct {
+	dirs      envs.Dirs
+	config    *envs.Config
+	env       envs.Env
+	namespace string
+}
+
+// scopeOf reads the environment; false when that is not possible.
+func scopeOf(getenv func(string) string, g Globals) (scope, bool) {
+	var s scope
+	var err error
+	if s.dirs, err = envs.FindDirs(getenv); err != nil {
+		return scope{}, false
 	}
-	config, err := envs.Load(dirs)
-	if err != nil {
-		return nil, false
+	if s.config, err = envs.Load(s.dirs); err != nil {
+		return scope{}, false
 	}
 	name := g.Env
 	if name == "" {
-		name = c.Getenv("MICRO_ENV")
+		name = getenv("MICRO_ENV")
 	}
-	p := &place{dirs: dirs, envToken: c.Getenv(envs.EnvToken) != ""}
-	if p.env, err = config.Get(name); err != nil {
-		return nil, false
+	if s.env, err = s.config.Get(name); err != nil {
+		return scope{}, false
 	}
-	for _, ns := range []string{g.Namespace, c.Getenv("MICRO_NAMESPACE"), p.env.Namespace, envs.DefaultNamespace} {
-		if p.namespace = ns; ns != "" {
+	for _, ns := range []string{g.Namespace, getenv("MICRO_NAMESPACE"), s.env.Namespace, envs.DefaultNamespace} {
+		if s.namespace = ns; ns != "" {
 			break
 		}
 	}
-	p.token, err = p.env.AccessToken(dirs, c.Getenv, c.Now())
+	return s, true
+}
+
+// place reads environment and token; false when microd has to sort it out.
+func (c *Command) place(g Globals) (*place, bool) {
+	s, ok := scopeOf(c.Getenv, g)
+	if !ok {
+		return nil, false
+	}
+	p := &place{scope: s, envToken: c.Getenv(envs.EnvToken) != ""}
+	var err error
+	p.token, err = p.env.AccessToken(p.dirs, c.Getenv, c.Now())
 	if err != nil && p.env.Account != "" {
 		return nil, false // it has to be renewed
 	}

@@ -9,130 +9,153 @@ import (
 	"github.com/micro/micro/v3/dynamic/wire"
 )
 
-// ServiceHelp writes what a service says of itself: its endpoints, a line each.
-func ServiceHelp(w io.Writer, t *wire.Table, service string) error {
-	var b strings.Builder
-	serviceHelp(&b, t, service)
-	_, err := io.WriteString(w, Lines(b.String()))
+// Help writes how the words of a command line are called, for a terminal of a width,
+// 0 when that is unknown: what a service says of itself, with a line for each of its
+// endpoints; those of one of its gRPC services when words name that; or how an
+// endpoint is called. The error is a [request.NameError] for words that mean neither.
+func Help(w io.Writer, width int, t *wire.Table, service string, words []string) error {
+	p := newPage(width)
+	h := help{t: t, service: service}
+	h.docs, _ = t.Docs() // help goes without them
+	if len(words) == 0 {
+		h.servicePage(p, endpoints(t, service), true)
+		return p.print(w)
+	}
+	m, err := request.Resolve(t, service, words)
+	if err == nil {
+		h.endpointPage(p, m)
+		return p.print(w)
+	}
+	var of []endpoint
+	for _, e := range endpoints(t, service) {
+		if name := e.method.Service().Name(); len(words) == 1 && request.Means(words[0], name) {
+			of = append(of, e)
+		}
+	}
+	if len(of) == 0 {
+		return err
+	}
+	h.servicePage(p, of, false)
+	return p.print(w)
+}
+
+// print writes the page, all at once and nothing that a terminal would obey.
+func (p *page) print(w io.Writer) error {
+	_, err := io.WriteString(w, Lines(p.String()))
 	return err
 }
 
-func serviceHelp(w io.Writer, t *wire.Table, service string) {
-	docs, err := t.Docs()
-	has := err == nil
-	doc := func(e wire.Element) string {
-		if !has {
-			return ""
-		}
-		return docs.Of(e).Comment
-	}
-	var rows [][2]string
-	var about []string
-	for s := range t.Services() {
-		if request.Plumbing(s.Name()) && !request.Means(service, s.Name()) {
-			continue
-		}
-		if text := doc(s); text != "" {
-			about = append(about, text)
-		}
-		for m := range s.Methods() {
-			rows = append(rows, [2]string{commandWords(t, service, m), strings.TrimSpace(firstSentence(doc(m)) + kindNote(m))})
-		}
-	}
-	for _, a := range about {
-		fmt.Fprintln(w, a)
-		fmt.Fprintln(w)
-	}
-	fmt.Fprintf(w, "Usage:\n  micro %s [ENDPOINT] [--FIELD=VALUE...] [@FILE | - | JSON]\n\n", service)
-	fmt.Fprintln(w, "Endpoints:")
-	writeRows(w, rows)
-	fmt.Fprintf(w, "\nUse \"micro %s ENDPOINT --help\" for the fields of an endpoint.\n", service)
+// help is what the pages are written from.
+type help struct {
+	t       *wire.Table
+	docs    wire.Docs
+	service string
 }
 
-// EndpointHelp writes how an endpoint is called: its fields as flags, an example,
-// and what it answers.
-func EndpointHelp(w io.Writer, t *wire.Table, service string, m wire.Method) error {
-	var b strings.Builder
-	endpointHelp(&b, t, service, m)
-	_, err := io.WriteString(w, Lines(b.String()))
-	return err
+func (h *help) comment(e wire.Element) string { return h.docs.Of(e).Comment }
+
+// manyEndpoints is how many a page lists when there are several gRPC services. With
+// more it lists those.
+const manyEndpoints = 150
+
+// servicePage writes endpoints under the gRPC services that they are of. The page of
+// all of them says what those services say of themselves.
+func (h *help) servicePage(p *page, all []endpoint, whole bool) {
+	parts := byService(all)
+	said := wire.Service{} // what has said already what it is
+	if len(parts) > 0 && (len(parts) == 1 || parts[0][0].own) {
+		said = parts[0][0].method.Service()
+		if text := h.comment(said); text != "" {
+			p.text("", text)
+		}
+	}
+	p.heading("Usage:")
+	p.wrap("  ", "      ", "micro "+h.service+" ENDPOINT [--FIELD=VALUE...] [@FILE | - | JSON]")
+	switch {
+	case len(parts) == 0:
+		p.heading("It has no endpoints.")
+		return
+	case len(parts) == 1:
+		p.heading("Endpoints:")
+		p.rows(h.endpointRows(parts[0]))
+	case len(all) > manyEndpoints:
+		p.heading("Services:")
+		p.rows(h.serviceRows(parts))
+	default:
+		for _, part := range parts {
+			h.part(p, part, part[0].method.Service() == said)
+		}
+	}
+	h.goOn(p, parts, whole)
 }
 
-func endpointHelp(w io.Writer, t *wire.Table, service string, m wire.Method) {
-	docs, err := t.Docs()
-	doc := func(e wire.Element) string {
-		if err != nil {
-			return ""
+// byService cuts endpoints where their gRPC service changes.
+func byService(all []endpoint) [][]endpoint {
+	var parts [][]endpoint
+	for i, e := range all {
+		if i == 0 || e.method.Service() != all[i-1].method.Service() {
+			parts = append(parts, nil)
 		}
-		return docs.Of(e).Comment
+		parts[len(parts)-1] = append(parts[len(parts)-1], e)
 	}
-	if text := doc(m); text != "" {
-		fmt.Fprintf(w, "%s\n\n", text)
-	}
-	words := strings.TrimSpace(service + " " + commandWords(t, service, m))
-	fmt.Fprintf(w, "Usage:\n  micro %s [--FIELD=VALUE...] [@FILE | - | JSON]\n", words)
-	if rows := fieldRows(m.Input(), doc); len(rows) > 0 {
-		fmt.Fprintf(w, "\nFields of %s:\n", request.ShortName(m.Input().Name()))
-		writeRows(w, rows)
-	}
-	fmt.Fprintf(w, "\nExample:\n  micro %s%s\n", words, exampleFlags(m.Input()))
-	if rows := fieldRows(m.Output(), doc); len(rows) > 0 {
-		fmt.Fprintf(w, "\nAnswers with %s%s:\n", kindWord(m), request.ShortName(m.Output().Name()))
-		for i := range rows {
-			rows[i][0] = strings.TrimLeft(rows[i][0], "-.")
-		}
-		writeRows(w, rows)
-	}
-	fmt.Fprintln(w, "\nOptions:")
-	var rows [][2]string
-	for _, o := range options() {
-		name := "    --" + o.name
-		if o.short != "" {
-			name = "-" + o.short + ", --" + o.name
-		}
-		if o.value != "" {
-			name += " " + o.value
-		}
-		rows = append(rows, [2]string{name, o.help})
-	}
-	writeRows(w, rows)
+	return parts
 }
 
-// commandWords returns the words after the service's name that mean a method: as
-// few as do.
-func commandWords(t *wire.Table, service string, m wire.Method) string {
-	if found, err := request.Resolve(t, service, nil); err == nil && found.Path() == m.Path() {
-		return kebab(m.Name()) // the word may be left out; help shows it
+// part writes the endpoints of one of several gRPC services, and what that says of
+// itself unless it is said.
+func (h *help) part(p *page, part []endpoint, said bool) {
+	s := part[0].method.Service()
+	p.heading("Endpoints of %s%s:", s.Name(), deprecatedNote(s.Deprecated()))
+	if text := firstParagraph(h.comment(s)); text != "" && !said {
+		p.wrap("  ", "  ", text)
 	}
-	for _, words := range [][]string{{kebab(m.Name())}, {kebab(request.ShortName(m.Service().Name())), kebab(m.Name())}} {
-		if found, err := request.Resolve(t, service, words); err == nil && found.Path() == m.Path() {
-			return strings.Join(words, " ")
-		}
-	}
-	return strings.TrimPrefix(m.Path(), "/")
+	p.rows(h.endpointRows(part))
 }
 
-// kebab writes a name as people type it: "PingPong" is ping-pong.
-func kebab(s string) string {
-	var b strings.Builder
-	for i, r := range s {
-		upper := r >= 'A' && r <= 'Z'
-		if upper && i > 0 && (s[i-1] < 'A' || s[i-1] > 'Z' || i+1 < len(s) && s[i+1] >= 'a' && s[i+1] <= 'z') {
-			b.WriteByte('-')
-		}
-		if upper {
-			r += 'a' - 'A'
-		}
-		b.WriteRune(r)
+func (h *help) endpointRows(part []endpoint) []row {
+	var rows []row
+	for _, e := range part {
+		text := firstSentence(h.comment(e.method)) + kindNote(e.method)
+		rows = append(rows, row{strings.Join(e.words, " "), strings.TrimSpace(text)})
 	}
-	return b.String()
+	return rows
 }
 
-func kindWord(m wire.Method) string {
-	if m.ServerStreaming() {
-		return "a stream of "
+// serviceRows returns a row for each gRPC service of many.
+func (h *help) serviceRows(parts [][]endpoint) []row {
+	short := map[string]int{}
+	for _, part := range parts {
+		short[request.Fold(request.ShortName(part[0].method.Service().Name()))]++
 	}
-	return ""
+	var rows []row
+	for _, part := range parts {
+		s := part[0].method.Service()
+		name := request.ShortName(s.Name())
+		if short[request.Fold(name)] > 1 {
+			name = s.Name()
+		} else {
+			name = kebab(name)
+		}
+		count := fmt.Sprintf(" (%d endpoints)", len(part))
+		if len(part) == 1 {
+			count = " (1 endpoint)"
+		}
+		rows = append(rows, row{name, strings.TrimSpace(firstSentence(h.comment(s)) + count + deprecatedNote(s.Deprecated()))})
+	}
+	return rows
+}
+
+// goOn says what can be asked next.
+func (h *help) goOn(p *page, parts [][]endpoint, whole bool) {
+	rows := []row{{"micro " + h.service + " ENDPOINT --help", "the fields of an endpoint, and an example"}}
+	if whole && len(parts) > 1 {
+		rows = append(rows, row{"micro " + h.service + " SERVICE --help", "the endpoints of one of these services"})
+	}
+	if m, err := request.Resolve(h.t, h.service, nil); err == nil && whole {
+		rows = append(rows, row{"micro " + h.service + " --FIELD=VALUE", "calls " + commandWords(h.t, h.service, m) + ", whose name can be left out"})
+	}
+	p.heading("How to go on:")
+	p.columns(rows, p.width)
 }
 
 // kindNote returns what else is to be known of a method.
@@ -146,145 +169,12 @@ func kindNote(m wire.Method) string {
 	case m.ServerStreaming():
 		note = " (answers with a stream)"
 	}
-	if m.Deprecated() {
-		note += " [deprecated]"
-	}
-	return note
+	return note + deprecatedNote(m.Deprecated() || m.Service().Deprecated())
 }
 
-// fieldRows returns a row for each field: the flag with its type, what it means.
-func fieldRows(m wire.Message, doc func(wire.Element) string) [][2]string {
-	var rows [][2]string
-	for f := range m.Fields() {
-		note := firstSentence(doc(f))
-		if e, ok := f.Enum(); ok {
-			note = strings.TrimSpace(note + " (" + enumValues(e) + ")")
-		}
-		if o, ok := f.Oneof(); ok {
-			note = strings.TrimSpace(note + " [one of " + o.Name() + "]")
-		}
-		if f.Deprecated() {
-			note = strings.TrimSpace(note + " [deprecated]")
-		}
-		rows = append(rows, [2]string{flagName(f.Name()) + " " + typeName(f), note})
+func deprecatedNote(deprecated bool) string {
+	if deprecated {
+		return " [deprecated]"
 	}
-	return rows
-}
-
-// enumValues returns the names of an enum's values, the first of many.
-func enumValues(e wire.Enum) string {
-	const most = 8
-	var values []string
-	for v := range e.Values() {
-		if len(values) == most {
-			values = append(values, "…")
-			break
-		}
-		values = append(values, v.Name())
-	}
-	return strings.Join(values, ", ")
-}
-
-// flagName returns the flag of a field; one with the name of an option gets a dot.
-func flagName(field string) string {
-	if field == "help" {
-		return "--.help"
-	}
-	for _, o := range options() {
-		if o.name == field {
-			return "--." + field
-		}
-	}
-	return "--" + field
-}
-
-func typeName(f wire.Field) string {
-	switch {
-	case f.IsMap():
-		return "map of " + typeName(f.Key()) + " to " + typeName(f.Value())
-	case f.IsList():
-		return "list of " + elementName(f)
-	default:
-		return elementName(f)
-	}
-}
-
-func elementName(f wire.Field) string {
-	if m, ok := f.Message(); ok {
-		return request.ShortName(m.Name())
-	}
-	if e, ok := f.Enum(); ok {
-		return request.ShortName(e.Name())
-	}
-	return f.Kind().String()
-}
-
-// exampleFlags returns flags that can be pasted, for the first fields.
-func exampleFlags(m wire.Message) string {
-	var b strings.Builder
-	n := 0
-	chosen := map[string]bool{} // of oneofs
-	for f := range m.Fields() {
-		if _, isMessage := f.Message(); isMessage && !f.IsMap() || f.Deprecated() || n == 3 {
-			continue
-		}
-		if o, ok := f.Oneof(); ok {
-			if chosen[o.Name()] {
-				continue
-			}
-			chosen[o.Name()] = true
-		}
-		fmt.Fprintf(&b, " %s=%s", flagName(f.Name()), exampleValue(f))
-		n++
-	}
-	return b.String()
-}
-
-func exampleValue(f wire.Field) string {
-	if f.IsMap() {
-		return "key=value"
-	}
-	switch f.Kind() {
-	case wire.StringKind:
-		if request.Fold(f.Name()) == "name" {
-			return "Alice"
-		}
-		return "text"
-	case wire.BoolKind:
-		return "true"
-	case wire.BytesKind:
-		return "@file"
-	case wire.EnumKind:
-		e, _ := f.Enum()
-		name := "0"
-		for v := range e.Values() {
-			name = v.Name() // the last: the first is mostly "unspecified"
-		}
-		return name
-	case wire.FloatKind, wire.DoubleKind:
-		return "1.5"
-	default:
-		return "1"
-	}
-}
-
-func firstSentence(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
-	for i := range len(s) {
-		if s[i] == '.' && (i+1 == len(s) || s[i+1] == ' ') {
-			return s[:i]
-		}
-	}
-	return s
-}
-
-func writeRows(w io.Writer, rows [][2]string) {
-	width := 0
-	for _, r := range rows {
-		width = max(width, len(r[0]))
-	}
-	width = min(width, 40)
-	for _, r := range rows {
-		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("  %-*s  %s", width, r[0], r[1]), " "))
-	}
+	return ""
 }

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,7 +42,7 @@ func TestServiceHelp(t *testing.T) {
 	t.Parallel()
 	table, _ := callMethod(t)
 	var b bytes.Buffer
-	if err := ServiceHelp(&b, table, "features"); err != nil {
+	if err := Help(&b, 0, table, "features", nil); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "service.golden", b.Bytes())
@@ -49,39 +52,103 @@ func TestEndpointHelp(t *testing.T) {
 	t.Parallel()
 	table, _ := callMethod(t)
 	for _, endpoint := range []string{"call", "get-user", "down", "nothing", "other list"} {
-		m, err := request.Resolve(table, "features", strings.Fields(endpoint))
-		if err != nil {
-			t.Fatal(err)
-		}
 		var b bytes.Buffer
-		if err := EndpointHelp(&b, table, "features", m); err != nil {
+		if err := Help(&b, 0, table, "features", strings.Fields(endpoint)); err != nil {
 			t.Fatal(err)
 		}
 		golden(t, strings.ReplaceAll(endpoint, " ", "-")+".golden", b.Bytes())
 	}
 }
 
-// What help shows can be typed: the words of each endpoint, and its example.
+// The pages of the schema that scripts use, and of one with rules, at the width of
+// some terminals.
+func TestHelpPages(t *testing.T) {
+	t.Parallel()
+	tables := schemas(t)
+	for _, tt := range []struct {
+		golden, service, words string
+		width                  int
+	}{
+		{"fixture.golden", "everything", "", 0},
+		{"fixture-wide.golden", "everything", "", 200},
+		{"fixture-narrow.golden", "everything", "", 10},
+		{"fixture-legacy.golden", "everything", "legacy", 0},
+		{"fixture-echo.golden", "everything", "fixture.v1.Everything/Echo", 0},
+		{"fixture-echo-narrow.golden", "everything", "fixture.v1.Everything/Echo", 44},
+		{"fixture-legacy-echo.golden", "everything", "legacy echo", 0},
+		{"fixture-modern-echo.golden", "everything", "modern echo", 0},
+		{"fixture-chat.golden", "everything", "chat", 100},
+		{"fixture-fail.golden", "everything", "fail", 0},
+		{"accounts.golden", "accounts", "", 60},
+		{"accounts-open.golden", "accounts", "open", 90},
+		{"twins.golden", "twins", "", 0},
+		{"twins-only.golden", "twins", "only", 0},
+	} {
+		var b bytes.Buffer
+		if err := Help(&b, tt.width, tables[tt.service], tt.service, strings.Fields(tt.words)); err != nil {
+			t.Errorf("%s: %v", tt.golden, err)
+			continue
+		}
+		page, _, _ := bytes.Cut(b.Bytes(), []byte("\nOptions:\n")) // they are on every page
+		golden(t, tt.golden, page)
+	}
+	if err := Help(io.Discard, 0, tables["everything"], "everything", []string{"nosuch"}); !errors.As(err, new(*request.NameError)) {
+		t.Errorf("help for what is not there: %v", err)
+	}
+}
+
+// schemas returns schemas of several kinds, by what a service with them is called.
+func schemas(t *testing.T) map[string]*wire.Table {
+	t.Helper()
+	tables := map[string]*wire.Table{"features": nil}
+	tables["features"], _ = callMethod(t)
+	fixture := "../../testdata/fixture/proto"
+	tables["everything"] = compileFiles(t, fixture, "fixture/v1/fixture.proto", "fixture/v1/legacy.proto", "fixture/v1/modern.proto", "other/v1/other.proto")
+	tables["accounts"] = compileFiles(t, "testdata", "accounts.proto")
+	tables["twins"] = compileFiles(t, "testdata", "twins.proto")
+	return tables
+}
+
+// What help shows can be typed: the words of each endpoint, and its example, which a
+// shell leaves as it is.
 func TestHelpIsTrue(t *testing.T) {
 	t.Parallel()
-	table, _ := callMethod(t)
-	for s := range table.Services() {
-		for m := range s.Methods() {
-			words := commandWords(table, "features", m)
-			got, err := request.Resolve(table, "features", strings.Fields(words))
+	for service, table := range schemas(t) {
+		h := help{t: table, service: service}
+		h.docs, _ = table.Docs()
+		for _, e := range endpoints(table, service) {
+			m := e.method
+			got, err := request.Resolve(table, service, e.words)
 			if err != nil || got.Path() != m.Path() {
-				t.Errorf("%q means %s, %v; want %s", words, got.Path(), err, m.Path())
+				t.Errorf("%s %q means %s, %v; want %s", service, e.words, got.Path(), err, m.Path())
 			}
-			args := append([]string{"features"}, strings.Fields(words+exampleFlags(m.Input()))...)
-			in := inputs()
-			in.ReadFile = func(string) ([]byte, error) { return []byte("content"), nil }
-			r, err := Parse(args).Build(m, in)
+			out, err := exec.CommandContext(t.Context(), "sh", "-c", `printf '%s\n' `+h.example(m.Input())).Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			args := slices.Concat([]string{service}, e.words, strings.Fields(string(out)))
+			r, err := Parse(args).Build(m, inputs())
 			if err != nil {
 				t.Errorf("the example of %s, %q: %v", m.Path(), args, err)
 				continue
 			}
 			if _, err := m.Input().AppendWire(nil, r.JSON, wire.DecodeOptions{}); err != nil {
 				t.Errorf("the example of %s, %q: %v", m.Path(), args, err)
+			}
+		}
+	}
+}
+
+// The name of each field means it.
+func TestNamedFields(t *testing.T) {
+	t.Parallel()
+	for _, table := range schemas(t) {
+		for m := range table.Messages() {
+			for _, f := range namedFields(m) {
+				got, ok := request.Lookup(m, f.name)
+				if want := (request.Target{Field: f.Field}); !ok || got != want {
+					t.Errorf("--%s means %v, want %s of %s", f.name, got, f.Name(), m.Name())
+				}
 			}
 		}
 	}
@@ -96,12 +163,11 @@ func (fullDisk) Write([]byte) (int, error) { return 0, errFull }
 
 func TestHelpNowhere(t *testing.T) {
 	t.Parallel()
-	table, m := callMethod(t)
-	if err := ServiceHelp(fullDisk{}, table, "features"); !errors.Is(err, errFull) {
-		t.Errorf("ServiceHelp: %v", err)
-	}
-	if err := EndpointHelp(fullDisk{}, table, "features", m); !errors.Is(err, errFull) {
-		t.Errorf("EndpointHelp: %v", err)
+	table, _ := callMethod(t)
+	for _, words := range [][]string{nil, {"call"}, {"other"}} {
+		if err := Help(fullDisk{}, 0, table, "features", words); !errors.Is(err, errFull) {
+			t.Errorf("Help(%q): %v", words, err)
+		}
 	}
 	if err := PrintJSON(fullDisk{}, []byte("{}"), FormatAuto); !errors.Is(err, errFull) {
 		t.Errorf("PrintJSON: %v", err)
@@ -112,7 +178,7 @@ func TestKebab(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
 		"": "", "Call": "call", "PingPong": "ping-pong", "GetHTTPStatus": "get-http-status", "GetURL": "get-url", "ID": "id", "V2Get": "v2-get",
-		"get_user": "get_user", "A": "a", "ABc": "a-bc",
+		"get_user": "get-user", "Get_User": "get-user", "v1": "v1", "_": "-", "A": "a", "ABc": "a-bc",
 	} {
 		if got := kebab(in); got != want {
 			t.Errorf("kebab(%q) = %q, want %q", in, got, want)

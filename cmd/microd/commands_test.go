@@ -35,3 +35,18 @@ func TestCommandsAreKnownEverywhere(t *testing.T) {
 		}
 	}
 }
+
+// Completion says of each command what its help says.
+func TestSummariesAreTrue(t *testing.T) {
+	t.Parallel()
+	got := map[string]string{}
+	for _, s := range front.Summaries() {
+		got[s.Name] = s.Short
+	}
+	if diff := cmp.Diff(cli.Summaries(), got); diff != "" {
+		t.Errorf("commands of the tree (-) and those that cli/front completes (+):\n%s", diff)
+	}
+	if !slices.IsSortedFunc(front.Summaries(), func(a, b front.Summary) int { return strings.Compare(a.Name, b.Name) }) {
+		t.Error("cli/front does not list commands by their names")
+	}
+}

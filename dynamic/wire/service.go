@@ -97,6 +97,9 @@ func (m Method) name() ref {
 // Name returns the name without that of the service: "Method".
 func (m Method) Name() string { return m.t.string(m.name()) }
 
+// AppendName appends the name, for those who look at many.
+func (m Method) AppendName(dst []byte) []byte { return append(dst, m.t.text(m.name())...) }
+
 // Path returns what a gRPC request names: "/pkg.Service/Method".
 func (m Method) Path() string { return m.t.string(m.rec().path()) }
 

@@ -1,0 +1,32 @@
+package front
+
+// Summary is a command and what it does, in a line.
+type Summary struct{ Name, Short string }
+
+// Summaries lists the commands of microd as completion shows them, by their names: the
+// front has no command tree to ask. A test holds it against that.
+func Summaries() []Summary {
+	return []Summary{
+		{"auth", "Manage the accounts and rules of the namespace"},
+		{"call", "Call a service"},
+		{"completion", "Write the script that completes commands in a shell"},
+		{"describe", "Show a service, method, message or enum"},
+		{"env", "Show and change the environments to work with"},
+		{"gen", "Generate Go code from the .proto files of a project"},
+		{"help", "Help about any command"},
+		{"kill", "Stop services for good"},
+		{"login", "Log in to the environment"},
+		{"logout", "End the session, here and on the server"},
+		{"logs", "Show what a service writes"},
+		{"new", "Write the source of a new service"},
+		{"run", "Build a service from source and run it"},
+		{"server", "Run a server in the foreground"},
+		{"services", "List the services that can be called"},
+		{"signup", "Make a namespace with your first account in it"},
+		{"status", "Show the services that should run, and whether they do"},
+		{"stream", "Call an endpoint that streams"},
+		{"update", "Build a running service again and replace it"},
+		{"user", "Show who is logged in"},
+		{"version", "Print the version"},
+	}
+}
