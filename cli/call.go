@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/dynamic"
 	"github.com/micro/micro/v3/dynamic/request"
 	"github.com/micro/micro/v3/dynamic/wire"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
@@ -53,8 +56,14 @@ func (a *App) callService(ctx context.Context, root *cobra.Command, args []strin
 const maxStaleTries = 2
 
 func (a *App) invoke(ctx context.Context, root *cobra.Command, in front.Invocation) error {
+	stdin := &replay{in: a.In}
+	var err error
 	for try := 0; ; try++ {
-		err := a.invokeOnce(ctx, root, in, try > 0)
+		from, whole := stdin.reader()
+		if !whole {
+			return err
+		}
+		err = a.invokeOnce(ctx, root, in, from, try > 0)
 		if try < maxStaleTries && isStale(err) {
 			continue // the service speaks something else than it did; nothing was called
 		}
@@ -75,7 +84,7 @@ func (e *staleError) Error() string { return e.err.Error() }
 
 func (e *staleError) Unwrap() error { return e.err }
 
-func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invocation, fresh bool) error {
+func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invocation, stdin io.Reader, fresh bool) error {
 	callCtx, conn, err := a.connFor(ctx)
 	if err != nil {
 		return err
@@ -103,18 +112,45 @@ func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invo
 	if in.WantsHelp() {
 		return front.EndpointHelp(a.Out, entry.Table, in.Service, m)
 	}
-	r, err := in.Build(m, front.Inputs{Stdin: a.In, ReadFile: front.ReadFile, Now: a.Now})
+	from := a.inputs(callCtx, conn, in.Service, stdin)
+	r, err := in.Build(m, from)
 	if err != nil {
 		return maybeStale(flagError(in, err))
 	}
-	if m.ClientStreaming() {
-		return a.stream(callCtx, conn, in, entry, m, r)
+	if r.Show != front.ShowNothing {
+		return maybeStale(a.show(callCtx, conn, in, entry, m, r, from))
 	}
-	message, err := m.Input().AppendWire(nil, r.JSON, wire.DecodeOptions{})
+	if r.Stdin {
+		return a.stream(callCtx, conn, in, entry, m, r, from)
+	}
+	messages, err := encode(in, m, r)
 	if err != nil {
-		return maybeStale(&Error{Message: fmt.Sprintf("the request: %s", err), Hint: helpHint(in), Exit: ExitUsage})
+		return maybeStale(err)
 	}
-	return a.send(callCtx, conn, in, entry, m, r, message)
+	return a.send(callCtx, conn, in, entry, m, r, messages)
+}
+
+// inputs is where a request gets more from than the command line.
+func (a *App) inputs(ctx context.Context, conn *grpc.ClientConn, service string, stdin io.Reader) front.Inputs {
+	b := bodies{schema: func() (*dynamic.Schema, error) { return a.descriptors(ctx, conn, service) }}
+	return front.Inputs{Stdin: stdin, ReadFile: front.ReadFile, Now: a.Now, Getenv: a.Getenv, Decode: b.decode}
+}
+
+// encode returns the wire form of the messages of a request.
+func encode(in front.Invocation, m wire.Method, r *front.Request) ([][]byte, error) {
+	var out [][]byte
+	for i, msg := range r.Messages {
+		b, err := msg.Encode(m.Input())
+		if err != nil {
+			what := "the request"
+			if len(r.Messages) > 1 {
+				what = fmt.Sprintf("message %d of the request", i+1)
+			}
+			return nil, &Error{Message: fmt.Sprintf("%s: %s", what, err), Hint: helpHint(in), Exit: ExitUsage}
+		}
+		out = append(out, b)
+	}
+	return out, nil
 }
 
 func helpHint(in front.Invocation) string {

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -38,38 +37,31 @@ func outgoing(ctx context.Context, in front.Invocation, entry front.Entry, r *fr
 	return metadata.NewOutgoingContext(ctx, md)
 }
 
-// send makes a call with one request, and prints every answer.
-func (a *App) send(ctx context.Context, conn *grpc.ClientConn, in front.Invocation, entry front.Entry, m wire.Method, r *front.Request, message []byte) error {
-	return a.exchange(ctx, conn, in, entry, m, r, func(s grpc.ClientStream) error { return s.SendMsg(&message) })
+// send makes a call with the messages of a request, and prints every answer.
+func (a *App) send(ctx context.Context, conn *grpc.ClientConn, in front.Invocation, entry front.Entry, m wire.Method, r *front.Request, messages [][]byte) error {
+	return a.exchange(ctx, conn, in, entry, m, r, func(s grpc.ClientStream) error {
+		for i := range messages {
+			if err := s.SendMsg(&messages[i]); err != nil {
+				return nil //nolint:nilerr // the answer says why
+			}
+		}
+		return nil
+	})
 }
 
-// stream makes a call with the requests that standard input has, one JSON value
-// after the other, or with the one that the flags make when there are any.
-func (a *App) stream(ctx context.Context, conn *grpc.ClientConn, in front.Invocation, entry front.Entry, m wire.Method, r *front.Request) error {
+// stream makes a call with the messages that standard input has, each sent as it
+// comes. Somebody at a terminal is asked for them.
+func (a *App) stream(ctx context.Context, conn *grpc.ClientConn, in front.Invocation, entry front.Entry, m wire.Method, r *front.Request, from front.Inputs) error {
 	return a.exchange(ctx, conn, in, entry, m, r, func(s grpc.ClientStream) error {
-		if !r.Empty {
-			message, err := m.Input().AppendWire(nil, r.JSON, wire.DecodeOptions{})
+		for message, err := range a.requests(in, m, r, from) {
 			if err != nil {
-				return &Error{Message: fmt.Sprintf("the request: %s", err), Hint: helpHint(in), Exit: ExitUsage}
-			}
-			return s.SendMsg(&message)
-		}
-		dec := json.NewDecoder(a.In)
-		for n := 1; ; n++ {
-			var value json.RawMessage
-			if err := dec.Decode(&value); errors.Is(err, io.EOF) {
-				return nil
-			} else if err != nil {
-				return &Error{Message: fmt.Sprintf("message %d of standard input is not JSON: %s", n, err), Exit: ExitUsage}
-			}
-			message, err := m.Input().AppendWire(nil, value, wire.DecodeOptions{})
-			if err != nil {
-				return &Error{Message: fmt.Sprintf("message %d of standard input: %s", n, err), Hint: helpHint(in), Exit: ExitUsage}
+				return err
 			}
 			if err := s.SendMsg(&message); err != nil {
 				return nil //nolint:nilerr // the answer says why
 			}
 		}
+		return nil
 	})
 }
 

@@ -71,11 +71,11 @@ func (c *Command) call(ctx context.Context, g Globals, in Invocation) (code int,
 	if err != nil || m.ClientStreaming() || m.ServerStreaming() {
 		return 0, false
 	}
-	req, err := in.Build(m, Inputs{Stdin: unread{}, ReadFile: readRegular, Now: c.Now})
+	req, err := in.Build(m, Inputs{Stdin: unread{}, ReadFile: readRegular, Now: c.Now, Getenv: c.Getenv})
 	if err != nil || req.Whole {
 		return 0, false
 	}
-	message, err := m.Input().AppendWire(nil, req.JSON, wire.DecodeOptions{})
+	message, err := req.Messages[0].Encode(m.Input())
 	if err != nil || len(message) > maxRequest {
 		return 0, false
 	}

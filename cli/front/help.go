@@ -191,7 +191,7 @@ func flagName(field string) string {
 		return "--.help"
 	}
 	for _, o := range options() {
-		if o.name == field {
+		if request.Fold(o.name) == request.Fold(field) {
 			return "--." + field
 		}
 	}
