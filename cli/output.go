@@ -93,30 +93,18 @@ func compactJSON(m proto.Message) ([]byte, error) {
 
 // jsonToYAML writes JSON as YAML, its keys in the order in which they come.
 func jsonToYAML(w io.Writer, b []byte) error {
-	var n yaml.Node
-	if err := yaml.Unmarshal(b, &n); err != nil { // JSON is YAML
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber()
+	n, err := yamlNode(dec)
+	if err != nil {
 		return err
 	}
-	plain(&n)
 	enc := yaml.NewEncoder(w)
 	enc.SetIndent(2)
-	if err := enc.Encode(&n); err != nil {
+	if err := enc.Encode(n); err != nil {
 		return err
 	}
 	return enc.Close()
-}
-
-// plain drops the style that the nodes have from JSON.
-func plain(n *yaml.Node) {
-	if n.Kind != yaml.ScalarNode && len(n.Content) > 0 {
-		n.Style = 0
-	}
-	if n.Kind == yaml.ScalarNode && n.Tag == "!!str" {
-		n.Style = 0
-	}
-	for _, c := range n.Content {
-		plain(c)
-	}
 }
 
 // tableWriter writes rows in columns, without lines around them.

@@ -271,3 +271,48 @@ func (w *yamlWriter) text(s string) {
 	_ = enc.Encode(s)               // a string can always be encoded
 	w.out.Truncate(w.out.Len() - 1) // the end of the line
 }
+
+// yamlNode reads the next value of JSON as a node of YAML. It is not read as YAML,
+// which takes some characters within a JSON string for the end of a line.
+func yamlNode(dec *json.Decoder) (*yaml.Node, error) {
+	tok, err := dec.Token()
+	if err != nil {
+		return nil, err
+	}
+	switch v := tok.(type) {
+	case json.Delim:
+		n := &yaml.Node{Kind: yaml.MappingNode}
+		if v == '[' {
+			n.Kind = yaml.SequenceNode
+		}
+		for dec.More() { // keys are tokens too
+			c, err := yamlNode(dec)
+			if err != nil {
+				return nil, err
+			}
+			n.Content = append(n.Content, c)
+		}
+		if len(n.Content) == 0 {
+			n.Style = yaml.FlowStyle
+		}
+		_, err := dec.Token() // the end of it
+		return n, err
+	case string:
+		n := &yaml.Node{}
+		n.SetString(v)
+		if strings.ContainsFunc(v, breaksLine) {
+			n.Style = yaml.DoubleQuotedStyle
+		}
+		return n, nil
+	case json.Number:
+		return &yaml.Node{Kind: yaml.ScalarNode, Value: v.String()}, nil
+	case bool:
+		return &yaml.Node{Kind: yaml.ScalarNode, Value: strconv.FormatBool(v)}, nil
+	default:
+		return &yaml.Node{Kind: yaml.ScalarNode, Value: "null"}, nil
+	}
+}
+
+// breaksLine reports whether a character ends a line for some readers of YAML, and is
+// no line end for JSON.
+func breaksLine(r rune) bool { return r == '\r' || r == '\u0085' || r == '\u2028' || r == '\u2029' }
