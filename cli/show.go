@@ -92,7 +92,3 @@ func (a *App) canonical(in front.Invocation, m wire.Method, r *front.Request, fr
 		}
 	}
 }
-
-func (a *App) showAs(ctx context.Context, conn *grpc.ClientConn, in front.Invocation, m wire.Method, r *front.Request, from front.Inputs) error {
-	return nil
-}
