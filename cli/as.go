@@ -42,8 +42,8 @@ type shownCall struct {
 }
 
 // showAs prints a call in one language, or in all of them.
-func (a *App) showAs(ctx context.Context, conn *grpc.ClientConn, in front.Invocation, m wire.Method, r *front.Request, from front.Inputs) error {
-	c, err := a.shownCall(ctx, conn, in, m, r, from)
+func (a *App) showAs(ctx context.Context, conn *grpc.ClientConn, in front.Invocation, entry front.Entry, q question, m wire.Method, r *front.Request, from front.Inputs) error {
+	c, err := a.shownCall(ctx, conn, in, entry, q, m, r, from)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func indentLines(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-func (a *App) shownCall(ctx context.Context, conn *grpc.ClientConn, in front.Invocation, m wire.Method, r *front.Request, from front.Inputs) (*shownCall, error) {
+func (a *App) shownCall(ctx context.Context, conn *grpc.ClientConn, in front.Invocation, entry front.Entry, q question, m wire.Method, r *front.Request, from front.Inputs) (*shownCall, error) {
 	e, err := a.Env()
 	if err != nil {
 		return nil, err
@@ -98,8 +98,8 @@ func (a *App) shownCall(ctx context.Context, conn *grpc.ClientConn, in front.Inv
 	token, err := a.Token(ctx)
 	c := &shownCall{
 		in: in, method: m, args: r.TypedArgs(), env: e, address: address, tls: useTLS,
-		loggedIn: err == nil && token != "", timeout: r.Timeout, stdin: r.Stdin, 
-		schema: func() (*dynamic.Schema, error) { return a.descriptors(ctx, conn, in.Service) },
+		plain: entry.Origin != nil && entry.Origin.Plain, loggedIn: err == nil && token != "", timeout: r.Timeout, stdin: r.Stdin, 
+		schema: func() (*dynamic.Schema, error) { return a.descriptors(ctx, conn, entry, q) },
 	}
 	if a.env != "" {
 		c.globals = append(c.globals, "--env="+a.env)
@@ -113,11 +113,12 @@ func (a *App) shownCall(ctx context.Context, conn *grpc.ClientConn, in front.Inv
 		own = own || h.Name == "authorization"
 	}
 	if !c.plain {
-		c.headers = append(c.headers,
-			front.TypedHeader{Name: front.KeyNamespace, Value: []front.Part{{Text: ns}}},
-			front.TypedHeader{Name: front.KeyService, Value: []front.Part{{Text: in.Service}}})
+		c.headers = append(c.headers, front.TypedHeader{Name: front.KeyNamespace, Value: []front.Part{{Text: ns}}})
 	}
-	if c.loggedIn = c.loggedIn && !own; c.loggedIn {
+	if entry.Origin == nil {
+		c.headers = append(c.headers, front.TypedHeader{Name: front.KeyService, Value: []front.Part{{Text: in.Service}}})
+	}
+	if c.loggedIn = c.loggedIn && !own && !c.plain; c.loggedIn {
 		c.headers = append(c.headers, front.TypedHeader{Name: "authorization", Value: []front.Part{{Text: "Bearer "}, {Variable: envs.EnvToken}}})
 	}
 	c.headers = append(c.headers, r.TypedHeaders()...)

@@ -42,6 +42,34 @@ The request is made of flags, one for each field, over a body: JSON itself, @FIL
 	}
 }
 
+func newStreamCmd(app *App) *cobra.Command {
+	return &cobra.Command{
+		Use:   "stream SERVICE [ENDPOINT] [--FIELD=VALUE...] [@FILE | - | JSON]",
+		Short: "Call an endpoint that streams",
+		Long: `Call an endpoint that takes or answers with a stream. It is the same as "micro call", which
+takes endpoints of all kinds, but refuses those that stream nothing.
+
+Requests of a stream are the JSON values of standard input, or the one that flags make. An
+answer is printed when it comes, a line each; Ctrl-C ends the call.`,
+		Example: `  micro stream helloworld --count=3
+  printf '{"stroke":1}
+{"stroke":2}
+' | micro stream helloworld ping-pong`,
+		DisableFlagParsing: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 || args[0] == "--help" || args[0] == "-h" {
+				return cmd.Help()
+			}
+			in := front.Parse(args)
+			in.Streams = true
+			if len(in.Words) == 0 {
+				in.Words = []string{"Stream"}
+			}
+			return app.invoke(cmd.Context(), cmd.Root(), in)
+		},
+	}
+}
+
 // callService calls the service that the first word of a command line names.
 func (a *App) callService(ctx context.Context, root *cobra.Command, args []string) error {
 	g, rest, ok := front.SplitGlobals(args)
@@ -56,14 +84,16 @@ func (a *App) callService(ctx context.Context, root *cobra.Command, args []strin
 const maxStaleTries = 2
 
 func (a *App) invoke(ctx context.Context, root *cobra.Command, in front.Invocation) error {
-	stdin := &replay{in: a.In}
-	var err error
+	stdin := &input{r: a.In}
 	for try := 0; ; try++ {
-		from, whole := stdin.reader()
-		if !whole {
-			return err
+		r, ok := stdin.reader()
+		if !ok {
+			return &Error{
+				Message: in.Service + " speaks something else than it did, and standard input is too long to send it again; nothing was called",
+				Exit:    ExitError,
+			}
 		}
-		err = a.invokeOnce(ctx, root, in, from, try > 0)
+		err := a.invokeOnce(ctx, root, in, r, try > 0)
 		if try < maxStaleTries && isStale(err) {
 			continue // the service speaks something else than it did; nothing was called
 		}
@@ -89,12 +119,21 @@ func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invo
 	if err != nil {
 		return err
 	}
-	entry, cached, err := a.schema(callCtx, conn, in.Service, fresh || in.WantsHelp())
+	q := question{word: in.Service, early: in.Early(a.Getenv), fresh: fresh || in.WantsHelp()}
+	entry, cached, err := a.schema(callCtx, conn, q)
 	if err != nil && in.WantsHelp() && status.Code(err) == codes.Unavailable {
-		entry, cached, err = a.schema(callCtx, conn, in.Service, false) // help without a server
+		q.fresh = false // help without a server
+		entry, cached, err = a.schema(callCtx, conn, q)
+	}
+	if method := (*methodError)(nil); errors.As(err, &method) {
+		in.Service, in.Words = method.service, append([]string{method.method}, in.Words...)
+		return a.invokeOnce(ctx, root, in, stdin, fresh)
 	}
 	if err != nil {
 		return a.unknownService(callCtx, root, in.Service, err)
+	}
+	if entry.Origin != nil {
+		callCtx = callContextOf(callCtx, entry.Origin, front.Early{})
 	}
 	maybeStale := func(err error) error {
 		if cached {
@@ -112,13 +151,20 @@ func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invo
 	if in.WantsHelp() {
 		return front.EndpointHelp(a.Out, entry.Table, in.Service, m)
 	}
-	from := a.inputs(callCtx, conn, in.Service, stdin)
+	if in.Streams && !m.ClientStreaming() && !m.ServerStreaming() {
+		return maybeStale(&Error{
+			Message: request.Endpoint(m) + " streams nothing",
+			Hint:    "micro call " + strings.Join(append([]string{in.Service}, in.Words...), " "),
+			Exit:    ExitUsage,
+		})
+	}
+	from := a.inputs(callCtx, conn, entry, q, stdin)
 	r, err := in.Build(m, from)
 	if err != nil {
 		return maybeStale(flagError(in, err))
 	}
 	if r.Show != front.ShowNothing {
-		return maybeStale(a.show(callCtx, conn, in, entry, m, r, from))
+		return maybeStale(a.show(callCtx, conn, in, entry, q, m, r, from))
 	}
 	if r.Stdin {
 		return a.stream(callCtx, conn, in, entry, m, r, from)
@@ -131,8 +177,8 @@ func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invo
 }
 
 // inputs is where a request gets more from than the command line.
-func (a *App) inputs(ctx context.Context, conn *grpc.ClientConn, service string, stdin io.Reader) front.Inputs {
-	b := bodies{schema: func() (*dynamic.Schema, error) { return a.descriptors(ctx, conn, service) }}
+func (a *App) inputs(ctx context.Context, conn *grpc.ClientConn, entry front.Entry, q question, stdin io.Reader) front.Inputs {
+	b := bodies{schema: func() (*dynamic.Schema, error) { return a.descriptors(ctx, conn, entry, q) }}
 	return front.Inputs{Stdin: stdin, ReadFile: front.ReadFile, Now: a.Now, Getenv: a.Getenv, Decode: b.decode}
 }
 
@@ -183,6 +229,9 @@ func flagError(in front.Invocation, err error) error {
 
 // unknownService says that there is no such service, and what may have been meant.
 func (a *App) unknownService(ctx context.Context, root *cobra.Command, name string, err error) error {
+	if unknown := (*unknownServiceError)(nil); errors.As(err, &unknown) {
+		return &Error{Message: err.Error(), Hint: "micro services", Exit: ExitNotFound}
+	}
 	if status.Code(err) != codes.NotFound {
 		return err
 	}

@@ -93,9 +93,11 @@ func (a *App) place() front.Place {
 // explainStatus turns the status of a call into what a person is told.
 func (a *App) explainStatus(err error, st *status.Status) *Error {
 	s := front.Status{Code: int(st.Code()), Message: st.Message()}
-	// What was done is before the status in the text of a wrapped error.
-	if before, _, wrapped := strings.Cut(err.Error(), "rpc error:"); wrapped {
-		s.Message = before + st.Message()
+	// A wrapped error says first what was done, and its status has all of that for
+	// its message.
+	var plain interface{ GRPCStatus() *status.Status }
+	if before, _, wrapped := strings.Cut(err.Error(), "rpc error:"); wrapped && errors.As(err, &plain) {
+		s.Message = before + plain.GRPCStatus().Message()
 	}
 	for _, d := range st.Details() {
 		if info, ok := d.(*errdetails.ErrorInfo); ok && info.GetDomain() == "micro" {

@@ -25,8 +25,10 @@ import (
 func outgoing(ctx context.Context, in front.Invocation, entry front.Entry, r *front.Request) context.Context {
 	md, _ := metadata.FromOutgoingContext(ctx)
 	md = md.Copy()
-	md.Set(front.KeyService, in.Service)
-	md.Set(front.KeySchema, entry.Digest)
+	if entry.Origin == nil {
+		md.Set(front.KeyService, in.Service)
+		md.Set(front.KeySchema, entry.Digest)
+	}
 	for _, h := range r.Headers {
 		if h[0] == "authorization" {
 			md.Set(h[0], h[1])
@@ -68,8 +70,8 @@ func (a *App) stream(ctx context.Context, conn *grpc.ClientConn, in front.Invoca
 // exchange makes a call of any kind: send writes the requests while the answers are
 // printed as they come.
 func (a *App) exchange(ctx context.Context, conn *grpc.ClientConn, in front.Invocation, entry front.Entry, m wire.Method, r *front.Request, send func(grpc.ClientStream) error) error {
-	ctx, cancel := context.WithCancelCause(outgoing(ctx, in, entry, r))
-	defer cancel(nil)
+	ctx, cancel := context.WithCancel(outgoing(ctx, in, entry, r))
+	defer cancel()
 	if r.Timeout > 0 {
 		var stop context.CancelFunc
 		ctx, stop = context.WithTimeout(ctx, r.Timeout)
@@ -80,18 +82,22 @@ func (a *App) exchange(ctx context.Context, conn *grpc.ClientConn, in front.Invo
 	if err != nil {
 		return err
 	}
+	failed := make(chan error, 1)
 	go func() {
 		err := send(s)
 		if err == nil || errors.Is(err, io.EOF) {
 			err = s.CloseSend()
 		}
 		if err != nil {
-			cancel(err)
+			failed <- err
+			cancel()
 		}
 	}()
 	err = a.answers(s, m, r)
-	if cause := context.Cause(ctx); cause != nil && ctx.Err() != nil && errors.As(cause, new(*Error)) {
-		return cause
+	select {
+	case cause := <-failed:
+		return cause // a request could not be sent
+	default:
 	}
 	if r.Metadata {
 		a.printMetadata(s)

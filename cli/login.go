@@ -355,11 +355,11 @@ func readLine(r io.Reader) (string, error) {
 	buf := make([]byte, 1)
 	for {
 		n, err := r.Read(buf)
-		if n == 1 && buf[0] == '\n' || err != nil && len(line) > 0 {
-			return strings.TrimRight(string(line), "\r"), nil
-		}
-		if n == 1 {
+		if n == 1 && buf[0] != '\n' {
 			line = append(line, buf[0])
+		}
+		if n == 1 && buf[0] == '\n' || errors.Is(err, io.EOF) && len(line) > 0 {
+			return strings.TrimRight(string(line), "\r"), nil
 		}
 		if err != nil {
 			return "", err

@@ -30,15 +30,29 @@ type manifest struct {
 	Env       map[string]string `yaml:"env"`
 	Args      []string          `yaml:"args"`
 	Probe     probe             `yaml:"probe"`
-	StopGrace time.Duration     `yaml:"stop_grace"`
+	StopGrace duration          `yaml:"stop_grace"`
 }
 
 type probe struct {
-	Service  string        `yaml:"service"`
-	Period   time.Duration `yaml:"period"`
-	Timeout  time.Duration `yaml:"timeout"`
-	Startup  time.Duration `yaml:"startup"`
-	Failures int32         `yaml:"failures"`
+	Service  string   `yaml:"service"`
+	Period   duration `yaml:"period"`
+	Timeout  duration `yaml:"timeout"`
+	Startup  duration `yaml:"startup"`
+	Failures int32    `yaml:"failures"`
+}
+
+// duration is a time.Duration that is always written with its unit: 5 would be five
+// nanoseconds.
+type duration time.Duration
+
+// UnmarshalYAML reads what [time.ParseDuration] takes, and nothing below 0.
+func (d *duration) UnmarshalYAML(n *yaml.Node) error {
+	v, err := time.ParseDuration(n.Value)
+	if err != nil || v < 0 || n.Kind != yaml.ScalarNode {
+		return fmt.Errorf("line %d: %q is no duration, such as 5s or 1m30s", n.Line, n.Value)
+	}
+	*d = duration(v)
+	return nil
 }
 
 // readManifest reads the manifest of a directory; there need not be one.
@@ -65,6 +79,9 @@ func readManifest(dir string) (manifest, error) {
 	if err := dec.Decode(&m); err != nil && !errors.Is(err, io.EOF) {
 		return manifest{}, &Error{Message: fmt.Sprintf("%s: %s", path, yamlCause(err)), Exit: ExitUsage}
 	}
+	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return manifest{}, &Error{Message: path + ": there is a second document in it, or rubbish", Exit: ExitUsage}
+	}
 	return m, nil
 }
 
@@ -72,9 +89,23 @@ func readManifest(dir string) (manifest, error) {
 func yamlCause(err error) string {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	text = strings.TrimPrefix(text, "unmarshal errors:\n  ")
-	text = strings.ReplaceAll(text, "\n  ", "; ")
-	text = strings.ReplaceAll(text, " not found in type cli.manifest", " is not known")
-	return strings.ReplaceAll(text, " not found in type cli.probe", " of probe is not known")
+	return strings.NewReplacer(
+		"\n  ", "; ",
+		" not found in type cli.manifest", " is not known",
+		" not found in type cli.probe", " of probe is not known",
+		"cannot unmarshal !!str", "the text",
+		"cannot unmarshal !!seq", "a list",
+		"cannot unmarshal !!map", "a mapping",
+		"cannot unmarshal !!int", "the number",
+		"cannot unmarshal !!float", "the number",
+		"cannot unmarshal !!", "a ",
+		" into cli.manifest", " is where the fields of a service belong",
+		" into cli.probe", " is where the fields of probe belong",
+		" into int32", " is where a whole number belongs, of 32 bits",
+		" into []string", " is where a list of text belongs",
+		" into map[string]string", " is where NAME: VALUE belongs",
+		" into string", " is where text belongs",
+	).Replace(text)
 }
 
 // spec returns what the manifest says of how the service should run.
@@ -94,9 +125,9 @@ func (m manifest) spec() *runtimev1.Spec {
 	}
 }
 
-func optionalDuration(d time.Duration) *durationpb.Duration {
+func optionalDuration(d duration) *durationpb.Duration {
 	if d == 0 {
 		return nil
 	}
-	return durationpb.New(d)
+	return durationpb.New(time.Duration(d))
 }

@@ -5,8 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
-	"text/tabwriter"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
@@ -99,29 +100,94 @@ func jsonToYAML(w io.Writer, b []byte) error {
 	if err != nil {
 		return err
 	}
-	enc := yaml.NewEncoder(w)
+	var out bytes.Buffer
+	enc := yaml.NewEncoder(&out)
 	enc.SetIndent(2)
 	if err := enc.Encode(n); err != nil {
 		return err
 	}
-	return enc.Close()
+	if err := enc.Close(); err != nil {
+		return err
+	}
+	_, err = w.Write(out.Bytes())
+	return err
 }
 
-// tableWriter writes rows in columns, without lines around them.
-type tableWriter struct{ w *tabwriter.Writer }
-
-func newTable(w io.Writer) *tableWriter {
-	return &tableWriter{tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)}
+// yamlNode reads a JSON value. JSON is nearly YAML, but a parser of that refuses
+// some characters in strings and long keys.
+func yamlNode(dec *json.Decoder) (*yaml.Node, error) {
+	tok, err := dec.Token()
+	if err != nil {
+		return nil, err
+	}
+	switch v := tok.(type) {
+	case json.Delim:
+		n := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+		if v == '[' {
+			n = &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
+		}
+		for dec.More() { // a key is a value before its own
+			c, err := yamlNode(dec)
+			if err != nil {
+				return nil, err
+			}
+			n.Content = append(n.Content, c)
+		}
+		_, err = dec.Token() // the end of it
+		return n, err
+	case string:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: v}, nil
+	case json.Number:
+		return &yaml.Node{Kind: yaml.ScalarNode, Value: v.String()}, nil // as it is written, of any size
+	case bool:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: strconv.FormatBool(v)}, nil
+	default:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"}, nil
+	}
 }
 
-// row writes a row. What a cell has of control characters is not written as such: a
+// tableWriter writes rows in columns, without lines around them. Nothing is written
+// before flush.
+type tableWriter struct {
+	w    io.Writer
+	rows [][]string
+}
+
+func newTable(w io.Writer) *tableWriter { return &tableWriter{w: w} }
+
+// row adds a row. What a cell has of control characters is not written as such: a
 // tab or a line end would break the table, and others the terminal.
 func (t *tableWriter) row(cells ...string) {
 	clean := make([]string, len(cells))
 	for i, c := range cells {
 		clean[i] = front.Line(c)
 	}
-	fmt.Fprintln(t.w, strings.TrimRight(strings.Join(clean, "\t"), "\t"))
+	t.rows = append(t.rows, clean)
 }
 
-func (t *tableWriter) flush() error { return t.w.Flush() }
+// flush writes the rows. The cells of a column are as wide as the widest that has
+// another behind it in its row.
+func (t *tableWriter) flush() error {
+	var widths []int
+	for _, row := range t.rows {
+		for i := range len(row) - 1 {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
+		}
+	}
+	var out strings.Builder
+	for _, row := range t.rows {
+		var line strings.Builder
+		for i, c := range row {
+			line.WriteString(c)
+			if i < len(row)-1 {
+				line.WriteString(strings.Repeat(" ", widths[i]+2-utf8.RuneCountInString(c)))
+			}
+		}
+		out.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+	}
+	_, err := io.WriteString(t.w, out.String())
+	return err
+}

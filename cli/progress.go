@@ -106,13 +106,12 @@ func (p *progress) end(how string) {
 		return
 	}
 	if p.live {
-		took := p.now().Sub(p.began).Round(10 * time.Millisecond)
-		line := fmt.Sprintf("%-10s %s", p.step, p.detail)
+		end := fmt.Sprintf("  %s", p.now().Sub(p.began).Round(10*time.Millisecond))
 		if how != "" {
-			line = fmt.Sprintf("%-10s %s: %s", p.step, p.detail, how)
+			end = ": " + how + end
 		}
 		p.clear()
-		fmt.Fprintf(p.w, "%s  %s\n", p.fit(line, 10), took)
+		fmt.Fprintf(p.w, "%s%s\n", p.fit(fmt.Sprintf("%-10s %s", p.step, p.detail), len(end)), end)
 	}
 	p.step = ""
 }

@@ -78,7 +78,7 @@ service that runs: micro SERVICE [ENDPOINT] --field=value.`,
 			root.AddCommand(c)
 		}
 	}
-	group("services", newRunCmd(app), newUpdateCmd(app), newKillCmd(app), newStatusCmd(app), newServicesCmd(app), newLogsCmd(app), newCallCmd(app))
+	group("services", newRunCmd(app), newUpdateCmd(app), newKillCmd(app), newStatusCmd(app), newServicesCmd(app), newLogsCmd(app), newCallCmd(app), newStreamCmd(app), newDescribeCmd(app))
 	group("source", newNewCmd(app), newGenCmd(app))
 	group("access", newEnvCmd(app), newLoginCmd(app), newLogoutCmd(app), newSignupCmd(app), newUserCmd(app), newAuthCmd(app))
 	group("server", newServerCmd(app))
@@ -174,15 +174,24 @@ func isUsage(err error) bool {
 // wantsJSON reports whether the command was asked for JSON, so that its error is
 // JSON too.
 func wantsJSON(args []string) bool {
+	found := false
 	for i, a := range args {
-		switch a {
-		case "-o=json", "-ojson", "--output=json":
-			return true
-		case "-o", "--output":
-			return i+1 < len(args) && args[i+1] == "json"
+		value, attached := "", false
+		for _, flag := range []string{"--output=", "-o=", "-o"} {
+			if value, attached = strings.CutPrefix(a, flag); attached {
+				break
+			}
+		}
+		switch {
+		case a == "--":
+			return found
+		case (a == "-o" || a == "--output") && i+1 < len(args):
+			found = args[i+1] == "json" // the last counts
+		case attached:
+			found = value == "json"
 		}
 	}
-	return false
+	return found
 }
 
 // exactly makes a command take so many arguments.

@@ -169,7 +169,7 @@ func (o *runOptions) deploy(ctx context.Context, root *cobra.Command, app *App, 
 	if !applied.GetChanged() {
 		what = fmt.Sprintf("%s is running already and nothing differs (release %d", name, release)
 	}
-	fmt.Fprintf(app.Out, "%s, image %s, environment %q, namespace %s)\n", what, front.Line(shortDigest(s.GetSpec().GetImage())), e.Name, ns)
+	fmt.Fprintf(app.Out, "%s, image %s, environment %q, namespace %s)\n", what, front.Line(shortDigest(s.GetSpec().GetImage())), e.Name, front.Line(ns))
 	return nil
 }
 
@@ -283,6 +283,9 @@ func awaitRunning(ctx context.Context, client runtimev1.RuntimeClient, name stri
 	}
 	for {
 		rsp, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil, unwatched(name)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -324,10 +327,20 @@ func awaitGone(ctx context.Context, client runtimev1.RuntimeClient, name string)
 	for err == nil {
 		_, err = stream.Recv()
 	}
-	if errors.Is(err, io.EOF) || status.Code(err) == codes.NotFound {
+	switch {
+	case status.Code(err) == codes.NotFound:
 		return nil
+	case errors.Is(err, io.EOF):
+		return unwatched(name)
+	default:
+		return err
 	}
-	return err
+}
+
+// unwatched says that a server stopped telling of a service, which leaves open what
+// became of it.
+func unwatched(name string) error {
+	return &Error{Message: "the server stopped telling what becomes of " + name, Hint: "micro status " + name, Exit: ExitUnreachable}
 }
 
 // explainBuild turns the errors of image into what a person is told.
@@ -354,17 +367,19 @@ func explainBuild(err error) error {
 	}
 }
 
+// byteSize writes a number of bytes in the unit that people read it in.
 func byteSize(n int64) string {
-	switch {
-	case n >= 1<<30:
-		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
-	case n >= 1<<20:
-		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
-	case n >= 1<<10:
-		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
-	default:
+	if n < 1<<10 {
 		return fmt.Sprintf("%d B", n)
 	}
+	size, unit := float64(n)/(1<<10), "KiB"
+	for _, larger := range []string{"MiB", "GiB"} {
+		if size < 1023.95 { // which is written as 1024.0
+			break
+		}
+		size, unit = size/(1<<10), larger
+	}
+	return fmt.Sprintf("%.1f %s", size, unit)
 }
 
 // completionTimeout bounds how long completion may ask a server.

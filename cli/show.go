@@ -12,14 +12,14 @@ import (
 )
 
 // show prints a call, or an example of one, instead of making it.
-func (a *App) show(ctx context.Context, conn *grpc.ClientConn, in front.Invocation, entry front.Entry, m wire.Method, r *front.Request, from front.Inputs) error {
+func (a *App) show(ctx context.Context, conn *grpc.ClientConn, in front.Invocation, entry front.Entry, q question, m wire.Method, r *front.Request, from front.Inputs) error {
 	switch r.Show {
 	case front.ShowTemplate:
 		return a.showTemplate(entry.Table, m, r)
 	case front.ShowRequest:
 		return a.showRequest(in, m, r, from)
 	default:
-		return a.showAs(ctx, conn, in, m, r, from)
+		return a.showAs(ctx, conn, in, entry, q, m, r, from)
 	}
 }
 

@@ -1,14 +1,17 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/dynamic"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
@@ -150,10 +153,12 @@ func shortDigest(image string) string {
 	return digest[:min(12, len(digest))]
 }
 
-// ago says how long ago something was.
+// ago says how long ago something was; the time that none stands for was never.
 func ago(now, t time.Time) string {
 	d := now.Sub(t)
 	switch {
+	case t.Unix() <= 0:
+		return "-"
 	case d < 2*time.Second:
 		return "just now"
 	case d < 2*time.Minute:
@@ -170,8 +175,10 @@ func ago(now, t time.Time) string {
 func newServicesCmd(app *App) *cobra.Command {
 	var out format
 	cmd := &cobra.Command{
-		Use:     "services",
-		Short:   "List the services that can be called",
+		Use:   "services",
+		Short: "List the services that can be called",
+		Long: `List the services of the namespace. On a server without micro, list the gRPC services
+that it tells of by reflection.`,
 		Example: "  micro services",
 		Args:    exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -179,7 +186,7 @@ func newServicesCmd(app *App) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			rsp, err := registryv1.NewRegistryClient(conn).List(ctx, &registryv1.ListRequest{})
+			rsp, err := app.services(ctx, conn)
 			if err != nil {
 				return err
 			}
@@ -192,6 +199,32 @@ func newServicesCmd(app *App) *cobra.Command {
 	}
 	outputFlag(cmd, &out)
 	return cmd
+}
+
+// services lists the services that can be called: those of micro, or else those that
+// reflection tells of.
+func (a *App) services(ctx context.Context, conn *grpc.ClientConn) (*registryv1.ListResponse, error) {
+	rsp, err := registryv1.NewRegistryClient(conn).List(ctx, &registryv1.ListRequest{})
+	if err == nil {
+		return rsp, nil
+	}
+	plain, may := a.mayReflect(ctx, conn, err)
+	if !plain || !may {
+		return nil, err
+	}
+	e, err := a.Env()
+	if err != nil {
+		return nil, err
+	}
+	names, err := dynamic.ReflectServices(callContextOf(ctx, &front.Origin{Plain: true}, front.Early{}), conn)
+	if err != nil {
+		return nil, explainReflection(e, err)
+	}
+	rsp = &registryv1.ListResponse{}
+	for _, n := range names {
+		rsp.Services = append(rsp.Services, &registryv1.Service{Name: n})
+	}
+	return rsp, nil
 }
 
 func newKillCmd(app *App) *cobra.Command {

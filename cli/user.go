@@ -61,7 +61,7 @@ func newUserNamespaceCmd(app *App) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintln(app.Out, ns)
+			fmt.Fprintln(app.Out, front.Line(ns))
 			return nil
 		},
 	}

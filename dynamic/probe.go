@@ -9,6 +9,8 @@ import (
 	"io"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // Probe asks a server again what it told of a service, in one round trip: all that was
@@ -22,8 +24,8 @@ type Probe struct {
 	Sum [sha256.Size]byte
 }
 
-// Unchanged reports whether a server still answers as it did. An answer that cannot
-// be had is a change too; the error is that of a call that could not be made.
+// Unchanged reports whether a server still answers as it did. That it no longer answers
+// such questions is a change too; the error is that of a server that cannot be reached.
 func (p Probe) Unchanged(ctx context.Context, conn grpc.ClientConnInterface) (bool, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -46,8 +48,12 @@ func (p Probe) Unchanged(ctx context.Context, conn grpc.ClientConnInterface) (bo
 		if errors.Is(err, io.EOF) {
 			return len(r.requests) == len(p.Requests) && r.answers() == p.Sum, nil
 		}
-		if err != nil {
+		switch status.Code(err) {
+		case codes.OK:
+		case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
 			return false, err
+		default:
+			return false, nil
 		}
 		if len(r.requests) == len(p.Requests) {
 			return false, nil // nobody asked for that

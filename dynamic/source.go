@@ -7,19 +7,24 @@ import (
 	"strings"
 
 	"github.com/bufbuild/protocompile"
+	_ "google.golang.org/genproto/googleapis/rpc/errdetails" // google/rpc, for linked
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
 // CompileProto compiles .proto files, with their comments, and returns them and what
 // they import serialized as [ParseSchema] takes it. Names are relative to one of the
 // import paths, the current directory when there are none; what is under
-// google/protobuf need not be there. The error has path, line and column.
+// google/protobuf and google/rpc need not be there. The error has path, line and column.
 func CompileProto(ctx context.Context, names, importPaths []string) ([]byte, error) {
 	c := protocompile.Compiler{
-		Resolver:       protocompile.WithStandardImports(&protocompile.SourceResolver{ImportPaths: importPaths}),
+		Resolver: protocompile.WithStandardImports(protocompile.CompositeResolver{
+			&protocompile.SourceResolver{ImportPaths: importPaths},
+			protocompile.ResolverFunc(linked),
+		}),
 		SourceInfoMode: protocompile.SourceInfoStandard,
 	}
 	files, err := c.Compile(ctx, names...)
@@ -35,6 +40,15 @@ func CompileProto(ctx context.Context, names, importPaths []string) ([]byte, err
 		return strings.Compare(a.GetName(), b.GetName())
 	})
 	return proto.MarshalOptions{Deterministic: true}.Marshal(set)
+}
+
+// linked finds the files of google/rpc, which are part of this program.
+func linked(path string) (protocompile.SearchResult, error) {
+	if !strings.HasPrefix(path, "google/rpc/") {
+		return protocompile.SearchResult{}, protoregistry.NotFound
+	}
+	fd, err := protoregistry.GlobalFiles.FindFileByPath(path)
+	return protocompile.SearchResult{Desc: fd}, err
 }
 
 // addFile adds a file and all that it imports, each once.

@@ -39,15 +39,21 @@ func (b *builder) compileSchema(ctx context.Context) []byte {
 	return data
 }
 
-// compileProtos compiles the .proto files of a directory. What they import is
-// looked for in the directory, in the folder proto of it, or in the module's
-// root, whichever has all of it: a file has one name, the one below the root
-// that it was found in.
+// compileProtos compiles the .proto files of a directory. It returns nothing when there
+// are none.
 func compileProtos(ctx context.Context, dir, modRoot string) ([]byte, error) {
 	files, err := protoFiles(dir)
 	if err != nil || len(files) == 0 {
 		return nil, err
 	}
+	return compileFiles(ctx, dir, modRoot, files)
+}
+
+// compileFiles compiles .proto files, named relative to a directory. What they import
+// is looked for in the directory, in the folder proto of it, or in the module's root,
+// whichever has all of it: a file has one name, the one below the root that it was found
+// in.
+func compileFiles(ctx context.Context, dir, modRoot string, files []string) ([]byte, error) {
 	roots := []string{dir}
 	if slices.ContainsFunc(files, func(f string) bool { return filepath.Dir(f) != "." }) {
 		roots = append(roots, filepath.Join(dir, "proto"))

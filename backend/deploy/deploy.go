@@ -3,7 +3,7 @@
 // says and acts on the difference, again and again, whatever crashed in between.
 //
 //	NAMESPACE/deploy/service/NAME            the current release
-//	NAMESPACE/deploy/release/NAME/NUMBER     every release
+//	NAMESPACE/deploy/release/NAME/NUMBER     the last releases
 //	$system/deploy/NAMESPACE/NAME            that there is such a service
 //
 // It knows neither protocols nor addresses of callers: what makes an instance
@@ -69,6 +69,10 @@ const (
 	MaxInstances     = 1000
 	MaxStopGrace     = 10 * time.Minute
 	DefaultStopGrace = 10 * time.Second
+	// MinPeriod is how often an instance may be probed at the most.
+	MinPeriod = 100 * time.Millisecond
+	// KeptReleases is how many releases of a service are remembered.
+	KeptReleases = 100
 )
 
 // Release is one state of what should run.
@@ -146,6 +150,7 @@ type Deployer struct {
 
 	mu       sync.Mutex
 	services map[string]*reconciler // by namespace/name
+	begun    bool                   // the reconcilers run
 	closed   bool
 }
 
@@ -157,32 +162,42 @@ func Open(ctx context.Context, c Config) (*Deployer, error) {
 	d := &Deployer{config: c, services: map[string]*reconciler{}}
 	d.ctx, d.stop = context.WithCancel(context.WithoutCancel(ctx))
 
-	// What runs already must be known before anything is started twice.
 	synced := make(chan error, 1)
 	d.wg.Go(func() { d.follow(synced) })
+	if err := d.begin(ctx, synced); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+// begin starts the reconcilers, when it is known what runs already: nothing must be
+// started twice, and nothing be stopped because its like was started anew.
+func (d *Deployer) begin(ctx context.Context, synced <-chan error) error {
 	select {
 	case err := <-synced:
 		if err != nil {
-			d.stop()
-			return nil, err
+			return err
 		}
 	case <-ctx.Done():
-		d.stop()
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
-	for r, err := range c.Store.Range(ctx, store.Prefix(index)) {
+	for r, err := range d.config.Store.Range(ctx, store.Prefix(index)) {
 		if err != nil {
-			d.stop()
-			return nil, err
+			return err
 		}
 		ns, name, ok := strings.Cut(strings.TrimPrefix(r.Key, index), "/")
 		if !ok {
-			d.stop()
-			return nil, fmt.Errorf("%s: not the key of a service", r.Key)
+			return fmt.Errorf("%s: not the key of a service", r.Key)
 		}
 		d.poke(ns, name)
 	}
-	return d, nil
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.begun = true
+	for key, r := range d.services {
+		d.wg.Go(func() { d.run(key, r) })
+	}
+	return nil
 }
 
 // Close stops reconciling. It stops no instance: that is the runtime's to do.
@@ -208,7 +223,7 @@ func (d *Deployer) with(ns, name string, f func(*reconciler)) {
 	if r == nil {
 		r = newReconciler(&d.config, ns, name)
 		d.services[key] = r
-		if !d.closed {
+		if d.begun && !d.closed {
 			d.wg.Go(func() { d.run(key, r) })
 		}
 	}
@@ -217,37 +232,68 @@ func (d *Deployer) with(ns, name string, f func(*reconciler)) {
 
 // run runs a reconciler until there is nothing left for it to do.
 func (d *Deployer) run(key string, r *reconciler) {
-	for {
+	for again := true; again; {
 		r.run(d.ctx)
-		d.mu.Lock()
-		if d.ctx.Err() != nil || len(r.wake) == 0 {
-			delete(d.services, key)
-			d.mu.Unlock()
+		again = d.again(key, r)
+	}
+	r.announce() // to those who wait for what another one will tell
+}
+
+// again reports whether a reconciler that has ended has something to look at, and
+// forgets it when it has not.
+func (d *Deployer) again(key string, r *reconciler) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ctx.Err() == nil {
+		select {
+		case <-r.wake:
+			return true
+		default:
+		}
+	}
+	delete(d.services, key)
+	return false
+}
+
+// follow hands the runtime's events to the reconcilers until the Deployer is closed.
+// It tells synced when the first watch has shown what there is, or why it did not.
+func (d *Deployer) follow(synced chan<- error) {
+	for first := true; ; {
+		err := d.watch(func() {
+			if first {
+				first = false
+				synced <- nil
+			}
+		})
+		if first {
+			synced <- err
 			return
 		}
-		d.mu.Unlock()
+		if d.ctx.Err() != nil {
+			return
+		}
+		d.config.Logger.Error("the runtime's events ended", "err", err)
+		select {
+		case <-time.After(retryAfter):
+		case <-d.ctx.Done():
+			return
+		}
 	}
 }
 
-// follow hands the runtime's events to the reconcilers.
-func (d *Deployer) follow(synced chan<- error) {
+// watch hands events to the reconcilers until the watch ends.
+func (d *Deployer) watch(synced func()) error {
 	for e, err := range d.config.Runtime.Watch(d.ctx) {
 		switch {
 		case err != nil:
-			select {
-			case synced <- err:
-			default:
-				if d.ctx.Err() == nil {
-					d.config.Logger.Error("the runtime's events ended", "err", err)
-				}
-			}
-			return
+			return err
 		case e.Synced:
-			synced <- nil
+			synced()
 		default:
 			d.with(e.Instance.Namespace, e.Instance.Service, func(r *reconciler) { r.event(e.Instance) })
 		}
 	}
+	return errors.New("the watch ended without a reason")
 }
 
 // Apply makes spec what should run, and returns the release that says so and
@@ -273,17 +319,21 @@ func (d *Deployer) Apply(ctx context.Context, ns, name string, spec Spec, by str
 		if exists && !restart && equal(current.Spec, spec) {
 			return current.Release, false, nil
 		}
-		next := desired{
-			Release: Release{Number: current.Number + 1, Spec: spec, By: by, At: time.Now()},
-			Serving: current.Serving,
+		next := desired{Release: Release{Number: current.Number + 1, Spec: spec, By: by, At: time.Now()}}
+		if exists {
+			next.Serving = current.Serving // what was deleted never serves again
+		}
+		ops := []store.Op{
+			store.Put(serviceKey(ns, name), encode(next)),
+			store.Put(releaseKey(ns, name, next.Number), encode(next.Release)),
+			store.Put(indexKey(ns, name), nil),
+		}
+		if old := next.Number - KeptReleases; old > 0 && old != next.Serving {
+			ops = append(ops, store.Delete(releaseKey(ns, name, old)))
 		}
 		_, err = d.config.Store.Txn(ctx, store.Txn{
 			If: []store.Cond{{Key: serviceKey(ns, name), Revision: revision}},
-			Do: []store.Op{
-				store.Put(serviceKey(ns, name), encode(next)),
-				store.Put(releaseKey(ns, name, next.Number), encode(next.Release)),
-				store.Put(indexKey(ns, name), nil),
-			},
+			Do: ops,
 		})
 		if errors.Is(err, store.ErrConflict) {
 			continue
@@ -365,7 +415,8 @@ func (d *Deployer) service(ns, name string, rec desired) Service {
 
 // Watch calls f with the state of a service, and again after each change, until
 // ctx ends or f returns an error, which Watch returns. States in between may be
-// left out when f is slow. It returns [ErrNotFound] when the service is gone.
+// left out when f is slow, never the last one. It returns [ErrNotFound] when the
+// service is gone, and [store.ErrClosed] when the Deployer is closed.
 func (d *Deployer) Watch(ctx context.Context, ns, name string, f func(Service) error) error {
 	if _, err := d.Service(ctx, ns, name); err != nil {
 		return err
@@ -384,6 +435,8 @@ func (d *Deployer) Watch(ctx context.Context, ns, name string, f func(Service) e
 		case <-changed:
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-d.ctx.Done():
+			return store.ErrClosed
 		}
 	}
 }
@@ -433,10 +486,22 @@ func (s Spec) check() error {
 		return invalid("a grace of %s; up to %s is possible", s.StopGrace, MaxStopGrace)
 	case s.Probe.Period < 0 || s.Probe.Timeout < 0 || s.Probe.Startup < 0 || s.Probe.Failures < 0:
 		return invalid("a probe with a negative value")
+	case s.Probe.Period > 0 && s.Probe.Period < MinPeriod:
+		return invalid("a probe each %s; each %s is possible", s.Probe.Period, MinPeriod)
+	case s.Probe.Failures > maxFailures:
+		return invalid("%d failures of a probe; up to %d are possible", s.Probe.Failures, maxFailures)
 	}
-	for name := range s.Env {
+	for i, arg := range s.Args {
+		if strings.ContainsRune(arg, 0) {
+			return invalid("argument %d holds a zero byte", i+1)
+		}
+	}
+	for name, value := range s.Env {
 		if name == "" || strings.ContainsAny(name, "=\x00") {
 			return invalid("%q cannot name an environment variable", name)
+		}
+		if strings.ContainsRune(value, 0) {
+			return invalid("the environment variable %s holds a zero byte", name)
 		}
 		if strings.HasPrefix(name, "MICRO_") {
 			return invalid("the environment variable %s is the platform's; names that begin with MICRO_ are reserved", name)

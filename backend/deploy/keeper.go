@@ -1,9 +1,11 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"sync"
@@ -40,7 +42,7 @@ type keeper struct {
 	mu       sync.Mutex
 	state    Status
 	instance runtime.Instance // as it was started last
-	up       bool             // the directory knows it
+	up       bool             // the directory may know it
 }
 
 func newKeeper(r *reconciler, id string, rel Release) *keeper {
@@ -74,11 +76,12 @@ func (k *keeper) status() Status {
 
 func (k *keeper) phase() Phase { return k.status().Phase }
 
-// last returns the instance as the runtime knows it, false when it was never started.
-func (k *keeper) last() (runtime.Instance, bool) {
+// last returns the instance as the runtime knows it; it has no id when the runtime was
+// never told to start it.
+func (k *keeper) last() runtime.Instance {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.instance, k.instance.ID != ""
+	return k.instance
 }
 
 // set changes what people see.
@@ -117,28 +120,54 @@ func (k *keeper) run(ctx context.Context, found *runtime.Instance) {
 		k.mu.Unlock()
 	}
 	crashes := 0
-	for !k.retired() && ctx.Err() == nil {
+	for {
 		began := time.Now()
 		running := found != nil && found.State == runtime.Running
-		healthy, reason := k.live(ctx, running)
 		found = nil
-		k.down(ctx)
-		if k.retired() || ctx.Err() != nil {
+		healthy, err := k.live(ctx, running)
+		if ctx.Err() != nil {
+			return
+		}
+		if k.retired() {
 			break
+		}
+		k.down(ctx)
+		// What is not healthy may run still. That it cannot be stopped will show
+		// when it is to be started.
+		if err := k.config().Runtime.Stop(ctx, k.id, k.grace()); err != nil && ctx.Err() == nil {
+			k.logger().Error("cannot stop an instance", "err", err)
 		}
 		if healthy && time.Since(began) > recovered {
 			crashes = 0
 		}
 		crashes++
-		k.pause(ctx, pauseAfter(crashes, healthy), reason)
-	}
-	if ctx.Err() != nil {
-		return
+		d := pauseAfter(crashes, healthy)
+		if errors.Is(err, runtime.ErrImage) {
+			d = longPause // it is the image that is wrong, and that never changes
+		}
+		k.pause(ctx, d, err.Error())
+		if ctx.Err() != nil {
+			return
+		}
+		if k.retired() {
+			break
+		}
 	}
 	k.end(ctx)
 }
 
-// pauseAfter returns how long to wait after so many crashes.
+func (k *keeper) config() *Config { return k.r.config }
+
+func (k *keeper) logger() *slog.Logger {
+	return k.config().Logger.With("namespace", k.r.ns, "service", k.r.name, "instance", k.id)
+}
+
+func (k *keeper) grace() time.Duration {
+	return cmp.Or(k.release.Spec.StopGrace, DefaultStopGrace)
+}
+
+// pauseAfter returns how long to wait after so many crashes, with up to a fifth more
+// so that those who crashed together do not start together.
 func pauseAfter(crashes int, healthy bool) time.Duration {
 	if crashes == 1 && healthy {
 		return shortPause
@@ -167,14 +196,14 @@ func (k *keeper) pause(ctx context.Context, d time.Duration, reason string) {
 
 // live starts the instance, or takes it as it runs, and returns when it does not
 // run any more, or should not: whether it was ever healthy, and why it ended.
-func (k *keeper) live(ctx context.Context, running bool) (healthy bool, reason string) {
+func (k *keeper) live(ctx context.Context, running bool) (healthy bool, why error) {
 	if !running {
 		k.set(func(s *Status) { s.Phase, s.NextStart = Starting, time.Time{} })
 		if err := k.start(ctx); err != nil {
-			return false, "cannot be started: " + err.Error()
+			return false, fmt.Errorf("cannot be started: %w", err)
 		}
 	}
-	in, _ := k.last()
+	in := k.last()
 	k.set(func(s *Status) { s.Phase, s.Started, s.Address = Starting, in.Started, in.Address })
 
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -184,14 +213,14 @@ func (k *keeper) live(ctx context.Context, running bool) (healthy bool, reason s
 		defer close(watch)
 		k.watch(ctx, in, cancel)
 	}()
-	healthy, reason = k.tend(ctx, in)
+	healthy, why = k.tend(ctx, in)
 	// What ended the life may be that the instance has exited, which says more.
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
-		reason = cause.Error()
+	if cause := context.Cause(ctx); cause != nil {
+		why = cause
 	}
 	cancel(nil)
 	<-watch
-	return healthy, reason
+	return healthy, why
 }
 
 // watch cancels when the instance exits or is retired.
@@ -224,26 +253,40 @@ func exitReason(e runtime.Exit) string {
 	}
 }
 
+// start starts the instance. It gives up when the instance is retired.
 func (k *keeper) start(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-k.retiree:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	select {
 	case <-k.exited: // of a run before
 	default:
 	}
 	spec := k.release.Spec
-	identity, err := k.r.config.Directory.Identify(ctx, k.entry(runtime.Instance{}))
+	identity, err := k.config().Directory.Identify(ctx, k.entry(runtime.Instance{}))
 	if err != nil {
 		return err
 	}
 	env := map[string]string{}
 	maps.Copy(env, spec.Env)
-	maps.Copy(env, k.r.config.Env)
+	maps.Copy(env, k.config().Env)
 	maps.Copy(env, map[string]string{
 		"MICRO_NAMESPACE":       k.r.ns,
 		"MICRO_SERVICE_NAME":    k.r.name,
 		"MICRO_SERVICE_VERSION": spec.Version,
 		"MICRO_INSTANCE_ID":     k.id,
 	})
-	started, err := k.r.config.Runtime.Start(ctx, runtime.Spec{
+	// It may run even when Start says that it does not.
+	k.mu.Lock()
+	k.instance.ID, k.instance.State = k.id, runtime.Running
+	k.mu.Unlock()
+	started, err := k.startAnew(ctx, runtime.Spec{
 		ID:        k.id,
 		Namespace: k.r.ns,
 		Service:   k.r.name,
@@ -262,11 +305,23 @@ func (k *keeper) start(ctx context.Context) error {
 	return nil
 }
 
+// startAnew starts what may run from a start before that seemed to have failed.
+func (k *keeper) startAnew(ctx context.Context, spec runtime.Spec) (runtime.Instance, error) {
+	in, err := k.config().Runtime.Start(ctx, spec)
+	if !errors.Is(err, runtime.ErrRunning) {
+		return in, err
+	}
+	if err := k.config().Runtime.Stop(ctx, k.id, k.grace()); err != nil {
+		return runtime.Instance{}, err
+	}
+	return k.config().Runtime.Start(ctx, spec)
+}
+
 // tend probes the instance until ctx ends or it is to be started again.
-func (k *keeper) tend(ctx context.Context, in runtime.Instance) (healthy bool, reason string) {
+func (k *keeper) tend(ctx context.Context, in runtime.Instance) (healthy bool, why error) {
 	p := k.release.Spec.Probe.withDefaults()
-	if reason, ok := k.awaitHealthy(ctx, in, p); !ok {
-		return false, reason
+	if err := k.awaitHealthy(ctx, in, p); err != nil {
+		return false, err
 	}
 	tick := time.NewTicker(p.Period)
 	defer tick.Stop()
@@ -275,44 +330,44 @@ func (k *keeper) tend(ctx context.Context, in runtime.Instance) (healthy bool, r
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return true, ""
+			return true, nil
 		}
 		err := k.probe(ctx, in, p)
 		switch {
 		case ctx.Err() != nil:
-			return true, ""
+			return true, nil
 		case err == nil && bad < p.Failures:
 			bad = 0
 		case err == nil:
-			if err := k.raise(ctx, in); err != nil {
+			if err := k.raise(ctx, in, p); err != nil {
 				k.set(func(s *Status) { s.Reason = err.Error() })
 				continue
 			}
 			bad = 0
 		default:
 			bad++
-			reason := fmt.Sprintf("its probe failed %d times: %s", bad, err)
+			why := fmt.Errorf("its probe failed %d times: %w", bad, err)
 			switch {
 			case bad == p.Failures:
-				k.set(func(s *Status) { s.Phase, s.Reason = Unhealthy, reason })
+				k.set(func(s *Status) { s.Phase, s.Reason = Unhealthy, why.Error() })
 				k.down(ctx)
 			case bad >= 2*p.Failures:
-				return true, reason
+				return true, why
 			}
 		}
 	}
 }
 
 // awaitHealthy probes a starting instance until it is healthy and callable. It
-// returns why it is not, and false, when that takes too long.
-func (k *keeper) awaitHealthy(ctx context.Context, in runtime.Instance, p Probe) (string, bool) {
+// returns why it is not when that takes too long.
+func (k *keeper) awaitHealthy(ctx context.Context, in runtime.Instance, p Probe) error {
 	deadline := time.NewTimer(p.Startup)
 	defer deadline.Stop()
 	for wait := fastProbe; ; wait = min(2*wait, slowProbe) {
 		err := k.probe(ctx, in, p)
 		if err == nil {
-			if err = k.raise(ctx, in); err == nil {
-				return "", true
+			if err = k.raise(ctx, in, p); err == nil {
+				return nil
 			}
 		}
 		k.mu.Lock()
@@ -321,9 +376,9 @@ func (k *keeper) awaitHealthy(ctx context.Context, in runtime.Instance, p Probe)
 		select {
 		case <-time.After(wait):
 		case <-deadline.C:
-			return fmt.Sprintf("did not become healthy within %s: %s", p.Startup, err), false
+			return fmt.Errorf("did not become healthy within %s: %w", p.Startup, err)
 		case <-ctx.Done():
-			return "", false
+			return ctx.Err()
 		}
 	}
 }
@@ -331,16 +386,22 @@ func (k *keeper) awaitHealthy(ctx context.Context, in runtime.Instance, p Probe)
 func (k *keeper) probe(ctx context.Context, in runtime.Instance, p Probe) error {
 	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()
-	return k.r.config.Probe(ctx, in.Address, p)
+	return k.config().Probe(ctx, in.Address, p)
 }
 
-func (k *keeper) raise(ctx context.Context, in runtime.Instance) error {
-	if err := k.r.config.Directory.Up(ctx, k.entry(in)); err != nil {
+// raise makes the instance callable.
+func (k *keeper) raise(ctx context.Context, in runtime.Instance, p Probe) error {
+	k.mu.Lock()
+	k.up = true // whatever Up says
+	k.mu.Unlock()
+	up, cancel := context.WithTimeout(ctx, p.Startup)
+	defer cancel()
+	if err := k.config().Directory.Up(up, k.entry(in)); err != nil {
 		return err
 	}
-	k.mu.Lock()
-	k.up = true
-	k.mu.Unlock()
+	if ctx.Err() != nil {
+		return ctx.Err() // it has ended meanwhile, and is not called any more in a moment
+	}
 	k.set(func(s *Status) { s.Phase, s.Reason, s.LastLines = Running, "", nil })
 	return nil
 }
@@ -354,9 +415,8 @@ func (k *keeper) down(ctx context.Context) bool {
 	if !up {
 		return false
 	}
-	if err := k.r.config.Directory.Down(ctx, k.entry(in)); err != nil && ctx.Err() == nil {
-		k.r.config.Logger.Error("cannot take an instance out of the registry",
-			"namespace", k.r.ns, "service", k.r.name, "instance", k.id, "err", err)
+	if err := k.config().Directory.Down(ctx, k.entry(in)); err != nil && ctx.Err() == nil {
+		k.logger().Error("cannot take an instance out of the registry", "err", err)
 	}
 	return true
 }
@@ -373,28 +433,37 @@ func (k *keeper) entry(in runtime.Instance) Instance {
 	}
 }
 
-// end stops the instance for good.
+// end stops the instance for good, and makes its identity void. It tries until both
+// are done or ctx ends.
 func (k *keeper) end(ctx context.Context) {
 	called := k.down(ctx)
-	k.set(func(s *Status) { s.Phase, s.Reason = Stopping, "" })
+	k.set(func(s *Status) { s.Phase, s.Reason, s.NextStart = Stopping, "", time.Time{} })
 	if called {
-		in, _ := k.last()
-		k.r.config.Directory.Drain(ctx, k.entry(in))
+		k.config().Directory.Drain(ctx, k.entry(k.last()))
 	}
-	grace := k.release.Spec.StopGrace
-	if grace == 0 {
-		grace = DefaultStopGrace
-	}
-	logger := k.r.config.Logger.With("namespace", k.r.ns, "service", k.r.name, "instance", k.id)
-	if err := k.r.config.Runtime.Stop(ctx, k.id, grace); err == nil {
-		k.mu.Lock()
-		k.instance.State = runtime.Exited
-		k.mu.Unlock()
-	} else if ctx.Err() == nil {
-		logger.Error("cannot stop an instance", "err", err)
-	}
-	if err := k.r.config.Directory.Forget(ctx, k.entry(runtime.Instance{})); err != nil && ctx.Err() == nil {
-		logger.Error("cannot revoke the identity of an instance", "err", err)
+	k.insist(ctx, "cannot stop an instance", func() error {
+		return k.config().Runtime.Stop(ctx, k.id, k.grace())
+	})
+	k.mu.Lock()
+	k.instance.State = runtime.Exited
+	k.mu.Unlock()
+	k.insist(ctx, "cannot revoke the identity of an instance", func() error {
+		return k.config().Directory.Forget(ctx, k.entry(runtime.Instance{}))
+	})
+}
+
+// insist calls f until it succeeds or ctx ends.
+func (k *keeper) insist(ctx context.Context, failure string, f func() error) {
+	for ctx.Err() == nil {
+		err := f()
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		k.logger().Error(failure, "err", err)
+		select {
+		case <-time.After(retryAfter):
+		case <-ctx.Done():
+		}
 	}
 }
 
@@ -402,7 +471,7 @@ func (k *keeper) end(ctx context.Context) {
 func (k *keeper) lastLines(ctx context.Context) []string {
 	var lines []string
 	q := runtime.LogQuery{Namespace: k.r.ns, Service: k.r.name, Instance: k.id, Tail: lastLines}
-	for l, err := range k.r.config.Runtime.Logs(ctx, q) {
+	for l, err := range k.config().Runtime.Logs(ctx, q) {
 		if err != nil {
 			break
 		}

@@ -13,6 +13,9 @@ import (
 	"google.golang.org/grpc/status"
 )
 
+// maxFailures is how many failures of a probe can be waited for.
+const maxFailures = 1000
+
 // Probe says how to find out whether an instance is healthy. Zero values mean
 // the defaults.
 type Probe struct {

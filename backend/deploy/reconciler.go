@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -131,16 +130,17 @@ func (r *reconciler) reconcile(ctx context.Context, keepers *sync.WaitGroup) (go
 	if revision == 0 || rec.Deleted {
 		return r.remove(ctx, revision)
 	}
-	p := r.plan(rec)
-	for _, k := range p.retire {
-		k.retire()
+	p, err := r.plan(ctx, rec)
+	if err != nil {
+		return false, err
 	}
+	r.retire(p.retire)
 	for _, release := range p.start {
-		spec, err := r.release(ctx, rec, release)
+		rel, err := r.release(ctx, rec, release)
 		if err != nil {
 			return false, err
 		}
-		r.keep(ctx, keepers, spec)
+		r.keep(ctx, keepers, rel)
 	}
 	if p.healthy && rec.Serving != rec.Number {
 		rec.Serving = rec.Number
@@ -156,83 +156,25 @@ func (r *reconciler) reconcile(ctx context.Context, keepers *sync.WaitGroup) (go
 	return false, r.collect(ctx)
 }
 
-// plan is what is to be done about the instances.
-type plan struct {
-	start   []int64 // the releases of instances to start
-	retire  []*keeper
-	healthy bool // every instance of the current release is running
-}
-
 // plan compares the instances that there are with those that there should be.
-// A new release takes over one by one: an instance of the one that serves is
-// retired for each new one that is healthy, with a quarter more than wanted at
-// the most at a time.
-func (r *reconciler) plan(rec desired) plan {
+func (r *reconciler) plan(ctx context.Context, rec desired) (plan, error) {
+	serving := Release{}
+	if rec.Serving != 0 && rec.Serving != rec.Number {
+		var err error
+		serving, err = r.release(ctx, rec, rec.Serving)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return plan{}, err
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var p plan
-	var current, serving []*keeper
-	for _, k := range r.keepers {
-		switch {
-		case k.retired():
-		case k.release.Number == rec.Number:
-			current = append(current, k)
-		case k.release.Number == rec.Serving:
-			serving = append(serving, k)
-		default:
-			p.retire = append(p.retire, k) // a release that never came to serve
+	var there []member
+	for id, k := range r.keepers {
+		if !k.retired() {
+			there = append(there, member{id: id, release: k.release.Number, phase: k.phase()})
 		}
 	}
-	healthiestFirst(current)
-	healthiestFirst(serving)
-	want := rec.Spec.Instances
-	healthy := 0
-	for _, k := range current {
-		if k.phase() == Running {
-			healthy++
-		}
-	}
-	p.healthy = healthy >= want
-
-	if len(current) > want {
-		p.retire = append(p.retire, current[want:]...)
-		current = current[:want]
-	}
-	if keep := max(0, want-healthy); len(serving) > keep {
-		p.retire = append(p.retire, serving[keep:]...)
-		serving = serving[:keep]
-	}
-	// After a restart of the server nothing of the release that served runs; it
-	// has to until the new one can.
-	if rec.Serving != 0 && rec.Serving != rec.Number {
-		for range max(0, want-healthy-len(serving)) {
-			p.start = append(p.start, rec.Serving)
-		}
-	}
-	room := want - len(current)
-	if len(serving) > 0 {
-		surge := max(1, want/4)
-		room = min(room, want+surge-len(current)-len(serving))
-	}
-	for range max(0, room) {
-		p.start = append(p.start, rec.Number)
-	}
-	return p
-}
-
-func healthiestFirst(ks []*keeper) {
-	rank := map[Phase]int{Running: 0, Starting: 1, Pending: 2, Unhealthy: 3}
-	slices.SortFunc(ks, func(a, b *keeper) int {
-		ra, oka := rank[a.phase()]
-		rb, okb := rank[b.phase()]
-		if !oka {
-			ra = len(rank)
-		}
-		if !okb {
-			rb = len(rank)
-		}
-		return cmp.Or(cmp.Compare(ra, rb), cmp.Compare(a.id, b.id))
-	})
+	return makePlan(rec.Release, serving, there), nil
 }
 
 func (r *reconciler) release(ctx context.Context, rec desired, number int64) (Release, error) {
@@ -250,17 +192,26 @@ func (r *reconciler) release(ctx context.Context, rec desired, number int64) (Re
 	return rel, nil
 }
 
-// keep adds an instance of a release. One that was there before and has ended
-// is taken up again, so that it keeps its name and what it wrote.
+// retire makes instances end for good.
+func (r *reconciler) retire(ids []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, id := range ids {
+		r.keepers[id].retire() // this goroutine alone could have taken it out
+	}
+}
+
+// keep adds an instance of a release. One that was there before is taken up again,
+// best one that runs, so that it keeps its name and what it wrote.
 func (r *reconciler) keep(ctx context.Context, keepers *sync.WaitGroup, rel Release) {
 	r.mu.Lock()
 	var found *runtime.Instance
 	for _, in := range r.ended {
-		if in.Release == rel.Number && (found == nil || in.Started.After(found.Started)) {
+		if in.Release == rel.Number && (found == nil || better(in, *found)) {
 			found = &in
 		}
 	}
-	id := fmt.Sprintf("%s-%d-%s", r.name, rel.Number, strings.ToLower(rand.Text()[:5]))
+	id := newID(r.name, rel.Number)
 	if found != nil {
 		id = found.ID
 		delete(r.ended, id)
@@ -275,12 +226,27 @@ func (r *reconciler) keep(ctx context.Context, keepers *sync.WaitGroup, rel Rele
 		}
 		r.mu.Lock()
 		delete(r.keepers, id)
-		if last, started := k.last(); started {
+		if last := k.last(); last.ID != "" {
 			r.ended[id] = last
 		}
 		r.mu.Unlock()
 		r.notify()
 	})
+}
+
+// better reports whether it is a rather than b that should be taken up again.
+func better(a, b runtime.Instance) bool {
+	if ra, rb := a.State == runtime.Running, b.State == runtime.Running; ra != rb {
+		return ra
+	}
+	return a.Started.After(b.Started)
+}
+
+// newID returns an id for an instance. It is unique on the server, whatever the
+// services of other namespaces are called, and no longer than a DNS label.
+func newID(service string, release int64) string {
+	end := fmt.Sprintf("-%d-%s", release, strings.ToLower(rand.Text()[:8]))
+	return service[:min(len(service), 63-len(end))] + end
 }
 
 // remove stops everything and then forgets the service.
@@ -313,28 +279,37 @@ func (r *reconciler) remove(ctx context.Context, revision int64) (gone bool, err
 		}
 		ops = append(ops, store.Delete(rec.Key))
 	}
+	// What goes last is what says that there is something to remove.
+	ops = append(ops, store.Delete(serviceKey(r.ns, r.name)), store.Delete(indexKey(r.ns, r.name)))
 	for chunk := range slices.Chunk(ops, store.MaxOps) {
-		if _, err := r.config.Store.Txn(ctx, store.Txn{Do: chunk}); err != nil {
+		// Never a release of a service that was applied again in between.
+		_, err := r.config.Store.Txn(ctx, store.Txn{
+			If: []store.Cond{{Key: serviceKey(r.ns, r.name), Revision: revision}},
+			Do: chunk,
+		})
+		if errors.Is(err, store.ErrConflict) {
+			r.poke()
+			return false, nil
+		}
+		if err != nil {
 			return false, err
 		}
 	}
-	_, err = r.config.Store.Txn(ctx, store.Txn{
-		If: []store.Cond{{Key: serviceKey(r.ns, r.name), Revision: revision}},
-		Do: []store.Op{store.Delete(serviceKey(r.ns, r.name)), store.Delete(indexKey(r.ns, r.name))},
-	})
-	if errors.Is(err, store.ErrConflict) {
-		r.poke() // it was applied again in between
-		return false, nil
-	}
-	return err == nil, err
+	return true, nil
 }
 
-// forget stops what may still run of an instance and drops its files.
+// forget stops what may still run of an instance, and drops its files and identity.
 func (r *reconciler) forget(ctx context.Context, in runtime.Instance) error {
 	if in.State == runtime.Running {
 		if err := r.config.Runtime.Stop(ctx, in.ID, DefaultStopGrace); err != nil {
 			return err
 		}
+	}
+	// Whoever kept it did so, but for one that a server before has left.
+	if err := r.config.Directory.Forget(ctx, Instance{
+		ID: in.ID, Namespace: r.ns, Service: r.name, Release: in.Release, Address: in.Address,
+	}); err != nil {
+		return err
 	}
 	if err := r.config.Runtime.Remove(ctx, in.ID); err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -208,8 +209,8 @@ func forwarded(r *http.Request) metadata.MD {
 	return md
 }
 
-// body returns the JSON of the only request of a call: the query, and what the
-// body says over it.
+// body returns the JSON of the only request of a call: the body, and from the query
+// the fields that the body does not have.
 func (c *call) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	in := request.NewBody()
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -248,15 +249,15 @@ func (c *call) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return in.JSON(), nil
 }
 
-// setAll sets the fields that a query or a form names. a[b] means a.b.
+// setAll sets the fields that a query or a form names, but for those that are there
+// already. a[b] means a.b.
 func (c *call) setAll(in *request.Body, values url.Values) error {
-	keys := make([]string, 0, len(values))
-	for k := range values {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
+	fieldPath := strings.NewReplacer("[", ".", "]", "").Replace
+	keys := slices.DeleteFunc(slices.Sorted(maps.Keys(values)), func(k string) bool {
+		return in.Has(c.method.Input(), fieldPath(k))
+	})
 	for _, k := range keys {
-		path := strings.NewReplacer("[", ".", "]", "").Replace(k)
+		path := fieldPath(k)
 		for _, v := range values[k] {
 			if err := in.Set(c.method.Input(), path, v, request.Values{Now: now}); err != nil {
 				return badRequest("the parameter " + k + ": " + err.Error())

@@ -192,7 +192,7 @@ type answer struct {
 	body string
 }
 
-// do makes a request. header is NAME, VALUE, …
+// do makes a request; header is names and values in turn.
 func (r *rig) do(t *testing.T, method, path, body string, header ...string) answer {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, r.url+path, strings.NewReader(body))

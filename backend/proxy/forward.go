@@ -13,9 +13,6 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// attempts bounds how many instances one call is tried on.
-const attempts = 3
-
 // anyStream is how a call is opened whose kind is not known: every kind of call
 // is a stream with one or more messages each way.
 var anyStream = &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}
@@ -27,16 +24,17 @@ type Stream struct {
 }
 
 // Open opens the call on an instance. Instances that cannot be reached are passed
-// over, which nobody notices: they got nothing. The stream ends with ctx; Close it
-// when it has ended.
+// over, which nobody notices: they got nothing. [ErrNoInstance] when that is all of
+// them. The stream ends with ctx; Close it when it has ended.
 func (r *Route) Open(ctx context.Context) (*Stream, error) {
 	ctx = metadata.NewOutgoingContext(ctx, r.metadata)
 	var tried []string
 	var failure error
-	for range attempts {
+	for {
 		c, err := r.proxy.pool.pick(r.instances, tried)
 		if errors.Is(err, ErrNoInstance) && failure != nil {
-			break
+			return nil, fmt.Errorf("%w of %s in namespace %q can be reached: %s",
+				ErrNoInstance, r.Service, r.Namespace, status.Convert(failure).Message())
 		}
 		if err != nil {
 			return nil, err
@@ -53,15 +51,14 @@ func (r *Route) Open(ctx context.Context) (*Stream, error) {
 		tried = append(tried, c.address)
 		failure = err
 	}
-	return nil, fmt.Errorf("%w of %s in namespace %q can be reached: %s",
-		ErrNoInstance, r.Service, r.Namespace, status.Convert(failure).Message())
 }
 
 // Close ends the accounting of the call. The stream must have ended, or its context
 // be about to.
 func (s *Stream) Close() { s.conn.done() }
 
-// Send sends one message, which is not kept.
+// Send sends one message, which must not be changed any more: it may be on its way
+// when Send has returned.
 func (s *Stream) Send(message []byte) error {
 	return s.SendMsg(&frame{mem.BufferSlice{mem.SliceBuffer(message)}})
 }
@@ -99,8 +96,8 @@ func (s *Stream) RecvOnly(buf []byte) ([]byte, error) {
 	return answer, nil
 }
 
-// Unary sends one message and appends the only answer to buf. header and trailer are
-// what came with it.
+// Unary sends one message, which must not be changed any more, and appends the only
+// answer to buf. header and trailer are what came with it, also with an error.
 func (r *Route) Unary(ctx context.Context, message, buf []byte) (answer []byte, header, trailer metadata.MD, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

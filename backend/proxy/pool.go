@@ -26,8 +26,6 @@ const (
 	maxMessage = 64 << 20
 )
 
-var errClosed = errors.New("the proxy is closed")
-
 // pool holds one connection to each instance that is called.
 type pool struct {
 	mu    sync.Mutex
@@ -81,7 +79,7 @@ func (p *pool) pick(instances []registry.Instance, tried []string) (*conn, error
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.conns == nil {
-		return nil, errClosed
+		return nil, ErrClosed
 	}
 	best, err := p.conn(candidates[rand.IntN(len(candidates))].Address)
 	if err != nil {
@@ -126,6 +124,7 @@ func (p *pool) conn(address string) (*conn, error) {
 			grpc.WithInitialWindowSize(1<<20),
 			grpc.WithInitialConnWindowSize(4<<20),
 			grpc.WithDisableServiceConfig(),
+			grpc.WithNoProxy(), // for the world outside
 		)
 		if err != nil {
 			return nil, err
@@ -165,7 +164,30 @@ func (p *pool) drain(ctx context.Context, address string) error {
 	if c == nil {
 		return nil
 	}
+	for {
+		select {
+		case <-c.unused():
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		p.mu.Lock()
+		if p.conns[address] != c { // somebody else has closed it
+			p.mu.Unlock()
+			return nil
+		}
+		if c.inFlight.Load() == 0 { // and stays so, since pick needs p.mu
+			delete(p.conns, address)
+			p.mu.Unlock()
+			return c.Close()
+		}
+		p.mu.Unlock()
+	}
+}
+
+// unused returns a channel that is closed when no call is under way.
+func (c *conn) unused() <-chan struct{} {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.drained == nil {
 		c.drained = make(chan struct{})
 	}
@@ -174,19 +196,7 @@ func (p *pool) drain(ctx context.Context, address string) error {
 		close(drained)
 		c.drained = nil
 	}
-	c.mu.Unlock()
-	select {
-	case <-drained:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.conns[address] == c && c.inFlight.Load() == 0 {
-		delete(p.conns, address)
-		return c.Close()
-	}
-	return nil
+	return drained
 }
 
 // done ends a call that pick has counted.

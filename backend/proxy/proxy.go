@@ -29,13 +29,16 @@ var (
 	ErrNoService = errors.New("no such service")
 	// ErrNoInstance: there is the service, and nothing runs of it.
 	ErrNoInstance = errors.New("no running instance")
-	// ErrAmbiguous: several services have the gRPC service; name one.
+	// ErrAmbiguous: several services that the caller may call have the gRPC
+	// service; name one.
 	ErrAmbiguous = errors.New("several services have it")
 	// ErrSchemaChanged: the caller built its message from a schema that no
 	// instance speaks any more. Nothing was forwarded.
 	ErrSchemaChanged = errors.New("the service has another schema now")
 	// ErrPath: the path is not that of a gRPC method.
 	ErrPath = errors.New("not a gRPC method")
+	// ErrClosed: the server is shutting down.
+	ErrClosed = errors.New("the proxy is closed")
 )
 
 // Metadata keys by which callers steer the door. They are not forwarded.
@@ -134,32 +137,31 @@ func (p *Proxy) Admit(ctx context.Context, c Call) (*Route, error) {
 		}
 		endpoint = Endpoint(grpcService, method)
 	}
-	service, unknown := c.Service, error(nil)
-	if service == "" {
-		service, unknown = p.provider(ctx, ns, grpcService)
+	r := &Route{Caller: caller, Namespace: ns, Service: c.Service, Path: c.Path, proxy: p}
+	if r.Service == "" {
+		r.Service, err = r.provider(ctx, grpcService, endpoint)
+	} else {
+		err = r.authorize(ctx, r.Service, r.Service, endpoint)
 	}
-	r := &Route{Caller: caller, Namespace: ns, Service: cmp.Or(service, grpcService), Path: c.Path, proxy: p}
-	if err := r.authorize(ctx, service, endpoint); err != nil {
+	if err != nil {
 		return nil, err
 	}
-	if unknown != nil {
-		return nil, unknown
-	}
-	if r.instances, err = p.resolve(ctx, ns, service, c.Schema); err != nil {
+	if r.instances, err = p.resolve(ctx, ns, r.Service, c.Schema); err != nil {
 		return nil, err
 	}
 	r.metadata = outgoing(c.Metadata, r)
 	return r, nil
 }
 
-// authorize returns nil when the caller may call an endpoint.
-func (r *Route) authorize(ctx context.Context, service, endpoint string) error {
+// authorize returns nil when the caller may call an endpoint of a service. The error
+// says what was called in the caller's own words.
+func (r *Route) authorize(ctx context.Context, service, words, endpoint string) error {
 	err := r.proxy.config.Auth.Authorize(ctx, r.Caller, r.Namespace, auth.Resource{Type: "service", Name: service, Endpoint: endpoint})
 	if errors.Is(err, auth.ErrNotFound) {
-		return noService(r.Namespace, r.Service)
+		return noService(r.Namespace, words)
 	}
 	if err != nil {
-		return fmt.Errorf("call %s in namespace %q: %w", r.Service, r.Namespace, err)
+		return fmt.Errorf("call %s in namespace %q: %w", words, r.Namespace, err)
 	}
 	return nil
 }
@@ -176,7 +178,7 @@ func (r *Route) To(ctx context.Context, path, schema string) error {
 	if err != nil {
 		return err
 	}
-	if err := r.authorize(ctx, r.Service, Endpoint(grpcService, method)); err != nil {
+	if err := r.authorize(ctx, r.Service, r.Service, Endpoint(grpcService, method)); err != nil {
 		return err
 	}
 	r.Path = path
@@ -187,26 +189,42 @@ func (r *Route) To(ctx context.Context, path, schema string) error {
 	return nil
 }
 
-// provider returns the only service of a namespace that has a gRPC service.
-func (p *Proxy) provider(ctx context.Context, ns, grpcService string) (string, error) {
+// provider returns the service that has a gRPC service: the only one, or the only
+// one that the caller may call. What it may not call it is not told of.
+func (r *Route) provider(ctx context.Context, grpcService, endpoint string) (string, error) {
+	none := fmt.Errorf("%w with gRPC service %s in namespace %q", ErrNoService, grpcService, r.Namespace)
 	// No directory is made of a namespace that a stranger has made up.
-	if ok, err := p.config.Auth.Exists(ctx, ns); err != nil {
+	if ok, err := r.proxy.config.Auth.Exists(ctx, r.Namespace); err != nil {
 		return "", err
 	} else if !ok {
-		return "", fmt.Errorf("%w with gRPC service %s in namespace %q", ErrNoService, grpcService, ns)
+		return "", none
 	}
-	d, err := p.config.Registry.Directory(ctx, ns)
+	d, err := r.proxy.config.Registry.Directory(ctx, r.Namespace)
 	if err != nil {
 		return "", err
 	}
-	switch services := d.Providers(grpcService); len(services) {
+	services := d.Providers(grpcService)
+	if len(services) == 0 {
+		// Who may call nothing here learns nothing.
+		return "", cmp.Or(r.authorize(ctx, "", grpcService, endpoint), none)
+	}
+	var allowed []string
+	var refusal error
+	for _, s := range services {
+		if err := r.authorize(ctx, s, grpcService, endpoint); err != nil {
+			refusal = err
+			continue
+		}
+		allowed = append(allowed, s)
+	}
+	switch len(allowed) {
 	case 0:
-		return "", fmt.Errorf("%w with gRPC service %s in namespace %q", ErrNoService, grpcService, ns)
+		return "", refusal
 	case 1:
-		return services[0], nil
+		return allowed[0], nil
 	default:
 		return "", fmt.Errorf("gRPC service %s: %w in namespace %q: %s; name one in the metadata key %s",
-			grpcService, ErrAmbiguous, ns, strings.Join(services, ", "), KeyService)
+			grpcService, ErrAmbiguous, r.Namespace, strings.Join(allowed, ", "), KeyService)
 	}
 }
 

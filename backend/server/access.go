@@ -125,7 +125,13 @@ type guard struct {
 	auth    *auth.Auth
 	proxy   *proxy.Proxy
 	methods map[string]access
+	// stopping is closed when the server begins to stop: who watches something
+	// would hold it up.
+	stopping <-chan struct{}
 }
+
+// errStopping ends the streams of a server that stops.
+var errStopping = errors.New("the server is shutting down")
 
 // admit adds the caller to the context of a call of one of the server's own
 // methods. Calls that are forwarded are the proxy's to check. Who calls what is
@@ -218,9 +224,22 @@ func (g *guard) stream(srv any, s grpc.ServerStream, info *grpc.StreamServerInfo
 	if err != nil {
 		return err
 	}
-	return next(srv, &checkedStream{ServerStream: s, ctx: ctx, check: func(req any) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-g.stopping:
+			cancel(errStopping)
+		case <-ctx.Done():
+		}
+	}()
+	err = next(srv, &checkedStream{ServerStream: s, ctx: ctx, check: func(req any) error {
 		return g.check(ctx, info.FullMethod, a, req)
 	}})
+	if err != nil && errors.Is(context.Cause(ctx), errStopping) {
+		return errStopping
+	}
+	return err
 }
 
 // checkedStream authorises a streaming call by its first request.

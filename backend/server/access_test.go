@@ -113,7 +113,7 @@ func TestEveryMethodHasAnAccess(t *testing.T) {
 func TestAccessMatrix(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	s.register(t, "echo", startEcho(t))
+	s.runEcho(t)
 	refresh, service := s.instance(t, "echo")
 	callers := []struct{ name, token, namespace string }{
 		{"anonymous", "", "acme"},

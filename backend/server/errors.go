@@ -50,6 +50,8 @@ func meanings() []meaning {
 		{proxy.ErrAmbiguous, codes.FailedPrecondition, "AMBIGUOUS_SERVICE"},
 		{proxy.ErrSchemaChanged, codes.FailedPrecondition, "SCHEMA_CHANGED"},
 		{proxy.ErrPath, codes.Unimplemented, "NO_METHOD"},
+		{proxy.ErrClosed, codes.Unavailable, "SHUTTING_DOWN"},
+		{errStopping, codes.Unavailable, "SHUTTING_DOWN"},
 		{registry.ErrNotFound, codes.NotFound, "NOT_FOUND"},
 		{registry.ErrTaken, codes.AlreadyExists, "TAKEN"},
 		{registry.ErrInvalid, codes.InvalidArgument, "INVALID"},

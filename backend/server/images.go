@@ -25,7 +25,7 @@ const tokenUser = "token"
 // NAMESPACE/SERVICE; who may change services may push, who may look may pull.
 func (s *Server) authorizeImages(ctx context.Context, r *http.Request, repository string, action images.Action) error {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "bearer") {
+	if !strings.EqualFold(scheme, "bearer") || token == "" {
 		return images.ErrUnauthenticated
 	}
 	caller, err := s.auth.Verify(ctx, token)
@@ -76,7 +76,7 @@ func (s *Server) imageToken(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) exchangePassword(r *http.Request) (string, error) {
 	user, password, ok := r.BasicAuth()
-	if !ok {
+	if !ok || password == "" {
 		return "", auth.ErrAnonymous
 	}
 	if user == tokenUser {

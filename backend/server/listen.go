@@ -49,27 +49,31 @@ func newMux(l net.Listener, config *tls.Config) *mux {
 	return m
 }
 
-// serve accepts connections until the listener is closed.
+// serve accepts connections until the listener is closed, and returns when each of
+// them is a branch's or closed.
 func (m *mux) serve() error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer m.cutOff()
 	defer m.grpc.Close()
 	defer m.http.Close()
-	for {
+	for pause := time.Duration(0); ; {
 		c, err := m.Accept()
-		if err != nil {
-			m.mu.Lock()
-			for c := range m.fresh {
-				_ = c.Close() // nobody has it yet
-			}
-			m.mu.Unlock()
-			if errors.Is(err, net.ErrClosed) {
-				return nil
-			}
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return nil
+		case passes(err): // as net/http does
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			time.Sleep(pause)
+			continue
+		case err != nil:
 			return err
 		}
+		pause = 0
 		m.mu.Lock()
 		m.fresh[c] = struct{}{}
 		m.mu.Unlock()
-		go func() {
+		wg.Go(func() {
 			b, conn := m.classify(c)
 			m.mu.Lock()
 			delete(m.fresh, c)
@@ -77,7 +81,23 @@ func (m *mux) serve() error {
 			if b == nil || !b.offer(conn) {
 				_ = c.Close()
 			}
-		}()
+		})
+	}
+}
+
+// passes reports whether an error of Accept is one of the moment, such as too many
+// open files.
+func passes(err error) bool {
+	e, ok := errors.AsType[net.Error](err)
+	return ok && e.Temporary() //nolint:staticcheck // vague elsewhere; of Accept it says just this
+}
+
+// cutOff closes the connections that nobody has yet.
+func (m *mux) cutOff() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for c := range m.fresh {
+		_ = c.Close()
 	}
 }
 
@@ -137,6 +157,16 @@ func (c *peekedConn) Read(p []byte) (int, error) {
 		c.r = nil
 	}
 	return n, err
+}
+
+// CloseWrite tells the client that nothing more comes, while what it sends is still
+// read: how net/http makes sure that an answer arrives that was given before the end
+// of the request.
+func (c *peekedConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
 }
 
 // branch is a listener that is given its connections.

@@ -11,8 +11,8 @@ import (
 // tree, which this package does not see.
 func Commands() []string {
 	return []string{
-		"auth", "call", "completion", "env", "exit-codes", "gen", "help", "kill", "login", "logout", "logs", "new",
-		"run", "server", "services", "signup", "status", "update", "user", "version",
+		"auth", "call", "completion", "describe", "env", "exit-codes", "gen", "help", "kill", "login", "logout", "logs", "new",
+		"run", "server", "services", "signup", "status", "stream", "update", "user", "version",
 	}
 }
 
@@ -20,9 +20,9 @@ func Commands() []string {
 // to be renamed then.
 func planned() []string {
 	return []string{
-		"apply", "backup", "build", "config", "dashboard", "delete", "describe", "dev", "diff", "doctor", "events",
+		"apply", "backup", "build", "config", "dashboard", "delete", "dev", "diff", "doctor", "events",
 		"export", "get", "health", "history", "inspect", "micro", "namespace", "network", "promote", "registry",
-		"releases", "restart", "restore", "rollback", "runtime", "scale", "stats", "store", "stream", "top", "undo",
+		"releases", "restart", "restore", "rollback", "runtime", "scale", "stats", "store", "top", "undo",
 		"web",
 	}
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	_ "embed" // the schema of the server's own APIs
+	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -111,36 +112,49 @@ func (r *reflector) addServices(ctx context.Context, c caller, wanted string, v 
 	return nil
 }
 
-// visible is what one caller sees. Where two services have something of the same
-// name, the first one's is shown.
+// visible is what one caller sees. The server's own APIs are nobody else's to define;
+// where two services have something of the same name, the first one's is shown.
 type visible struct {
 	services map[string]grpc.ServiceInfo
 	own      bool
 	schemas  []*dynamic.Schema
 }
 
+// isOwnPackage reports whether a name is in a package that is the server's own.
+func isOwnPackage(name protoreflect.FullName) bool { return strings.HasPrefix(string(name), "micro.") }
+
 func (v *visible) GetServiceInfo() map[string]grpc.ServiceInfo { return v.services }
 
 func (v *visible) FindFileByPath(path string) (protoreflect.FileDescriptor, error) {
+	own, err := v.ownFiles().FindFileByPath(path)
+	if err == nil && isOwnPackage(own.FullName()) {
+		return own, nil
+	}
 	for _, s := range v.schemas {
 		if fd, err := s.Files().FindFileByPath(path); err == nil {
 			return fd, nil
 		}
 	}
-	if v.own {
-		return protoregistry.GlobalFiles.FindFileByPath(path)
-	}
-	return nil, protoregistry.NotFound
+	return own, err
 }
 
 func (v *visible) FindDescriptorByName(name protoreflect.FullName) (protoreflect.Descriptor, error) {
+	own, err := v.ownFiles().FindDescriptorByName(name)
+	if err == nil && isOwnPackage(name) {
+		return own, nil
+	}
 	for _, s := range v.schemas {
 		if d, err := s.Files().FindDescriptorByName(name); err == nil {
 			return d, nil
 		}
 	}
+	return own, err
+}
+
+// ownFiles returns the files that are linked into the server, or none.
+func (v *visible) ownFiles() *protoregistry.Files {
 	if v.own {
-		return protoregistry.GlobalFiles.FindDescriptorByName(name)
+		return protoregistry.GlobalFiles
 	}
-	return nil, protoregistry.NotFound
+	return nil // which is empty
 }

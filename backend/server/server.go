@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -105,6 +106,7 @@ type Server struct {
 	gatewayHTTP *http.Server
 
 	addresses Addresses
+	stopping  chan struct{}  // closed when it begins to stop
 	closers   []func() error // what was opened, in order
 }
 
@@ -112,7 +114,11 @@ type Server struct {
 // engines. It returns an error when the server could not start, or had to stop
 // by itself.
 func Run(ctx context.Context, c Config) (err error) {
-	s := &Server{config: c, statuses: &statuses{meanings: meanings(), logger: c.Logger}}
+	s := &Server{
+		config:   c,
+		statuses: &statuses{meanings: meanings(), logger: c.Logger},
+		stopping: make(chan struct{}),
+	}
 	defer func() { err = errors.Join(err, s.close()) }()
 
 	// Ports first: a server that is there already is the likeliest mistake.
@@ -255,7 +261,8 @@ func masterKey(dir string) ([]byte, error) {
 }
 
 // writeFile replaces a file so that it is the old one or the new one, whole,
-// whatever happens. Only the owner can read it.
+// whatever happens, and the new one when it has returned nil. Only the owner can read
+// it.
 func writeFile(path string, data []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
@@ -272,7 +279,19 @@ func writeFile(path string, data []byte) error {
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
-	return nil
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes the names in a directory durable, where a directory can be synced.
+func syncDir(dir string) error {
+	if goruntime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // initialize makes the first account. One that others can reach must not have
@@ -319,7 +338,7 @@ func (s *Server) build() error {
 		return fmt.Errorf("the server's own APIs: %w", err)
 	}
 	c := &s.config
-	guard := &guard{auth: s.auth, proxy: s.proxy, methods: methods()}
+	guard := &guard{auth: s.auth, proxy: s.proxy, methods: methods(), stopping: s.stopping}
 	schemas := newSchemas(s.registry)
 	s.health = health.NewServer()
 	s.grpc = grpc.NewServer(
@@ -423,6 +442,7 @@ func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener net.L
 // shutdown takes no more calls and lets those under way end, for a while.
 func (s *Server) shutdown(proxyListener net.Listener) {
 	s.health.Shutdown()
+	close(s.stopping)
 	_ = proxyListener.Close() // it is closed twice on the way out
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownIn)
 	defer cancel()

@@ -182,11 +182,11 @@ func (s *testServer) rule(t *testing.T, rule *authv1.Rule) {
 	}
 }
 
-// register makes an address callable as a service of acme.
-func (s *testServer) register(t *testing.T, service, address string) {
+// runEcho runs an instance of the service echo of acme.
+func (s *testServer) runEcho(t *testing.T) {
 	t.Helper()
 	_, err := registryv1.NewRegistryClient(s.conn).Register(as(t, s.admin, "acme"), &registryv1.RegisterRequest{
-		Instance: &registryv1.Instance{Service: service, Address: address},
+		Instance: &registryv1.Instance{Service: "echo", Address: startEcho(t)},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -54,12 +54,16 @@ func SplitGlobals(args []string) (g Globals, rest []string, ok bool) {
 type Invocation struct {
 	Service string
 	Words   []string // of the endpoint
+	Streams bool     // it has to be one that streams
 	args    []string // flags, and what stands between them
 }
 
 // Parse splits the words that name an endpoint from what comes after them.
 func Parse(args []string) Invocation {
 	in := Invocation{Service: args[0]}
+	if service, method, ok := strings.Cut(strings.TrimPrefix(args[0], "/"), "/"); ok {
+		in = Invocation{Service: service, Words: []string{method}}
+	}
 	rest := args[1:]
 	for len(rest) > 0 && !strings.HasPrefix(rest[0], "-") && !isBody(rest[0]) {
 		in.Words = append(in.Words, rest[0])
@@ -187,7 +191,7 @@ type assignment struct{ name, value string }
 // takeFlag reads one flag, and its value from the arguments after it where it has
 // one there. It returns the body where the flag gives that.
 func (in Invocation) takeFlag(m wire.Method, r *Request, arg string, rest *[]string, getenv func(string) string) (typedBody, error) {
-	name, value, has := strings.Cut(arg, "=")
+	name, value, has := cutOption(arg)
 	typed := name
 	next := func() (string, error) {
 		if !has && len(*rest) == 0 {
@@ -252,6 +256,15 @@ func (in Invocation) takeFlag(m wire.Method, r *Request, arg string, rest *[]str
 	}
 	r.flags = append(r.flags, assignment{name, v})
 	return typedBody{}, nil
+}
+
+// cutOption splits an argument into the name of an option and the value that stands
+// with it: --name=value, -nvalue, -n=value.
+func cutOption(arg string) (name, value string, has bool) {
+	if len(arg) > 2 && arg[0] == '-' && arg[1] != '-' {
+		return arg[:2], strings.TrimPrefix(arg[2:], "="), true
+	}
+	return strings.Cut(arg, "=")
 }
 
 // flagged makes an error one of a flag.

@@ -175,7 +175,6 @@ func TestBuildErrors(t *testing.T) {
 		{"--output", "--output: it needs a value", "--output", ""},
 		{"-o", "-o: it needs a value", "-o", ""},
 		{"-o xml", `-o: "xml" is neither json nor yaml`, "-o", ""},
-		{"-ojson", "-ojson: there is no such option", "-ojson", ""},
 		{"-x=1", "-x: there is no such option", "-x", ""},
 		{"--verbose=false", "--verbose: it takes no value", "--verbose", ""},
 		{"-v=1", "-v: it takes no value", "-v", ""},

@@ -1,8 +1,10 @@
 package front
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -15,7 +17,8 @@ import (
 // Cache keeps compiled schemas on disk:
 //
 //	schemas/DIGEST                      a table, which carries the digest of its schema
-//	names/ENV-ADDRESS/NAMESPACE/SERVICE the digest of a service's schema when it was last seen
+//	names/ENV-ADDRESS/NAMESPACE/SERVICE the digest of a service's schema when it was last seen,
+//	                                    or how it was learned by reflection, as JSON
 //
 // Everything in it can be made again: what is damaged, missing or of another schema
 // is as if it had never been there. Tables are shared by all servers, so the digest
@@ -26,6 +29,26 @@ type Cache struct{ Dir string }
 type Entry struct {
 	Digest string // of the schema that the table was compiled from
 	Table  *wire.Table
+	// Origin is set when the schema is not the one that the server knows a service of
+	// micro by.
+	Origin *Origin
+}
+
+// Origin says how a schema was come by, and of what.
+type Origin struct {
+	Service string `json:"service"` // the gRPC service that was meant
+	Plain   bool   `json:"plain"`   // the server knows nothing of micro: no token is for it
+	// What the server was asked by reflection, and the sum of what it answered; see
+	// dynamic.Probe. No method: it was not asked.
+	Method   string   `json:"method,omitempty"`
+	Requests [][]byte `json:"requests,omitempty"`
+	Sum      []byte   `json:"sum,omitempty"`
+}
+
+// note is the file of a name when there is an origin.
+type note struct {
+	Digest string `json:"digest"`
+	*Origin
 }
 
 func (c Cache) table(digest string) string {
@@ -44,11 +67,20 @@ func (c Cache) Lookup(e envs.Env, namespace, service string) (Entry, bool) {
 	if !isFileName(namespace) || !isFileName(service) {
 		return Entry{}, false
 	}
-	digest, err := os.ReadFile(c.name(e, namespace, service))
+	b, err := os.ReadFile(c.name(e, namespace, service))
 	if err != nil {
 		return Entry{}, false
 	}
-	return c.open(string(digest))
+	n := note{Digest: string(b)}
+	if bytes.HasPrefix(b, []byte("{")) {
+		n = note{Origin: &Origin{}}
+		if json.Unmarshal(b, &n) != nil || n.Service == "" {
+			return Entry{}, false
+		}
+	}
+	entry, ok := c.open(n.Digest)
+	entry.Origin = n.Origin
+	return entry, ok
 }
 
 // open returns the schema with a digest, false when it is not there.
@@ -78,21 +110,40 @@ func digestOf(t *wire.Table) string {
 // disk that is full or cannot be written no reason for a call to fail. The table is
 // not copied.
 func (c Cache) Put(e envs.Env, namespace, service string, table []byte) (Entry, error) {
-	t, err := wire.Open(table)
+	return c.PutFrom(e, namespace, service, table, nil)
+}
+
+// PutFrom is [Cache.Put] for a schema that is not that of a service of micro.
+func (c Cache) PutFrom(e envs.Env, namespace, service string, table []byte, origin *Origin) (Entry, error) {
+	entry, err := OpenEntry(table, origin)
 	if err != nil {
-		return Entry{}, err
+		return entry, err
 	}
-	entry := Entry{Digest: digestOf(t), Table: t}
 	if !isFileName(namespace) || !isFileName(service) {
 		return entry, nil
+	}
+	text := []byte(entry.Digest)
+	if origin != nil {
+		if text, err = json.Marshal(note{entry.Digest, origin}); err != nil {
+			return entry, nil //nolint:nilerr // see above; there is nothing in it that has no JSON
+		}
 	}
 	if _, ok := c.open(entry.Digest); !ok {
 		err = writeCache(c.table(entry.Digest), table)
 	}
 	if err == nil {
-		_ = writeCache(c.name(e, namespace, service), []byte(entry.Digest))
+		_ = writeCache(c.name(e, namespace, service), text)
 	}
 	return entry, nil
+}
+
+// OpenEntry returns the entry of a compiled schema, which is not copied.
+func OpenEntry(table []byte, origin *Origin) (Entry, error) {
+	t, err := wire.Open(table)
+	if err != nil {
+		return Entry{}, err
+	}
+	return Entry{Digest: digestOf(t), Table: t, Origin: origin}, nil
 }
 
 // Forget drops what is known of a service.

@@ -64,7 +64,7 @@ func (c *Command) call(ctx context.Context, g Globals, in Invocation) (code int,
 		return 0, false
 	}
 	entry, ok := (Cache{Dir: place.dirs.Cache}).Lookup(place.env, place.namespace, in.Service)
-	if !ok {
+	if !ok || entry.Origin != nil {
 		return 0, false
 	}
 	m, err := request.Resolve(entry.Table, in.Service, in.Words)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -448,5 +449,35 @@ func TestRunNoGRPC(t *testing.T) {
 	w.put(t, envs.Env{Name: "far", Address: l.Addr().String()})
 	if got := w.run(t.Context(), "features", "--name=x"); got.code != ExitUnreachable || got.err != "micro: this is no gRPC server: it speaks HTTP/1\n" {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// What has taken its time is explained at once: microd would take as long again.
+func TestTimeoutIsExplained(t *testing.T) {
+	t.Parallel()
+	at := Place{Env: "far", Address: "far.example.com:443"}
+	for _, tt := range []struct {
+		name    string
+		in      error
+		timeout bool
+		want    string
+	}{
+		{
+			"a connection that does not come", &ConnectError{Address: "x", Err: os.ErrDeadlineExceeded}, true,
+			`cannot reach the server of environment "far" (far.example.com:443): i/o timeout`,
+		},
+		{"the end of --timeout", context.DeadlineExceeded, true, "context deadline exceeded"},
+		{
+			"a connection that is refused", &ConnectError{Address: "x", Err: syscall.ECONNREFUSED}, false,
+			`cannot reach the server of environment "far" (far.example.com:443): connection refused`,
+		},
+		{"a call that broke", failed(codeUnavailable, "it broke"), false, "it broke"},
+	} {
+		if got := isTimeout(tt.in); got != tt.timeout {
+			t.Errorf("%s: isTimeout = %t", tt.name, got)
+		}
+		if e := Explain(statusOf(tt.in), at); e.Message != tt.want || e.Exit != ExitUnreachable {
+			t.Errorf("%s: %+v", tt.name, e)
+		}
 	}
 }

@@ -29,7 +29,7 @@ func serviceHelp(w io.Writer, t *wire.Table, service string) {
 	var rows [][2]string
 	var about []string
 	for s := range t.Services() {
-		if request.Plumbing(s.Name()) {
+		if request.Plumbing(s.Name()) && !request.Means(service, s.Name()) {
 			continue
 		}
 		if text := doc(s); text != "" {

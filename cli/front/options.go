@@ -70,7 +70,9 @@ type option struct {
 }
 
 // options lists the flags of a call, in the order in which help shows them.
-func options() []option { return slices.Concat(inputOptions(), outputOptions(), transportOptions()) }
+func options() []option {
+	return slices.Concat(inputOptions(), outputOptions(), transportOptions(), schemaOptions())
+}
 
 // outputOptions say what is printed.
 func outputOptions() []option {
@@ -97,20 +99,7 @@ func outputOptions() []option {
 // transportOptions say how the call is made.
 func transportOptions() []option {
 	return []option{
-		{"header", "H", "NAME:VALUE", "metadata to send; can be repeated", func(r *Request, v string) error {
-			name, value, ok := strings.Cut(v, ":")
-			name, value = strings.ToLower(strings.TrimSpace(name)), strings.TrimSpace(value)
-			switch {
-			case !ok || !isMetadataKey(name):
-				return fmt.Errorf("%q has not the form NAME:VALUE", v)
-			case isReserved(name):
-				return fmt.Errorf("%s is not for callers to set", name)
-			case !isMetadataValue(name, value):
-				return fmt.Errorf("the value of %s has characters that are not of ASCII; a name that ends with -bin may have any", name)
-			}
-			r.Headers = append(r.Headers, [2]string{name, value})
-			return nil
-		}},
+		{"header", "H", "NAME:VALUE", "metadata to send; can be repeated", setHeader},
 		{"timeout", "", "DURATION", "give up after so long, for example 5s", func(r *Request, v string) error {
 			d, err := time.ParseDuration(v)
 			if err != nil || d <= 0 {
@@ -120,6 +109,22 @@ func transportOptions() []option {
 			return nil
 		}},
 	}
+}
+
+// setHeader adds metadata to a request.
+func setHeader(r *Request, v string) error {
+	name, value, ok := strings.Cut(v, ":")
+	name, value = strings.ToLower(strings.TrimSpace(name)), strings.TrimSpace(value)
+	switch {
+	case !ok || !isMetadataKey(name):
+		return fmt.Errorf("%q has not the form NAME:VALUE", v)
+	case isReserved(name):
+		return fmt.Errorf("%s is not for callers to set", name)
+	case !isMetadataValue(name, value):
+		return fmt.Errorf("the value of %s has characters that are not of ASCII; a name that ends with -bin may have any", name)
+	}
+	r.Headers = append(r.Headers, [2]string{name, value})
+	return nil
 }
 
 // isMetadataKey reports whether something has the form of a metadata key.

@@ -53,6 +53,13 @@ func Resolve(t *wire.Table, service string, words []string) (wire.Method, error)
 	}
 }
 
+// Means reports whether a word is the name of a gRPC service, or an end of it that
+// begins after a dot; case, '-' and '_' do not count.
+func Means(word, service string) bool { return endsWith(Fold(service), Fold(word)) }
+
+// endsWith reports whether a full name is a shorter one, or ends with it after a dot.
+func endsWith(full, short string) bool { return full == short || strings.HasSuffix(full, "."+short) }
+
 // Fold makes names comparable.
 func Fold(s string) string {
 	return strings.Map(func(r rune) rune {
@@ -84,15 +91,13 @@ func Plumbing(name string) bool {
 func resolveMethod(t *wire.Table, service, method string, words []string) (wire.Method, error) {
 	var own, others []wire.Method
 	for s := range t.Services() {
-		if Plumbing(s.Name()) {
-			continue
-		}
+		is := Means(service, s.Name())
 		for m := range s.Methods() {
 			switch {
 			case Fold(m.Name()) != Fold(method):
-			case Fold(ShortName(s.Name())) == Fold(service):
+			case is:
 				own = append(own, m)
-			default:
+			case !Plumbing(s.Name()):
 				others = append(others, m)
 			}
 		}
@@ -115,8 +120,7 @@ func resolveIn(t *wire.Table, grpcService, method, typed string) (wire.Method, e
 	want := Fold(grpcService)
 	var found []wire.Method
 	for s := range t.Services() {
-		name := Fold(s.Name())
-		if name != want && !strings.HasSuffix(name, "."+want) {
+		if !endsWith(Fold(s.Name()), want) {
 			continue
 		}
 		for m := range s.Methods() {

@@ -64,6 +64,17 @@ func (b *Body) Set(m wire.Message, path, value string, v Values) error {
 	return b.setInside(b.root, m, parts, value, v)
 }
 
+// Has reports whether the body has the field of a message that a path begins with,
+// by whichever of its names.
+func (b *Body) Has(m wire.Message, path string) bool {
+	parts, err := splitPath(strings.TrimPrefix(path, "."))
+	if err != nil || len(parts) == 0 {
+		return false
+	}
+	f, _, ok := findField(m, parts[0])
+	return ok && b.root.isSet(m, f)
+}
+
 // node is a JSON value that fields are put into. It keeps the order of keys.
 type node struct {
 	kind  nodeKind

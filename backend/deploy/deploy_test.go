@@ -1,0 +1,795 @@
+package deploy_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/micro/micro/v3/backend/deploy"
+	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/backend/store"
+)
+
+var errSim = errors.New("told to fail")
+
+func TestFirstStart(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(w *world) {
+		w.sim.behave("a", behaviour{ready: time.Second})
+		r := w.apply("a", 3)
+		if r.Number != 1 || r.By != "alice" {
+			w.Errorf("got the release %+v", r)
+		}
+		w.pass(500 * time.Millisecond)
+		w.want("starting", deploy.Starting, nil, releases(3, 1))
+		w.pass(time.Second)
+		w.want("started", deploy.Running, releases(3, 1), releases(3, 1))
+		if s := w.status(); s.Serving != 1 || s.Reason != "" {
+			w.Errorf("got the status %+v", s)
+		}
+		w.delete()
+		w.pass(time.Second)
+		w.wantGone()
+		if w.dir.drained != 3 {
+			w.Errorf("%d instances were drained, want 3", w.dir.drained)
+		}
+	})
+}
+
+// TestCrashes has an instance that crashes all the time, recovers, and crashes again.
+func TestCrashes(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(w *world) {
+		w.sim.behave("a", behaviour{sick: true, exits: 10 * time.Millisecond})
+		w.apply("a", 1)
+		w.pass(30 * time.Minute)
+		s := w.status()
+		if s.Phase != deploy.Crashed || s.Reason != "exited with code 3" {
+			w.Errorf("got %s, %q", s.Phase, s.Reason)
+		}
+		in := s.Instances[0]
+		if !slices.Equal(in.LastLines, []string{"last words"}) || in.NextStart.Before(time.Now()) || in.Address != "" {
+			w.Errorf("got the status %+v", in)
+		}
+		for i, seconds := range []int{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300} {
+			low, pause := time.Duration(seconds)*time.Second, w.sim.starts[i+1].Sub(w.sim.starts[i])
+			if high := low + low/5 + 20*time.Millisecond; pause < low || pause > high {
+				w.Errorf("the pause after crash %d is %s, want %s to %s", i+1, pause, low, high)
+			}
+		}
+		if in.Restarts != len(w.sim.starts)-1 {
+			w.Errorf("%d restarts are told, and %d were made", in.Restarts, len(w.sim.starts)-1)
+		}
+
+		// From now on it is healthy for a while each time.
+		w.sim.behave("a", behaviour{exits: time.Minute})
+		w.pass(6*time.Minute + 30*time.Second)
+		w.want("recovered", deploy.Running, releases(1, 1), releases(1, 1))
+		w.sim.mu.Lock()
+		starts := w.sim.starts[len(w.sim.starts)-2:]
+		w.sim.mu.Unlock()
+		if pause := starts[1].Sub(starts[0]) - time.Minute; pause > 200*time.Millisecond {
+			w.Errorf("the pause after the crash of one that had recovered is %s", pause)
+		}
+	})
+}
+
+// TestNeverHealthy has an instance that runs and says that it is not well, or nothing
+// at all. It is ended before it is started again.
+func TestNeverHealthy(t *testing.T) {
+	t.Parallel()
+	for name, b := range map[string]behaviour{
+		"its health is NOT_SERVING": {sick: true},
+		"deadline exceeded":         {hangs: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, func(w *world) {
+				w.sim.behave("a", b)
+				w.apply("a", 1)
+				w.pass(29 * time.Second)
+				w.want("before", deploy.Starting, nil, releases(1, 1))
+				w.pass(1500 * time.Millisecond)
+				w.want("afterwards", deploy.Crashed, nil, nil)
+				if got := w.status().Reason; !strings.HasPrefix(got, "did not become healthy within 30s: ") || !strings.HasSuffix(got, name) {
+					w.Errorf("the reason is %q", got)
+				}
+				w.sim.behave("a", behaviour{})
+				w.pass(5 * time.Second)
+				w.want("well at last", deploy.Running, releases(1, 1), releases(1, 1))
+			})
+		})
+	}
+}
+
+// TestUnhealthy has an instance that is healthy at first.
+func TestUnhealthy(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(w *world) {
+		w.apply("a", 1)
+		w.pass(time.Second)
+		w.sim.behave("a", behaviour{sick: true})
+		w.pass(10 * time.Second)
+		w.want("it may be a moment only", deploy.Running, releases(1, 1), releases(1, 1))
+		w.pass(5 * time.Second)
+		w.want("not called any more", deploy.Unhealthy, nil, releases(1, 1))
+		w.sim.behave("a", behaviour{})
+		w.pass(5 * time.Second)
+		w.want("well again", deploy.Running, releases(1, 1), releases(1, 1))
+
+		w.sim.behave("a", behaviour{sick: true})
+		w.pass(30 * time.Second)
+		w.want("started again", deploy.Starting, nil, releases(1, 1))
+		if got := len(w.sim.starts); got != 2 {
+			w.Errorf("%d starts, want 2", got)
+		}
+	})
+}
+
+func TestRollingUpdate(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{1, 2, 5, 16} {
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, func(w *world) {
+				w.sim.behave("a", behaviour{ready: time.Second})
+				w.sim.behave("b", behaviour{ready: time.Second, stubborn: time.Second})
+				w.apply("a", n)
+				w.pass(5 * time.Second)
+				w.want("the first release", deploy.Running, releases(n, 1), releases(n, 1))
+				w.dir.least = n
+				w.apply("b", n)
+				for range 60 {
+					w.pass(time.Second)
+					if got, most := len(w.sim.running("shop")), n+max(1, n/4); got > most {
+						w.Errorf("%d instances run, want %d at the most", got, most)
+					}
+				}
+				w.want("the second release", deploy.Running, releases(n, 2), releases(n, 2))
+				if w.dir.least < n {
+					w.Errorf("only %d of %d instances were callable", w.dir.least, n)
+				}
+				if w.dir.drained != n {
+					w.Errorf("%d of %d instances were drained before they were stopped", w.dir.drained, n)
+				}
+			})
+		})
+	}
+}
+
+// TestFailingRelease has a second release that never comes to serve, and a third one.
+func TestFailingRelease(t *testing.T) {
+	t.Parallel()
+	for name, bad := range map[string]behaviour{
+		"crashes":         {exits: time.Millisecond, sick: true},
+		"never healthy":   {sick: true},
+		"does not start":  {startErr: errSim},
+		"not of this box": {startErr: runtime.ErrImage},
+		"takes for ever":  {slow: 1000 * time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, func(w *world) {
+				w.apply("a", 3)
+				w.pass(time.Second)
+				w.dir.least = 3
+				w.sim.behave("bad", bad)
+				w.apply("bad", 3)
+				w.pass(10 * time.Minute)
+				if got := w.dir.called("shop"); !slices.Equal(got, releases(3, 1)) {
+					w.Errorf("called are %v", got)
+				}
+				if s := w.status(); s.Phase == deploy.Running || s.Serving != 1 ||
+					!strings.Contains(s.Reason, "release 1 serves until release 2 is healthy") {
+					w.Errorf("got %s, %q, serving %d", s.Phase, s.Reason, s.Serving)
+				}
+				w.apply("c", 3)
+				w.pass(time.Minute)
+				w.want("the third release", deploy.Running, releases(3, 3), releases(3, 3))
+				if w.dir.least < 3 {
+					w.Errorf("only %d of 3 instances were callable", w.dir.least)
+				}
+			})
+		})
+	}
+}
+
+func TestScale(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(w *world) {
+		w.sim.behave("a", behaviour{ready: 100 * time.Millisecond})
+		number, before := int64(0), 0
+		for _, n := range []int{1, 5, 2, 12, 1} {
+			w.dir.least = min(n, before)
+			w.apply("a", n)
+			number++
+			for range 40 {
+				w.pass(100 * time.Millisecond)
+				if got, most := len(w.sim.running("shop")), max(n, before)+max(1, n/4); got > most {
+					w.Errorf("from %d to %d: %d instances run", before, n, got)
+				}
+			}
+			w.want(fmt.Sprintf("from %d to %d", before, n), deploy.Running, releases(n, number), releases(n, number))
+			if w.dir.least < min(n, before) {
+				w.Errorf("from %d to %d: only %d were callable", before, n, w.dir.least)
+			}
+			before = n
+		}
+	})
+}
+
+// TestDelete deletes a service in every situation.
+func TestDelete(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name  string
+		b     behaviour
+		after time.Duration
+	}{
+		{"at once", behaviour{}, 0},
+		{"running", behaviour{}, time.Second},
+		{"starting", behaviour{sick: true}, time.Second},
+		{"its probe hangs", behaviour{hangs: true}, 100 * time.Millisecond},
+		{"in a start that hangs", behaviour{slow: 1000 * time.Hour}, time.Second},
+		{"in a pause", behaviour{sick: true, exits: time.Millisecond}, time.Hour},
+		{"cannot be started", behaviour{startErr: errSim}, time.Hour},
+		{"started and not said so", behaviour{startErr: errSim, lies: true}, time.Hour},
+		{"slow to stop", behaviour{stubborn: 5 * time.Second}, time.Second},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, func(w *world) {
+				w.sim.behave("a", test.b)
+				w.apply("a", 3)
+				if test.after > 0 {
+					w.pass(test.after)
+				}
+				w.delete()
+				if err := w.d.Delete(w.Context(), ns, "shop"); !errors.Is(err, deploy.ErrNotFound) {
+					w.Errorf("the second Delete: %v", err)
+				}
+				w.pass(10 * time.Second)
+				w.wantGone()
+				w.sim.behave("a", behaviour{})
+				w.apply("a", 1)
+				w.pass(time.Second)
+				w.want("applied again", deploy.Running, releases(1, 1), releases(1, 1))
+			})
+		})
+	}
+}
+
+// TestApplyWhileDeleting applies a service again before its last instance is gone.
+func TestApplyWhileDeleting(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(w *world) {
+		w.sim.behave("a", behaviour{stubborn: 5 * time.Second})
+		w.apply("a", 2)
+		w.pass(time.Second)
+		w.delete()
+		w.pass(time.Second)
+		if s := w.status(); s.Phase != deploy.Stopping {
+			w.Errorf("the phase is %s", s.Phase)
+		}
+		_, _, err := w.d.Apply(w.Context(), ns, "shop", deploy.Spec{Image: "b"}, "", true, false)
+		if !errors.Is(err, deploy.ErrNotFound) {
+			w.Errorf("an update of what is deleted: %v", err)
+		}
+		if r := w.apply("b", 1); r.Number != 2 {
+			w.Errorf("got release %d, want 2", r.Number)
+		}
+		w.pass(10 * time.Second)
+		w.want("applied again", deploy.Running, releases(1, 2), releases(1, 2))
+		w.delete()
+		w.pass(time.Second)
+		w.wantGone()
+	})
+}
+
+// TestRestart has the server come back to a runtime where instances run still, have
+// ended, or are nobody's.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(w *world) {
+		w.apply("a", 3)
+		w.pass(time.Second)
+		before := w.sim.ids()
+		w.shut()
+		if got := w.sim.ids(); !slices.Equal(got, before) {
+			w.Errorf("Close stopped instances: %v run, and %v did", got, before)
+		}
+		w.open()
+		w.pass(time.Second)
+		w.want("all run", deploy.Running, releases(3, 1), releases(3, 1))
+		if got := w.sim.ids(); !slices.Equal(got, before) {
+			w.Errorf("others run: %v, want %v", got, before)
+		}
+
+		w.shut()
+		w.sim.exit(before[1], runtime.Exit{Signal: "SIGKILL"})
+		for _, stranger := range []runtime.Spec{
+			{ID: "nobodys", Namespace: ns, Service: "gone", Release: 7},
+			{ID: "ancient", Namespace: ns, Service: "shop", Release: 0},
+			{ID: "toomany", Namespace: ns, Service: "shop", Release: 1},
+		} {
+			stranger.Image = "a"
+			if _, err := w.sim.Start(w.Context(), stranger); err != nil {
+				w.Fatal(err)
+			}
+			w.dir.identities[stranger.ID]++
+		}
+		starts := len(w.sim.starts)
+		w.open()
+		w.pass(time.Second)
+		w.want("one had ended, others were too many", deploy.Running, releases(3, 1), releases(3, 1))
+		if got := len(w.sim.starts) - starts; got != 0 {
+			w.Errorf("%d instances were started, though enough ran", got)
+		}
+		if got := w.sim.running("gone"); got != nil {
+			w.Error("an instance of a service that is not there runs on")
+		}
+		if _, good := w.dir.identities["nobodys"]; good {
+			w.Error("its identity is good")
+		}
+
+		w.shut()
+		for _, id := range w.sim.ids() {
+			w.sim.exit(id, runtime.Exit{Signal: "SIGKILL"})
+		}
+		w.open()
+		w.pass(time.Second)
+		w.want("all had ended", deploy.Running, releases(3, 1), releases(3, 1))
+	})
+}
+
+// TestRestartInAnUpdate has the server come back while one release takes over from
+// another, and everything has ended.
+func TestRestartInAnUpdate(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(w *world) {
+		w.apply("a", 4)
+		w.pass(time.Second)
+		w.sim.behave("b", behaviour{sick: true})
+		w.apply("b", 2)
+		w.pass(time.Second)
+		w.shut()
+		for _, id := range w.sim.ids() {
+			w.sim.exit(id, runtime.Exit{Signal: "SIGKILL"})
+		}
+		w.open()
+		w.pass(time.Second)
+		w.want("the old one serves", deploy.Starting, releases(2, 1), []int64{1, 1, 2})
+		w.sim.behave("b", behaviour{})
+		w.pass(time.Second)
+		w.want("the new one", deploy.Running, releases(2, 2), releases(2, 2))
+	})
+}
+
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		set    func(w *world)
+		clear  func(w *world)
+		reason string
+	}{
+		{"Up", func(w *world) { w.dir.fail(errSim, nil, nil, nil) }, nil, "did not become healthy within 30s: told to fail"},
+		{"Identify", func(w *world) { w.dir.fail(nil, nil, errSim, nil) }, nil, "cannot be started: told to fail"},
+		{
+			"Start", func(w *world) { w.sim.behave("a", behaviour{startErr: errSim}) },
+			func(w *world) { w.sim.behave("a", behaviour{}) }, "cannot be started: told to fail",
+		},
+		{
+			"Start that lies", func(w *world) { w.sim.behave("a", behaviour{startErr: errSim, lies: true}) },
+			func(w *world) { w.sim.behave("a", behaviour{}) }, "cannot be started: told to fail",
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, func(w *world) {
+				test.set(w)
+				w.apply("a", 1)
+				w.pass(30500 * time.Millisecond)
+				if s := w.status(); s.Phase != deploy.Crashed || s.Reason != test.reason {
+					w.Errorf("got %s, %q, want %q", s.Phase, s.Reason, test.reason)
+				}
+				if test.clear != nil {
+					test.clear(w)
+				}
+				w.dir.fail(nil, nil, nil, nil)
+				w.pass(time.Minute)
+				w.want("later", deploy.Running, releases(1, 1), releases(1, 1))
+			})
+		})
+	}
+}
+
+// TestImageThatCannotRun is not tried again and again.
+func TestImageThatCannotRun(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(w *world) {
+		w.sim.behave("a", behaviour{startErr: fmt.Errorf("made for windows: %w", runtime.ErrImage)})
+		w.apply("a", 1)
+		w.pass(4 * time.Minute)
+		if got := len(w.sim.starts); got != 1 {
+			w.Errorf("%d starts, want 1", got)
+		}
+		if s := w.status(); s.Phase != deploy.Crashed || !strings.Contains(s.Reason, "made for windows") {
+			w.Errorf("got %s, %q", s.Phase, s.Reason)
+		}
+	})
+}
+
+// TestFaultsAtTheEnd has a directory and a runtime that fail while a service is deleted.
+func TestFaultsAtTheEnd(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(w *world) {
+		w.apply("a", 2)
+		w.pass(time.Second)
+		w.dir.fail(nil, errSim, nil, errSim)
+		w.sim.mu.Lock()
+		w.sim.stopErr = errSim
+		w.sim.mu.Unlock()
+		w.delete()
+		w.pass(time.Minute)
+		w.want("Stop fails", deploy.Stopping, nil, releases(2, 1))
+		w.sim.mu.Lock()
+		w.sim.stopErr = nil
+		w.sim.mu.Unlock()
+		w.pass(time.Minute)
+		w.want("Forget fails", deploy.Stopping, nil, nil)
+		w.dir.fail(nil, nil, nil, nil)
+		w.pass(2 * time.Second)
+		w.wantGone()
+	})
+}
+
+// TestLongName has the longest names that there are.
+func TestLongName(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(w *world) {
+		name := strings.Repeat("x", 63)
+		if _, _, err := w.d.Apply(w.Context(), ns, name, deploy.Spec{Image: "a", Instances: 3}, "", false, false); err != nil {
+			w.Fatal(err)
+		}
+		w.pass(time.Second)
+		if got := w.dir.called(name); !slices.Equal(got, releases(3, 1)) {
+			s, err := w.d.Service(w.Context(), ns, name)
+			w.Errorf("called are %v: %q %v", got, s.Reason, err)
+		}
+	})
+}
+
+// TestKeeps bounds what is kept of instances and releases that are gone.
+func TestKeeps(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(w *world) {
+		for range deploy.KeptReleases + 20 {
+			if _, _, err := w.d.Apply(w.Context(), ns, "shop", deploy.Spec{Image: "a"}, "", false, true); err != nil {
+				w.Fatal(err)
+			}
+			w.pass(100 * time.Millisecond)
+		}
+		w.pass(time.Second)
+		last := int64(deploy.KeptReleases + 20)
+		w.want("the last", deploy.Running, releases(1, last), releases(1, last))
+		w.sim.mu.Lock()
+		defer w.sim.mu.Unlock()
+		if got := len(w.sim.instances); got > 6 {
+			w.Errorf("%d instances are kept, want 6 at the most", got)
+		}
+		kept := 0
+		for _, err := range w.store.Range(w.Context(), store.Prefix(ns+"/deploy/release/")) {
+			if err != nil {
+				w.Fatal(err)
+			}
+			kept++
+		}
+		if kept != deploy.KeptReleases {
+			w.Errorf("%d releases are kept, want %d", kept, deploy.KeptReleases)
+		}
+	})
+}
+
+// TestWatch has watchers see each end of what goes on, however slow they are.
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(w *world) {
+		if err := w.d.Watch(w.Context(), ns, "shop", nil); !errors.Is(err, deploy.ErrNotFound) {
+			w.Errorf("a watch of nothing: %v", err)
+		}
+		w.sim.behave("a", behaviour{ready: time.Second})
+		w.apply("a", 2)
+		var mu sync.Mutex
+		last := map[time.Duration]deploy.Service{}
+		ends := make(chan error)
+		slowness := []time.Duration{0, 10 * time.Millisecond, 3 * time.Second}
+		for _, slow := range slowness {
+			go func() {
+				ends <- w.d.Watch(w.Context(), ns, "shop", func(s deploy.Service) error {
+					mu.Lock()
+					last[slow] = s
+					mu.Unlock()
+					return pass(w.Context(), slow)
+				})
+			}()
+		}
+		check := func(what string, phase deploy.Phase) {
+			w.Helper()
+			mu.Lock()
+			defer mu.Unlock()
+			for slow, s := range last {
+				if s.Phase != phase {
+					w.Errorf("%s: a watcher that takes %s saw %s last, want %s", what, slow, s.Phase, phase)
+				}
+			}
+		}
+		w.pass(10 * time.Second)
+		check("started", deploy.Running)
+		w.sim.exit(w.sim.ids()[0], runtime.Exit{Code: 1})
+		w.pass(10 * time.Second)
+		check("started again", deploy.Running)
+		w.sim.behave("b", behaviour{startErr: errSim})
+		w.apply("b", 2)
+		w.pass(10 * time.Second)
+		check("a release that fails", deploy.Crashed)
+		w.apply("c", 2)
+		w.pass(10 * time.Second)
+		check("and another", deploy.Running)
+		w.delete()
+		for range slowness {
+			if err := <-ends; !errors.Is(err, deploy.ErrNotFound) {
+				w.Errorf("a watch ended with %v", err)
+			}
+		}
+
+		w.apply("a", 1)
+		go func() { ends <- w.d.Watch(w.Context(), ns, "shop", func(deploy.Service) error { return nil }) }()
+		go func() { ends <- w.d.Watch(w.Context(), ns, "shop", func(deploy.Service) error { return errSim }) }()
+		if err := <-ends; !errors.Is(err, errSim) {
+			w.Errorf("a watcher that wants no more: %v", err)
+		}
+		synctest.Wait()
+		w.shut()
+		if err := <-ends; !errors.Is(err, store.ErrClosed) {
+			w.Errorf("after Close: %v", err)
+		}
+	})
+}
+
+// TestOpenFails leaves nothing behind.
+func TestOpenFails(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(w *world) {
+		w.apply("a", 1)
+		w.pass(time.Second)
+		w.shut()
+		w.sim.mu.Lock()
+		w.sim.watchErr = errSim
+		w.sim.mu.Unlock()
+		c := w.config()
+		c.Runtime = deaf{w.sim}
+		if _, err := deploy.Open(w.Context(), c); !errors.Is(err, errSim) {
+			w.Errorf("with a runtime that cannot be watched: %v", err)
+		}
+		c.Runtime = w.sim
+		if _, err := w.store.Txn(w.Context(), store.Txn{Do: []store.Op{store.Put("$system/deploy/x", nil)}}); err != nil {
+			w.Fatal(err)
+		}
+		if _, err := deploy.Open(w.Context(), c); err == nil || !strings.Contains(err.Error(), "$system/deploy/x") {
+			w.Errorf("with a key that cannot be read: %v", err)
+		}
+		ctx, cancel := context.WithCancel(w.Context())
+		cancel()
+		if _, err := deploy.Open(ctx, c); !errors.Is(err, context.Canceled) {
+			w.Errorf("with a context that has ended: %v", err)
+		}
+		synctest.Wait()
+	})
+}
+
+// TestWatchOfTheRuntimeEnds goes on when the runtime can be watched again.
+func TestWatchOfTheRuntimeEnds(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(w *world) {
+		w.apply("a", 1)
+		w.pass(time.Second)
+		w.sim.mu.Lock()
+		w.sim.watchErr = errSim
+		w.sim.mu.Unlock()
+		w.sim.exit(w.sim.ids()[0], runtime.Exit{Code: 1}) // nobody hears of it
+		w.pass(100 * time.Millisecond)
+		w.sim.mu.Lock()
+		w.sim.watchErr = nil
+		w.sim.mu.Unlock()
+		w.pass(4 * time.Second)
+		w.want("later", deploy.Running, releases(1, 1), releases(1, 1))
+	})
+}
+
+func TestSpecs(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(w *world) {
+		for name, spec := range map[string]deploy.Spec{
+			"no image":          {},
+			"negative":          {Image: "a", Instances: -1},
+			"too many":          {Image: "a", Instances: deploy.MaxInstances + 1},
+			"negative grace":    {Image: "a", StopGrace: -1},
+			"too much grace":    {Image: "a", StopGrace: deploy.MaxStopGrace + 1},
+			"negative probe":    {Image: "a", Probe: deploy.Probe{Timeout: -1}},
+			"probe too often":   {Image: "a", Probe: deploy.Probe{Period: 1}},
+			"too many failures": {Image: "a", Probe: deploy.Probe{Failures: 1 << 40}},
+			"empty variable":    {Image: "a", Env: map[string]string{"": "x"}},
+			"variable with =":   {Image: "a", Env: map[string]string{"A=B": "x"}},
+			"zero in a name":    {Image: "a", Env: map[string]string{"A\x00": "x"}},
+			"zero in a value":   {Image: "a", Env: map[string]string{"A": "x\x00"}},
+			"ours":              {Image: "a", Env: map[string]string{"MICRO_NAMESPACE": "other"}},
+			"zero in argument":  {Image: "a", Args: []string{"x", "\x00"}},
+		} {
+			_, _, err := w.d.Apply(w.Context(), ns, "shop", spec, "", false, false)
+			if !errors.Is(err, deploy.ErrInvalid) {
+				w.Errorf("%s: got %v, want %v", name, err, deploy.ErrInvalid)
+			}
+		}
+		spec := deploy.Spec{Image: "a", Instances: 1, Env: map[string]string{"A": "1"}}
+		for _, step := range []struct {
+			name    string
+			change  func()
+			restart bool
+			isNew   bool
+			number  int64
+		}{
+			{"first", func() {}, false, true, 1},
+			{"the same", func() {}, false, false, 1},
+			{"another source", func() { spec.Source.Revision = "abc" }, false, false, 1},
+			{"the default", func() { spec.Instances = 0 }, false, false, 1},
+			{"restart", func() {}, true, true, 2},
+			{"environment", func() { spec.Env = map[string]string{"A": "2"} }, false, true, 3},
+			{"arguments", func() { spec.Args = []string{"x"} }, false, true, 4},
+			{"probe", func() { spec.Probe.Service = "x" }, false, true, 5},
+			{"grace", func() { spec.StopGrace = 1 }, false, true, 6},
+		} {
+			step.change()
+			r, isNew, err := w.d.Apply(w.Context(), ns, "shop", spec, "", false, step.restart)
+			if err != nil || isNew != step.isNew || r.Number != step.number {
+				w.Errorf("%s: got release %d, new %t, %v", step.name, r.Number, isNew, err)
+			}
+		}
+	})
+}
+
+// TestAtOnce applies and deletes from many sides.
+func TestAtOnce(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(w *world) {
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		numbers := map[int64]bool{}
+		for i := range 8 {
+			wg.Go(func() {
+				for n := range 5 {
+					r, isNew, err := w.d.Apply(w.Context(), ns, "shop",
+						deploy.Spec{Image: fmt.Sprint("i", i, n), Instances: 2}, "", false, false)
+					if err != nil || !isNew {
+						w.Errorf("Apply: %t, %v", isNew, err)
+					}
+					mu.Lock()
+					numbers[r.Number] = true
+					mu.Unlock()
+					if n == 2 && i%2 == 0 {
+						if err := w.d.Delete(w.Context(), ns, "shop"); err != nil && !errors.Is(err, deploy.ErrNotFound) {
+							w.Error(err)
+						}
+					}
+					_, _ = w.d.Services(w.Context(), ns)
+				}
+			})
+		}
+		wg.Wait()
+		last := w.apply("last", 3).Number
+		w.pass(time.Minute)
+		w.want("in the end", deploy.Running, releases(3, last), releases(3, last))
+	})
+}
+
+// TestAgainstModel makes random operations and faults. When these are over, what runs
+// is what was asked for last.
+func TestAgainstModel(t *testing.T) {
+	t.Parallel()
+	first, runs := uint64(1), uint64(8)
+	if s := os.Getenv("MICRO_SEED"); s != "" {
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			t.Fatalf("MICRO_SEED: %v", err)
+		}
+		first, runs = n, 1
+	} else if os.Getenv("MICRO_SOAK") != "" {
+		runs = 500
+	}
+	for seed := first; seed < first+runs; seed++ {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, func(w *world) { randomly(w, rand.New(rand.NewPCG(seed, 0))) })
+		})
+	}
+}
+
+func randomly(w *world, rnd *rand.Rand) {
+	moods := []behaviour{
+		{},
+		{},
+		{ready: time.Second},
+		{exits: time.Second},
+		{sick: true},
+		{hangs: true},
+		{startErr: errSim},
+		{startErr: errSim, lies: true},
+		{slow: time.Second},
+		{stubborn: 2 * time.Second},
+		{exits: 30 * time.Second},
+	}
+	images := []string{"a", "b", "c"}
+	maybe := func() error {
+		if rnd.IntN(3) == 0 {
+			return errSim
+		}
+		return nil
+	}
+	n := 0 // instances that should run
+	for range 60 {
+		switch rnd.IntN(7) {
+		case 0, 1:
+			n = 1 + rnd.IntN(4)
+			w.apply(images[rnd.IntN(3)], n)
+		case 2:
+			if err := w.d.Delete(w.Context(), ns, "shop"); (err != nil) != (n == 0) {
+				w.Errorf("Delete with %d instances wanted: %v", n, err)
+			}
+			n = 0
+		case 3:
+			w.sim.behave(images[rnd.IntN(3)], moods[rnd.IntN(len(moods))])
+		case 4:
+			w.dir.fail(maybe(), maybe(), maybe(), maybe())
+			w.sim.mu.Lock()
+			w.sim.stopErr, w.sim.watchErr = maybe(), maybe()
+			w.sim.mu.Unlock()
+		case 5:
+			if ids := w.sim.ids(); len(ids) > 0 {
+				w.sim.exit(ids[rnd.IntN(len(ids))], runtime.Exit{Signal: "SIGKILL"})
+			}
+		case 6:
+			w.sim.mu.Lock()
+			w.sim.watchErr = nil
+			w.sim.mu.Unlock()
+			w.shut()
+			w.open()
+		}
+		w.pass(time.Duration(rnd.Int64N(int64(5 * time.Second))))
+	}
+	for _, image := range images {
+		w.sim.behave(image, behaviour{})
+	}
+	w.dir.fail(nil, nil, nil, nil)
+	w.sim.mu.Lock()
+	w.sim.stopErr, w.sim.watchErr = nil, nil
+	w.sim.mu.Unlock()
+	w.pass(20 * time.Minute)
+	if n == 0 {
+		w.wantGone()
+		return
+	}
+	number := w.status().Release.Number
+	w.want("in the end", deploy.Running, releases(n, number), releases(n, number))
+	w.delete()
+	w.pass(time.Minute)
+	w.wantGone()
+}

@@ -1,0 +1,4 @@
+package deploy
+
+// What tests of this package need of its insides.
+var ProbeGRPC = probeGRPC

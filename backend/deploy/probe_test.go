@@ -1,0 +1,107 @@
+package deploy_test
+
+import (
+	"cmp"
+	"context"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/micro/micro/v3/backend/deploy"
+)
+
+// TestProbe asks real servers for their health.
+func TestProbe(t *testing.T) {
+	t.Parallel()
+	serve := func(t *testing.T, register func(*grpc.Server)) string {
+		t.Helper()
+		lis, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := grpc.NewServer()
+		register(s)
+		ended := make(chan error, 1)
+		go func() { ended <- s.Serve(lis) }()
+		t.Cleanup(func() {
+			s.Stop()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		})
+		return lis.Addr().String()
+	}
+	says := func(status healthv1.HealthCheckResponse_ServingStatus) func(*grpc.Server) {
+		return func(s *grpc.Server) {
+			h := health.NewServer()
+			h.SetServingStatus("", status)
+			h.SetServingStatus("shop.Shop", healthv1.HealthCheckResponse_SERVING)
+			healthv1.RegisterHealthServer(s, h)
+		}
+	}
+	for _, test := range []struct {
+		name     string
+		register func(*grpc.Server) // nil: nobody listens
+		probe    deploy.Probe
+		want     string // what the error holds; empty: healthy
+	}{
+		{"serving", says(healthv1.HealthCheckResponse_SERVING), deploy.Probe{}, ""},
+		{"not serving", says(healthv1.HealthCheckResponse_NOT_SERVING), deploy.Probe{}, "its health is NOT_SERVING"},
+		{"unknown", says(healthv1.HealthCheckResponse_UNKNOWN), deploy.Probe{}, "its health is UNKNOWN"},
+		{"one service", says(healthv1.HealthCheckResponse_NOT_SERVING), deploy.Probe{Service: "shop.Shop"}, ""},
+		{"unknown service", says(healthv1.HealthCheckResponse_SERVING), deploy.Probe{Service: "x"}, `it knows no service "x"`},
+		{"no health service", func(*grpc.Server) {}, deploy.Probe{}, ""},
+		{"hangs", func(s *grpc.Server) { healthv1.RegisterHealthServer(s, silent{}) }, deploy.Probe{Timeout: 50 * time.Millisecond}, "no answer within 50ms"},
+		{"nobody listens", nil, deploy.Probe{}, "it does not accept connections on 127.0.0.1:1"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			address := "127.0.0.1:1"
+			if test.register != nil {
+				address = serve(t, test.register)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), cmp.Or(test.probe.Timeout, 10*time.Second))
+			defer cancel()
+			err := deploy.ProbeGRPC(ctx, address, test.probe)
+			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+// silent is a health service that gives no answer.
+type silent struct {
+	healthv1.UnimplementedHealthServer
+}
+
+func (silent) Check(ctx context.Context, _ *healthv1.HealthCheckRequest) (*healthv1.HealthCheckResponse, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// TestCannotBeStopped has an instance that is not well, and that the runtime could not
+// stop before it is started again.
+func TestCannotBeStopped(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(w *world) {
+		w.sim.behave("a", behaviour{sick: true})
+		w.sim.stopErr = errSim
+		w.apply("a", 1)
+		w.pass(35 * time.Second)
+		if s := w.status(); s.Phase != deploy.Crashed || s.Reason != "cannot be started: told to fail" {
+			w.Errorf("got %s, %q", s.Phase, s.Reason)
+		}
+		w.sim.mu.Lock()
+		w.sim.stopErr = nil
+		w.sim.mu.Unlock()
+		w.sim.behave("a", behaviour{})
+		w.pass(time.Minute)
+		w.want("later", deploy.Running, releases(1, 1), releases(1, 1))
+	})
+}

@@ -1,0 +1,280 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/micro/micro/v3/cli/front"
+	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
+)
+
+// testApp is an app of a user without anything.
+func testApp(t *testing.T, env ...string) (app *App, stdout, stderr *bytes.Buffer) {
+	t.Helper()
+	vars := map[string]string{"MICRO_HOME": t.TempDir()}
+	for _, e := range env {
+		k, v, _ := strings.Cut(e, "=")
+		vars[k] = v
+	}
+	stdout, stderr = new(bytes.Buffer), new(bytes.Buffer)
+	return &App{
+		In: strings.NewReader(""), Out: stdout, Err: stderr,
+		Getenv:  func(k string) string { return vars[k] },
+		Now:     func() time.Time { return time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC) },
+		Version: "v3.0.0-test",
+	}, stdout, stderr
+}
+
+// TestCommands runs commands that need no server, and some that are typed wrong.
+func TestCommands(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, args     string
+		exit           int
+		stdout, stderr string // begin like this
+	}{
+		{"version", "version", ExitOK, "micro v3.0.0-test\n", ""},
+		{"too many arguments for none", "version now", ExitUsage, "", "micro: \"micro version\" takes no arguments, and got \"now\"\nhint: micro version --help\n"},
+		{"too many arguments", "run a b", ExitUsage, "", "micro: \"micro run\" has one argument too many: \"b\"\nhint: micro run --help\n"},
+		{"too few arguments", "env add a", ExitUsage, "", "micro: \"micro env add\" needs NAME ADDRESS\nhint: micro env add --help\n"},
+		{"a flag that there is not", "run --nam x", ExitUsage, "", "micro: unknown flag: --nam\nhint: micro run --help\n"},
+		{"a flag without its value", "logs x -n", ExitUsage, "", "micro: flag needs an argument: 'n' in -n\nhint: micro logs --help\n"},
+		{"a value that is none", "env -o xml", ExitUsage, "", "micro: invalid argument \"xml\" for \"-o, --output\" flag: \"xml\" is none of table, json, yaml\nhint: micro env --help\n"},
+		{"a flag that is required", "auth create rule x", ExitUsage, "", "micro: required flag(s) \"resource\" not set\nhint: micro auth create rule --help\n"},
+		{"a command below that there is not", "env seet local", ExitUsage, "", "micro: unknown command \"seet\" of \"micro env\"\nhint: micro env set\n"},
+		{"nothing like a command below", "auth xyz", ExitUsage, "", "micro: unknown command \"xyz\" of \"micro auth\"\nhint: micro auth --help\n"},
+		{"a flag before everything", "--nope", ExitUsage, "", "micro: unknown flag: --nope\nhint: micro --help\n"},
+		{"an environment that there is not", "-e nowhere user", ExitNotFound, "", "micro: "},
+		{"nobody is logged in", "user", ExitLogin, "", "micro: not logged in to environment \"local\" (127.0.0.1:8081)\nhint: micro login\n"},
+		{"nobody can be asked", "login", ExitUsage, "", ""},
+		{"an error in JSON", "user -o json", ExitLogin, "", `{"`},
+		{"a negative number of lines", "logs x -n -1", ExitUsage, "", "micro: --lines is -1\nhint: micro logs --help\n"},
+		{"the namespace that it acts in", "--namespace=a user namespace", ExitOK, "a\n", ""},
+		{"completion of environments", "__complete env set -- ", ExitOK, "local\t", ""},
+		{"completion of nothing more", "__complete env set local x", ExitOK, ":4\n", "Completion ended"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			app, stdout, stderr := testApp(t)
+			args := strings.Fields(test.args)
+			if strings.HasSuffix(test.args, " ") {
+				args = append(args, "")
+			}
+			if exit := Main(t.Context(), app, args); exit != test.exit {
+				t.Errorf("got exit code %d, want %d", exit, test.exit)
+			}
+			if !strings.HasPrefix(stdout.String(), test.stdout) || test.stdout == "" && stdout.Len() > 0 {
+				t.Errorf("stdout:\ngot  %q\nwant %q…", stdout, test.stdout)
+			}
+			if !strings.HasPrefix(stderr.String(), test.stderr) {
+				t.Errorf("stderr:\ngot  %q\nwant %q…", stderr, test.stderr)
+			}
+		})
+	}
+}
+
+// TestNamespaceOfStrangers prints a namespace that a server made up.
+func TestNamespaceOfStrangers(t *testing.T) {
+	t.Parallel()
+	app, stdout, _ := testApp(t, "MICRO_NAMESPACE=a\x1b[2J")
+	if exit := Main(t.Context(), app, []string{"user", "namespace"}); exit != ExitOK {
+		t.Errorf("got exit code %d", exit)
+	}
+	if got, want := stdout.String(), "a\\x1b[2J\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestFirstWord(t *testing.T) {
+	t.Parallel()
+	app, _, _ := testApp(t)
+	root := newRoot(app)
+	for args, want := range map[string]string{
+		"":                            "",
+		"helloworld":                  "helloworld",
+		"helloworld --env=x":          "helloworld",
+		"-e dev helloworld call":      "helloworld",
+		"--env dev helloworld":        "helloworld",
+		"--env=dev helloworld":        "helloworld",
+		"-y --no-color run":           "run",
+		"--namespace a -e b c":        "c",
+		"--namespace":                 "",
+		"-e":                          "",
+		"--help helloworld":           "",
+		"-h":                          "",
+		"--unknown helloworld":        "",
+		"-- helloworld":               "",
+		"-":                           "-",
+		"--yes=false -e=x helloworld": "helloworld",
+	} {
+		if got := firstWord(root, strings.Fields(args)); got != want {
+			t.Errorf("%q: got %q, want %q", args, got, want)
+		}
+	}
+}
+
+// TestIsCommand has the front and the tree agree on what is a command, so that
+// neither takes one for a service.
+func TestIsCommand(t *testing.T) {
+	t.Parallel()
+	app, _, _ := testApp(t)
+	root := newRoot(app)
+	for _, c := range root.Commands() {
+		for _, name := range append([]string{c.Name()}, c.Aliases...) {
+			if !isCommand(root, name) || !front.IsCommand(name) {
+				t.Errorf("%s: the tree says %t, the front says %t, want true", name, isCommand(root, name), front.IsCommand(name))
+			}
+		}
+	}
+	for _, name := range []string{"help", "completion", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd, "helloworld", "", "Run", "runs", "-"} {
+		if got, want := front.IsCommand(name), isCommand(root, name); got != want {
+			t.Errorf("%q: the front says %t, the tree says %t", name, got, want)
+		}
+	}
+}
+
+func TestWantsJSON(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]bool{
+		"":                       false,
+		"status -o json":         true,
+		"status -o=json":         true,
+		"status -ojson":          true,
+		"status --output json":   true,
+		"status --output=json":   true,
+		"status -o":              false,
+		"status -o yaml":         false,
+		"status -o yaml -o json": true,
+		"status -o json -o yaml": false,
+		"kill -- -o json":        false,
+		"json -o":                false,
+	} {
+		if got := wantsJSON(strings.Fields(args)); got != want {
+			t.Errorf("%q: got %t, want %t", args, got, want)
+		}
+	}
+}
+
+func TestReadLine(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	for _, test := range []struct {
+		name string
+		in   func() io.Reader
+		want string
+		err  error
+	}{
+		{"a line", func() io.Reader { return strings.NewReader("a b\nc\n") }, "a b", nil},
+		{"of Windows", func() io.Reader { return strings.NewReader("a\r\nb") }, "a", nil},
+		{"without its end", func() io.Reader { return strings.NewReader("secret") }, "secret", nil},
+		{"whose last byte comes with the end", func() io.Reader { return iotest.DataErrReader(strings.NewReader("secret")) }, "secret", nil},
+		{"of nothing", func() io.Reader { return strings.NewReader("\nx") }, "", nil},
+		{"none", func() io.Reader { return strings.NewReader("") }, "", io.EOF},
+		{"that breaks off", func() io.Reader { return io.MultiReader(strings.NewReader("sec"), iotest.ErrReader(broken)) }, "", broken},
+		{"slowly", func() io.Reader { return iotest.HalfReader(strings.NewReader("a b\n")) }, "a b", nil},
+		{"behind a buffer", func() io.Reader { return bufio.NewReader(strings.NewReader("a\r\nb")) }, "a", nil},
+		{"behind a buffer, without its end", func() io.Reader { return bufio.NewReader(strings.NewReader("a")) }, "a", nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			if got, err := readLine(test.in()); got != test.want || !errors.Is(err, test.err) {
+				t.Errorf("got %q, %v, want %q, %v", got, err, test.want, test.err)
+			}
+		})
+	}
+	if _, err := readLine(iotest.OneByteReader(strings.NewReader(strings.Repeat("x", 1<<20)))); err == nil {
+		t.Error("a line without end: got no error")
+	}
+	// Two passwords are two lines, whatever reads them.
+	r := strings.NewReader("old\nnew\n")
+	for _, want := range []string{"old", "new"} {
+		if got, err := readLine(r); got != want || err != nil {
+			t.Errorf("got %q, %v, want %q", got, err, want)
+		}
+	}
+}
+
+func TestByteSize(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int64]string{
+		0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1536: "1.5 KiB", 1<<20 - 1: "1.0 MiB", 1 << 20: "1.0 MiB",
+		1<<30 - 1: "1.0 GiB", 5 << 30: "5.0 GiB", 1 << 50: "1048576.0 GiB",
+	} {
+		if got := byteSize(n); got != want {
+			t.Errorf("%d: got %q, want %q", n, got, want)
+		}
+	}
+}
+
+func TestAgo(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
+	for d, want := range map[time.Duration]string{
+		-time.Hour: "just now", 0: "just now", 1999 * time.Millisecond: "just now", 2 * time.Second: "2s ago",
+		119 * time.Second: "119s ago", 2 * time.Minute: "2m ago", 119 * time.Minute: "119m ago", 2 * time.Hour: "2h ago",
+		47 * time.Hour: "47h ago", 48 * time.Hour: "2d ago", 1000 * time.Hour: "41d ago",
+	} {
+		if got := ago(now, now.Add(-d)); got != want {
+			t.Errorf("%s: got %q, want %q", d, got, want)
+		}
+	}
+	if got := ago(now, (&runtimev1.Status{}).GetUpdated().AsTime()); got != "-" {
+		t.Errorf("never: got %q, want -", got)
+	}
+}
+
+func TestShortNames(t *testing.T) {
+	t.Parallel()
+	for image, want := range map[string]string{
+		"": "", "a/b:latest": "a/b:latest", "h/a@sha256:0123456789abcdef0123": "0123456789ab", "h/a@sha256:012": "012", "h/a@sha256:": "",
+	} {
+		if got := shortDigest(image); got != want {
+			t.Errorf("shortDigest(%q): got %q, want %q", image, got, want)
+		}
+	}
+	for want, s := range map[string]*runtimev1.Source{
+		"-": nil, "a/b": {Address: "a/b"}, "a/b/c@d": {Address: "a/b", Folder: "c", Ref: "d"},
+	} {
+		if got := sourceText(s); got != want {
+			t.Errorf("sourceText(%v): got %q, want %q", s, got, want)
+		}
+	}
+	for name, want := range map[string]bool{
+		"a": true, "a-1": true, strings.Repeat("a", 63): true,
+		"": false, "-a": false, "a-": false, "A": false, "a_b": false, "a.b": false, "é": false, strings.Repeat("a", 64): false, "../x": false,
+	} {
+		if got := isServiceName(name); got != want {
+			t.Errorf("isServiceName(%q): got %t, want %t", name, got, want)
+		}
+	}
+}
+
+func TestConfirm(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]bool{"y\n": true, " YES \n": true, "n\n": false, "\n": false, "yo\n": false} {
+		app, _, _ := testApp(t)
+		var asked bytes.Buffer
+		app.In, app.Terminal = strings.NewReader(in), Terminal{In: true, Prompt: &asked}
+		got, err := app.confirm("really\x1b[2J?")
+		if got != want || err != nil {
+			t.Errorf("%q: got %t, %v, want %t", in, got, err, want)
+		}
+		if s := asked.String(); s != `really\x1b[2J? [y/N] ` {
+			t.Errorf("asked %q", s)
+		}
+	}
+	app, _, _ := testApp(t)
+	app.Terminal.Prompt = io.Discard
+	if _, err := app.confirm("really?"); !errors.Is(err, context.Canceled) {
+		t.Errorf("nobody there: got %v, want that it is canceled", err)
+	}
+}
