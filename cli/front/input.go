@@ -135,10 +135,10 @@ func (b typedBody) format(asked BodyFormat) BodyFormat {
 	switch {
 	case asked != BodyAuto:
 		return asked
+	case b.stdin() && !b.isJSON, !b.given():
+		return BodyAuto
 	case b.isJSON, b.inline():
 		return BodyJSON
-	case b.stdin():
-		return BodyAuto
 	}
 	switch strings.ToLower(filepath.Ext(b.arg)) {
 	case ".json", ".ndjson", ".jsonl":
