@@ -34,6 +34,8 @@ type App struct {
 	yes       bool
 	noColor   bool
 
+	made *madeCall // the call of a service that was made last
+
 	config *envs.Config
 	conn   *grpc.ClientConn
 }

@@ -98,7 +98,7 @@ func (a *App) shownCall(ctx context.Context, conn *grpc.ClientConn, in front.Inv
 	token, err := a.Token(ctx)
 	c := &shownCall{
 		in: in, method: m, args: r.TypedArgs(), env: e, address: address, tls: useTLS,
-		plain: entry.Origin != nil && entry.Origin.Plain, loggedIn: err == nil && token != "", timeout: r.Timeout, stdin: r.Stdin, 
+		plain: entry.Origin != nil && entry.Origin.Plain, loggedIn: err == nil && token != "", timeout: r.Timeout, stdin: r.Stdin,
 		schema: func() (*dynamic.Schema, error) { return a.descriptors(ctx, conn, entry, q) },
 	}
 	if a.env != "" {

@@ -51,7 +51,7 @@ type goProgram struct {
 	packages map[protogen.GoImportPath]string
 	imports  map[string]string // path to name
 	types    *dynamicpb.Types
-	failed   error             // what no literal can say
+	failed   error // what no literal can say
 }
 
 // newGoProgram returns a program that knows the Go names of a schema.
@@ -202,12 +202,15 @@ func (p *goProgram) write(c *shownCall, service *protogen.Service, method *proto
 	p.exchange(&b, c, method, requests)
 	b.WriteString("}\n")
 	var out strings.Builder
-	out.WriteString(c.tokenNote("//"))
+	if note := c.tokenNote("//"); note != "" {
+		out.WriteString(note + "\n")
+	}
 	out.WriteString("package main\n\nimport (\n")
 	for _, std := range []bool{true, false} {
 		var lines []string
 		for path, name := range p.imports {
-			if std == strings.Contains(strings.Split(path, "/")[0], ".") {
+			_, generated := p.packages[protogen.GoImportPath(path)]
+			if std == (generated || strings.Contains(strings.Split(path, "/")[0], ".")) {
 				continue
 			}
 			line := strconv.Quote(path)
@@ -216,7 +219,9 @@ func (p *goProgram) write(c *shownCall, service *protogen.Service, method *proto
 			}
 			lines = append(lines, line)
 		}
-		slices.SortFunc(lines, func(a, b string) int { return strings.Compare(a[strings.IndexByte(a, '"'):], b[strings.IndexByte(b, '"'):]) })
+		slices.SortFunc(lines, func(a, b string) int {
+			return strings.Compare(a[strings.IndexByte(a, '"'):], b[strings.IndexByte(b, '"'):])
+		})
 		out.WriteString(strings.Join(lines, "\n") + "\n\n")
 	}
 	out.WriteString(")\n\n" + b.String())

@@ -97,6 +97,7 @@ func (a *App) invoke(ctx context.Context, root *cobra.Command, in front.Invocati
 		if try < maxStaleTries && isStale(err) {
 			continue // the service speaks something else than it did; nothing was called
 		}
+		a.remember(err)
 		return err
 	}
 }
@@ -164,15 +165,21 @@ func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invo
 		return maybeStale(flagError(in, err))
 	}
 	if r.Show != front.ShowNothing {
-		return maybeStale(a.show(callCtx, conn, in, entry, q, m, r, from))
+		err := a.show(callCtx, conn, in, entry, q, m, r, from)
+		if err == nil || r.Stdin {
+			return err
+		}
+		return maybeStale(err)
 	}
 	if r.Stdin {
+		a.made = &madeCall{in, m, r, a.Now()}
 		return a.stream(callCtx, conn, in, entry, m, r, from)
 	}
 	messages, err := encode(in, m, r)
 	if err != nil {
 		return maybeStale(err)
 	}
+	a.made = &madeCall{in, m, r, a.Now()}
 	return a.send(callCtx, conn, in, entry, m, r, messages)
 }
 

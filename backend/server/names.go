@@ -11,7 +11,7 @@ import (
 // tree, which this package does not see.
 func Commands() []string {
 	return []string{
-		"auth", "call", "completion", "describe", "env", "exit-codes", "gen", "help", "kill", "login", "logout", "logs", "new",
+		"auth", "call", "completion", "describe", "env", "exit-codes", "gen", "help", "history", "kill", "login", "logout", "logs", "new",
 		"run", "server", "services", "signup", "status", "stream", "update", "user", "version",
 	}
 }
