@@ -297,7 +297,7 @@ func (c *shownCall) shellHeader(h front.TypedHeader, name string) string {
 	var word, text strings.Builder // in one pair of quotes, and each part in its own
 	plain := true
 	for _, p := range parts {
-		run := ""
+		var run string
 		switch {
 		case p.Variable == "":
 			plain = plain && !strings.ContainsAny(p.Text, "$`\\\"!")

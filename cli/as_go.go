@@ -114,7 +114,7 @@ func setGoPackage(f *descriptorpb.FileDescriptorProto) {
 	if name != "" {
 		pkg += ";" + name
 	}
-	f.Options.GoPackage = proto.String(pkg)
+	f.Options.GoPackage = &pkg
 }
 
 func (p *goProgram) collect(messages []*protogen.Message, enums []*protogen.Enum) {

@@ -94,7 +94,7 @@ func TestShellQuoting(t *testing.T) {
 	}
 	c = aCall(t, s, "/fixture.v1.Everything/Echo", "{}")
 	for _, v := range nasty {
-		text := string(quoteJSON(v))
+		text := quoteJSON(v)
 		c.messages = [][]byte{[]byte(`{"string":` + text + `}`)}
 		line, err := c.grpcurl()
 		if err != nil {

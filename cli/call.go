@@ -28,9 +28,23 @@ with the name of a command too.
 
 The request is made of flags, one for each field, over a body: JSON itself, @FILE, or
 - for standard input. "micro SERVICE --help" lists the endpoints, and
-"micro SERVICE ENDPOINT --help" their fields.`,
+"micro SERVICE ENDPOINT --help" their fields. --template prints a request to begin with.
+
+A body is JSON, YAML, textproto or binary: what --in says, else the suffix of the file,
+else what it looks like. A stream takes JSON values one after the other, or YAML documents
+with --- between them; at a terminal it is asked for each.
+
+${NAME} in the value of a flag, in a header and in JSON on the command line stands for an
+environment variable, so that secrets are neither seen in the list of processes nor kept in
+the history; $${ is ${ itself.
+
+--dry-run prints the request instead of sending it, --as grpcurl, curl, go, python, ts or
+micro the call in another language, and --explain all of them. Environment variables in
+fields are put in there; the token of the session is not.`,
 		Example: `  micro call helloworld --name=Alice
   micro call helloworld '{"name": "Alice"}'
+  micro call helloworld @request.yaml --name=Alice
+  micro call helloworld --name=Alice --as curl
   micro call helloworld stream --count=3`,
 		DisableFlagParsing: true,
 		RunE: func(cmd *cobra.Command, args []string) error {

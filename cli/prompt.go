@@ -41,8 +41,7 @@ func (a *App) requests(in front.Invocation, m wire.Method, r *front.Request, fro
 
 // asError makes an error one that ends a call and is told as it is.
 func asError(err error) error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	return &Error{Message: err.Error(), Exit: ExitError}

@@ -8,9 +8,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/micro/micro/v3/envs"
 )
@@ -37,13 +39,12 @@ type Past struct {
 
 // History is the file of the calls that were made, a line of JSON each. A line that
 // cannot be read is as if it were not there. It is safe for use by several processes
-// at once: whoever reads or writes it holds the lock on the file beside it.
+// at once: whoever reads or writes it locks it.
 type History struct{ path string }
 
-// Bounds of the history. It is cut back to the first when it reaches the second.
+// Bounds of the history. At one of them it is cut back to three quarters.
 const (
 	maxPast      = 1000
-	maxPastSlack = maxPast + 250
 	maxPastBytes = 1 << 20
 	maxPastLine  = 16 << 10
 )
@@ -59,56 +60,43 @@ func NewHistory(d envs.Dirs, getenv func(string) string) (History, bool) {
 }
 
 // Add appends a call, and numbers it. The history is an advantage and no duty: who
-// adds to it goes on when that fails.
+// adds to it goes on when that fails. It is part of every call, so it does little.
 func (h History) Add(p Past) error {
-	return h.locked(func() error {
-		full, err := h.add(p)
-		if err != nil || !full {
+	return h.locked(func(f *os.File) error {
+		info, err := f.Stat()
+		if err != nil {
 			return err
 		}
-		return h.trim()
+		size := info.Size()
+		last, whole := lastNumber(f, size)
+		p.Number = last + 1
+		line := p.appendJSON(nil)
+		if len(line) >= maxPastLine {
+			p.Args, p.Hidden, p.Cut = nil, nil, true
+			line = p.appendJSON(nil)
+		}
+		if len(line) >= maxPastLine {
+			return errors.New("the call is too long to be kept")
+		}
+		if line = append(line, '\n'); !whole {
+			line = append([]byte{'\n'}, line...) // whoever wrote the last one did not come to its end
+		}
+		if _, err := f.WriteAt(line, size); err != nil {
+			return err
+		}
+		if size += int64(len(line)); size <= maxPastBytes && (p.Number%64 != 0 || p.Number-firstNumber(f) < maxPast) {
+			return nil
+		}
+		return trim(f)
 	})
 }
 
-// add reports whether there is more now than is kept.
-func (h History) add(p Past) (full bool, err error) {
-	f, err := os.OpenFile(h.path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
-	if err != nil {
-		return false, err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	info, err := f.Stat()
-	if err != nil {
-		return false, err
-	}
-	first, last, whole := numbers(f, info.Size())
-	p.Number = last + 1
-	line, err := json.Marshal(p)
-	if err == nil && len(line) >= maxPastLine {
-		p.Args, p.Hidden, p.Cut = nil, nil, true
-		line, err = json.Marshal(p)
-	}
-	if err == nil && len(line) >= maxPastLine {
-		err = errors.New("the call is too long to be kept")
-	}
-	if err != nil {
-		return false, err
-	}
-	line = append(line, '\n')
-	if !whole {
-		line = append([]byte{'\n'}, line...) // whoever wrote the last one did not come to its end
-	}
-	_, err = f.Write(line)
-	return info.Size()+int64(len(line)) > maxPastBytes || p.Number-first >= maxPastSlack, err
-}
-
-// locked does something while no other process does.
-func (h History) locked(do func() error) (err error) {
-	path := h.path + ".lock"
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+// locked opens the file and does something with it while no other process does.
+func (h History) locked(do func(f *os.File) error) (err error) {
+	f, err := os.OpenFile(h.path, os.O_RDWR|os.O_CREATE, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
-			f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		if err = os.MkdirAll(filepath.Dir(h.path), 0o700); err == nil {
+			f, err = os.OpenFile(h.path, os.O_RDWR|os.O_CREATE, 0o600)
 		}
 	}
 	if err != nil {
@@ -118,33 +106,102 @@ func (h History) locked(do func() error) (err error) {
 	if err := envs.LockFile(f); err != nil {
 		return err
 	}
-	return do()
+	return do(f)
 }
 
-// numbers returns the numbers of the first and the last line, and whether the last one
-// has its end.
-func numbers(f io.ReaderAt, size int64) (first, last int, whole bool) {
-	if size == 0 {
-		return 1, 0, true
-	}
-	head := make([]byte, min(size, 64))
-	if _, err := f.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
-		return 1, 0, false
-	}
-	first = max(numberOf(head), 1)
-	tail := make([]byte, min(size, maxPastLine))
-	if _, err := f.ReadAt(tail, size-int64(len(tail))); err != nil && !errors.Is(err, io.EOF) {
-		return first, 0, false
-	}
-	whole = tail[len(tail)-1] == '\n'
-	for len(tail) > 0 && last == 0 {
-		tail = bytes.TrimRight(tail, "\n")
-		i := bytes.LastIndexByte(tail, '\n')
-		last = numberOf(tail[i+1:])
-		tail = tail[:max(i, 0)]
-	}
-	return first, last, whole
+// firstNumber returns the number of the first line, 0 when it has none.
+func firstNumber(f io.ReaderAt) int {
+	head := make([]byte, 32)
+	n, _ := f.ReadAt(head, 0) // what is not there has no number
+	return numberOf(head[:n])
 }
+
+// lastNumber returns the number of the last line that has one, and whether the last line
+// has its end.
+func lastNumber(f io.ReaderAt, size int64) (last int, whole bool) {
+	if size == 0 {
+		return 0, true
+	}
+	for _, most := range []int64{1 << 10, 2 * maxPastLine, maxPastBytes} {
+		tail := make([]byte, min(size, most))
+		n, _ := f.ReadAt(tail, size-int64(len(tail))) // a file that cannot be read cannot be written either
+		if tail = tail[:n]; n == 0 {
+			return 0, true
+		}
+		whole = tail[n-1] == '\n'
+		for len(tail) > 0 {
+			tail = bytes.TrimRight(tail, "\n")
+			i := bytes.LastIndexByte(tail, '\n')
+			if i < 0 && int64(n) < size {
+				break // its beginning is not here
+			}
+			if last = numberOf(tail[i+1:]); last > 0 {
+				return last, whole
+			}
+			tail = tail[:max(i, 0)]
+		}
+	}
+	return 0, whole
+}
+
+// appendJSON appends what [json.Marshal] makes of it, without its cost: a call waits
+// for this.
+func (p Past) appendJSON(b []byte) []byte {
+	text := func(key, v string) {
+		b = append(append(append(b, `,"`...), key...), `":`...)
+		b = appendText(b, v)
+	}
+	list := func(key string, vs []string) {
+		if len(vs) == 0 {
+			return
+		}
+		b = append(append(append(b, `,"`...), key...), `":[`...)
+		for i, v := range vs {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendText(b, v)
+		}
+		b = append(b, ']')
+	}
+	b = strconv.AppendInt(append(b, `{"n":`...), int64(p.Number), 10)
+	b = p.Time.AppendFormat(append(b, `,"time":"`...), time.RFC3339Nano)
+	b = append(b, '"')
+	text("env", p.Env)
+	text("namespace", p.Namespace)
+	text("service", p.Service)
+	list("words", p.Words)
+	text("endpoint", p.Endpoint)
+	list("args", p.Args)
+	list("hidden", p.Hidden)
+	if p.Cut {
+		b = append(b, `,"cut":true`...)
+	}
+	b = strconv.AppendInt(append(b, `,"exit":`...), int64(p.Exit), 10)
+	if p.Code != "" {
+		text("code", p.Code)
+	}
+	b = strconv.AppendInt(append(b, `,"ms":`...), p.Millis, 10)
+	return append(b, '}')
+}
+
+// appendText appends a JSON string. What is no UTF-8 becomes U+FFFD.
+func appendText(b []byte, s string) []byte {
+	b = append(b, '"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b = append(b, '\\', byte(r))
+		case r < 0x20 || r == 0x7f || r == 0x2028 || r == 0x2029:
+			b = append(b, '\\', 'u', hexDigit(r>>12), hexDigit(r>>8), hexDigit(r>>4), hexDigit(r))
+		default:
+			b = utf8.AppendRune(b, r)
+		}
+	}
+	return append(b, '"')
+}
+
+func hexDigit(r rune) byte { return "0123456789abcdef"[r&15] }
 
 // numberOf returns the number in the beginning of a line, 0 when there is none.
 func numberOf(line []byte) int {
@@ -160,50 +217,45 @@ func numberOf(line []byte) int {
 	return int(n)
 }
 
-// trim puts a file with the last calls in the place of the one that is there.
-func (h History) trim() error {
-	all, err := h.read()
+// trim leaves the last calls. Who is killed in the middle of it leaves some of them
+// twice, or a line that cannot be read.
+func trim(f *os.File) error {
+	all, err := readPast(f)
 	if err != nil {
 		return err
 	}
-	var out []byte
+	keep := all[max(len(all)-maxPast*3/4, 0):]
 	size := 0
-	start := len(all)
-	lines := make([][]byte, len(all))
-	for start > 0 && len(all)-start < maxPast {
-		if lines[start-1], err = json.Marshal(all[start-1]); err != nil {
-			return err
-		}
-		if size += len(lines[start-1]) + 1; size > maxPastBytes*3/4 {
+	for i, p := range slices.Backward(keep) {
+		if size += len(p.appendJSON(nil)) + 1; size > maxPastBytes*3/4 {
+			keep = keep[i+1:]
 			break
 		}
-		start--
 	}
-	for _, l := range lines[start:] {
-		out = append(append(out, l...), '\n')
+	var out []byte
+	for _, p := range keep {
+		out = append(p.appendJSON(out), '\n')
 	}
-	return writeCache(h.path, out)
+	if _, err := f.WriteAt(out, 0); err != nil {
+		return err
+	}
+	return f.Truncate(int64(len(out)))
 }
 
 // Read returns the calls that are kept, the newest last.
 func (h History) Read() (all []Past, err error) {
-	err = h.locked(func() error {
-		all, err = h.read()
+	if _, err := os.Stat(h.path); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // to look makes none
+	}
+	err = h.locked(func(f *os.File) error {
+		all, err = readPast(f)
 		return err
 	})
 	return all, err
 }
 
-func (h History) read() ([]Past, error) {
-	f, err := os.Open(h.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, 2*maxPastBytes))
+func readPast(f *os.File) ([]Past, error) {
+	b, err := io.ReadAll(io.NewSectionReader(f, 0, 2*maxPastBytes))
 	if err != nil {
 		return nil, err
 	}
@@ -219,10 +271,8 @@ func (h History) read() ([]Past, error) {
 
 // Clear forgets all calls.
 func (h History) Clear() error {
-	return h.locked(func() error {
-		if err := os.Remove(h.path); !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+	if _, err := os.Stat(h.path); errors.Is(err, fs.ErrNotExist) {
 		return nil
-	})
+	}
+	return h.locked(func(f *os.File) error { return f.Truncate(0) })
 }
