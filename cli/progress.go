@@ -55,7 +55,7 @@ func (p *progress) start(step, detail string) {
 		interval = beatTime
 	}
 	if p.stop == nil {
-		stop := make(chan struct{})
+		stop := make(chan struct{}) // p.stop may be gone before the goroutine runs
 		p.stop = stop
 		p.done.Go(func() { p.animate(stop, interval) })
 	}

@@ -165,3 +165,17 @@ func TestLiveOnlyOnTerminals(t *testing.T) {
 		}
 	}
 }
+
+// TestProgressAtOnce ends a step before anything could be drawn.
+func TestProgressAtOnce(t *testing.T) {
+	t.Parallel()
+	for range 200 {
+		got := shown(t, false, 80, func(p *progress) {
+			p.start("packaging", "nowhere")
+			p.fail()
+		})
+		if want := "packaging  nowhere\n"; got != want {
+			t.Fatalf("got %q, want %q", got, want)
+		}
+	}
+}

@@ -49,6 +49,16 @@ var _ deploy.Directory = (*directory)(nil)
 
 // Up asks an instance what it speaks and registers it.
 func (d *directory) Up(ctx context.Context, in deploy.Instance) error {
+	if err := d.register(ctx, in); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.up[in.ID] = in
+	return nil
+}
+
+func (d *directory) register(ctx context.Context, in deploy.Instance) error {
 	entry := registry.Instance{
 		ID:      in.ID,
 		Service: in.Service,
@@ -64,13 +74,8 @@ func (d *directory) Up(ctx context.Context, in deploy.Instance) error {
 	if err := d.describe(ctx, in.Namespace, &entry, nil, comments); err != nil {
 		return err
 	}
-	if _, err := d.registry.Register(ctx, in.Namespace, entry, 0); err != nil {
-		return err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.up[in.ID] = in
-	return nil
+	_, err = d.registry.Register(ctx, in.Namespace, entry, 0)
+	return err
 }
 
 // describe fills in what an instance speaks: the given schema, or what the
@@ -205,15 +210,24 @@ func (d *directory) renewAll(ctx context.Context) {
 }
 
 // upAgain registers an instance whose lease has ended while nothing could be written.
+// One that was taken down meanwhile stays down.
 func (d *directory) upAgain(ctx context.Context, in deploy.Instance) {
-	d.mu.Lock()
-	_, wanted := d.up[in.ID]
-	d.mu.Unlock()
-	if !wanted {
+	if !d.isUp(in) {
 		return
 	}
-	if err := d.Up(ctx, in); err != nil && ctx.Err() == nil {
+	err := d.register(ctx, in)
+	if err == nil && !d.isUp(in) {
+		err = d.registry.Deregister(ctx, in.Namespace, in.Service, in.ID, owner)
+	}
+	if err != nil && ctx.Err() == nil {
 		d.logger.Error("cannot renew the lease of an instance",
 			"namespace", in.Namespace, "service", in.Service, "instance", in.ID, "err", err)
 	}
+}
+
+func (d *directory) isUp(in deploy.Instance) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, ok := d.up[in.ID]
+	return ok
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"strings"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -118,11 +119,21 @@ func withReason(code codes.Code, message, reason string) error {
 	return detailed.Err()
 }
 
-func (s *statuses) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	rsp, err := next(ctx, req)
-	return rsp, s.of(err)
+func (s *statuses) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (rsp any, err error) {
+	defer func() { err = s.of(orPanic(err, recover())) }()
+	return next(ctx, req)
 }
 
-func (s *statuses) stream(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-	return s.of(next(srv, ss))
+func (s *statuses) stream(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
+	defer func() { err = s.of(orPanic(err, recover())) }()
+	return next(srv, ss)
+}
+
+// orPanic returns the error that a panic is: one request must not end the server, and
+// all services with it.
+func orPanic(err error, panicked any) error {
+	if panicked == nil {
+		return err
+	}
+	return fmt.Errorf("panic: %v\n%s", panicked, debug.Stack())
 }

@@ -1,11 +1,16 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/micro/micro/v3/backend/auth"
 )
@@ -36,6 +41,24 @@ func TestGuardRefusesWhatItDoesNotKnow(t *testing.T) {
 	})
 	if err != nil || !forwarded {
 		t.Errorf("a call that no API of the server answers: forwarded %v, %v", forwarded, err)
+	}
+}
+
+// A fault in one request ends that request, and nothing else.
+func TestPanicIsAnError(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	s := &statuses{logger: slog.New(slog.NewTextHandler(&log, nil))}
+	_, err := s.unary(t.Context(), nil, nil, func(context.Context, any) (any, error) { panic("secret") })
+	if status.Code(err) != codes.Internal || strings.Contains(err.Error(), "secret") {
+		t.Errorf("call: %v", err)
+	}
+	if !strings.Contains(log.String(), "secret") {
+		t.Errorf("the log does not have it: %s", log.String())
+	}
+	err = s.stream(nil, nil, nil, func(any, grpc.ServerStream) error { panic(errors.New("secret")) })
+	if status.Code(err) != codes.Internal || strings.Contains(err.Error(), "secret") {
+		t.Errorf("stream: %v", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package front
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"math"
@@ -20,6 +21,7 @@ type answer struct {
 	headed bool   // the header is there; another is that of the trailers
 	ended  bool
 	data   []byte // the frame of the message
+	many   bool   // there may be more than one
 }
 
 // beginHeader is told before the fields of a header.
@@ -98,6 +100,12 @@ func (a *answer) onData(p []byte, last bool) error {
 	if len(a.data) < 5 {
 		return nil
 	}
+	if a.many {
+		if len(a.data) > maxAnswer {
+			return failed(codeResourceExhausted, "the answers have more than %d bytes", maxAnswer)
+		}
+		return nil
+	}
 	size := uint64(binary.BigEndian.Uint32(a.data[1:]))
 	switch {
 	case a.data[0] != 0:
@@ -137,6 +145,29 @@ func (a *answer) finish() (*Answer, error) {
 	}
 	out.Message = slices.Clip(a.data[5:])
 	return out, nil
+}
+
+// sum returns the SHA-256 of n messages, each after its length, as dynamic.Probe has
+// it; nil when there are not n or the call failed.
+func (a *answer) sum(n int) []byte {
+	if a.fields["grpc-status"] != "0" {
+		return nil
+	}
+	h := sha256.New()
+	rest := a.data
+	for ; len(rest) >= 5 && rest[0] == 0; n-- {
+		size := uint64(binary.BigEndian.Uint32(rest[1:]))
+		if rest = rest[5:]; size > uint64(len(rest)) {
+			return nil
+		}
+		h.Write(binary.LittleEndian.AppendUint64(nil, size))
+		h.Write(rest[:size])
+		rest = rest[size:]
+	}
+	if n != 0 || len(rest) != 0 {
+		return nil
+	}
+	return h.Sum(nil)
 }
 
 // decodeBinary decodes the value of a -bin key, nil when it is none. Padding is

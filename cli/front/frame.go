@@ -12,7 +12,7 @@ import (
 const (
 	preface  = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 	maxFrame = 16 << 10 // ours and, as long as we do not say otherwise, the server's
-	streamID = 1        // of the only call
+	streamID = 1        // of the first call; the next has two more
 )
 
 // Frame types and flags of RFC 9113, 6.
@@ -35,29 +35,46 @@ const (
 	flagPriority   = 0x20
 )
 
-// request returns all bytes of the request: preface, settings, headers and message.
-func (c *Call) request() []byte {
-	head := c.headerBlock()
-	b := make([]byte, 0, len(preface)+len(head)+len(c.Message)+128)
-	b = append(b, preface...)
+// opening returns what a connection begins with: preface and settings.
+func opening() []byte {
+	b := []byte(preface)
 	// Windows so large that no update is ever needed: the answer is bounded.
 	b = appendFrame(b, frameSettings, 0, 0, []byte{
 		0x0, 0x2, 0, 0, 0, 0, // no push
 		0x0, 0x4, 0x7f, 0xff, 0xff, 0xff, // initial window
 	})
-	b = appendFrame(b, frameWindowUpdate, 0, 0, binary.BigEndian.AppendUint32(nil, 1<<31-1-65535))
-	b = appendFrames(b, frameHeaders, frameContinuation, flagEndHeaders, head)
-	message := make([]byte, 0, 5+len(c.Message))
-	message = append(message, 0) // not compressed
-	message = binary.BigEndian.AppendUint32(message, uint32(len(c.Message)))
-	message = append(message, c.Message...)
-	return appendFrames(b, frameData, frameData, flagEndStream, message)
+	return appendFrame(b, frameWindowUpdate, 0, 0, binary.BigEndian.AppendUint32(nil, 1<<31-1-65535))
 }
 
-// headerBlock returns the compressed headers of the request.
-func (c *Call) headerBlock() []byte {
-	var head bytes.Buffer
-	enc := hpack.NewEncoder(&head)
+// requests makes the frames of one call after the other on a connection.
+type requests struct {
+	call *Call
+	head bytes.Buffer
+	enc  *hpack.Encoder // the server's decoder remembers what went before
+}
+
+func newRequests(c *Call) *requests {
+	r := &requests{call: c}
+	r.enc = hpack.NewEncoder(&r.head)
+	return r
+}
+
+// append appends headers and messages of a call on a stream, which they end.
+func (r *requests) append(b []byte, stream uint32, path string, messages ...[]byte) []byte {
+	b = appendFrames(b, stream, frameHeaders, frameContinuation, flagEndHeaders, r.headerBlock(path))
+	var data []byte
+	for _, m := range messages {
+		data = append(data, 0) // not compressed
+		data = binary.BigEndian.AppendUint32(data, uint32(len(m)))
+		data = append(data, m...)
+	}
+	return appendFrames(b, stream, frameData, frameData, flagEndStream, data)
+}
+
+// headerBlock returns the compressed headers of a call.
+func (r *requests) headerBlock(path string) []byte {
+	c := r.call
+	r.head.Reset()
 	scheme := "http"
 	if c.TLS != nil {
 		scheme = "https"
@@ -65,7 +82,7 @@ func (c *Call) headerBlock() []byte {
 	fields := []hpack.HeaderField{
 		{Name: ":method", Value: "POST"},
 		{Name: ":scheme", Value: scheme},
-		{Name: ":path", Value: c.Path},
+		{Name: ":path", Value: path},
 		{Name: ":authority", Value: c.authority()},
 		{Name: "content-type", Value: "application/grpc"},
 		{Name: "te", Value: "trailers"},
@@ -75,9 +92,9 @@ func (c *Call) headerBlock() []byte {
 		fields = append(fields, hpack.HeaderField{Name: "grpc-timeout", Value: timeoutValue(c.Timeout)})
 	}
 	for _, f := range append(fields, c.Metadata...) {
-		_ = enc.WriteField(f) // to a buffer
+		_ = r.enc.WriteField(f) // to a buffer
 	}
-	return head.Bytes()
+	return r.head.Bytes()
 }
 
 // timeoutValue returns a duration as grpc-timeout has it: at most 8 digits and a
@@ -99,15 +116,15 @@ func timeoutValue(d time.Duration) string {
 	return strconv.FormatInt(int64(d/time.Hour), 10) + "H"
 }
 
-// appendFrames appends a payload in as many frames of the stream as it takes; the
+// appendFrames appends a payload in as many frames of a stream as it takes; the
 // flag is that of the last one.
-func appendFrames(b []byte, kind, next, flag byte, payload []byte) []byte {
+func appendFrames(b []byte, stream uint32, kind, next, flag byte, payload []byte) []byte {
 	for {
 		n := min(len(payload), maxFrame)
 		if n == len(payload) {
-			return appendFrame(b, kind, flag, streamID, payload)
+			return appendFrame(b, kind, flag, stream, payload)
 		}
-		b = appendFrame(b, kind, 0, streamID, payload[:n])
+		b = appendFrame(b, kind, 0, stream, payload[:n])
 		kind, payload = next, payload[n:]
 	}
 }

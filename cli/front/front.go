@@ -64,7 +64,7 @@ func (c *Command) call(ctx context.Context, g Globals, in Invocation) (code int,
 		return 0, false
 	}
 	entry, ok := (Cache{Dir: place.dirs.Cache}).Lookup(place.env, place.namespace, in.Service)
-	if !ok || entry.Origin != nil {
+	if !ok || entry.Origin != nil && entry.Origin.Method == "" {
 		return 0, false
 	}
 	m, err := request.Resolve(entry.Table, in.Service, in.Words)
@@ -79,7 +79,7 @@ func (c *Command) call(ctx context.Context, g Globals, in Invocation) (code int,
 	if err != nil || len(message) > maxRequest {
 		return 0, false
 	}
-	call := place.newCall(m, req, message, in.Service, entry.Digest)
+	call := place.newCall(m, req, message, in.Service, entry)
 	started := c.Now()
 	answer, err := call.Do(ctx)
 	code, status, done := c.finish(ctx, answer, err, m, req, place)
@@ -235,16 +235,9 @@ const (
 	KeyRefused = "micro-refused"
 )
 
-func (p *place) newCall(m wire.Method, r *Request, message []byte, service, digest string) *Call {
-	md := []hpack.HeaderField{
-		{Name: KeyNamespace, Value: p.namespace},
-		{Name: KeyService, Value: service},
-		{Name: KeySchema, Value: digest},
-	}
+func (p *place) newCall(m wire.Method, r *Request, message []byte, service string, entry Entry) *Call {
 	own := slices.ContainsFunc(r.Headers, func(h [2]string) bool { return h[0] == "authorization" })
-	if p.token != "" && !own {
-		md = append(md, hpack.HeaderField{Name: "authorization", Value: "Bearer " + p.token, Sensitive: true})
-	}
+	md := p.metadata(service, entry, own)
 	for _, h := range r.Headers {
 		if isBinary(h[0]) {
 			h[1] = base64.RawStdEncoding.EncodeToString([]byte(h[1]))
@@ -258,5 +251,31 @@ func (p *place) newCall(m wire.Method, r *Request, message []byte, service, dige
 		Metadata: md,
 		Message:  message,
 		Timeout:  r.Timeout,
+		Question: question(entry.Origin),
 	}
+}
+
+// metadata returns what tells the server who calls what: nothing to one that knows
+// nothing of micro.
+func (p *place) metadata(service string, entry Entry, ownToken bool) []hpack.HeaderField {
+	o := entry.Origin
+	if o != nil && o.Plain {
+		return nil
+	}
+	md := []hpack.HeaderField{{Name: KeyNamespace, Value: p.namespace}}
+	if o == nil {
+		md = append(md, hpack.HeaderField{Name: KeyService, Value: service}, hpack.HeaderField{Name: KeySchema, Value: entry.Digest})
+	}
+	if p.token != "" && !ownToken {
+		md = append(md, hpack.HeaderField{Name: "authorization", Value: "Bearer " + p.token, Sensitive: true})
+	}
+	return md
+}
+
+// question returns what a server is asked that does not compare schemas.
+func question(o *Origin) *Question {
+	if o == nil {
+		return nil
+	}
+	return &Question{Path: o.Method, Messages: o.Requests, Sum: o.Sum}
 }

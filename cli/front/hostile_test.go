@@ -356,7 +356,7 @@ func TestAnswerHeard(t *testing.T) {
 	if _, err := c.exchange(s); err != nil {
 		t.Fatal(err)
 	}
-	got := bytes.TrimPrefix(s.heard.Bytes(), c.request())
+	got := bytes.TrimPrefix(s.heard.Bytes(), newRequests(c).append(opening(), streamID, c.Path, c.Message))
 	ack := frame(frameSettings, flagAck, 0)
 	if want := join(ack, frame(framePing, flagAck, 0, []byte("12345678")...), ack); !bytes.Equal(got, want) {
 		t.Errorf("the client said %x, want %x", got, want)

@@ -28,6 +28,7 @@ type reader struct {
 	conn    net.Conn
 	buf     *bufio.Reader
 	headers *hpack.Decoder
+	stream  uint32 // of the call that is waited for
 	greeted bool   // the server's first frame was there
 	inBlock bool   // a header goes on in the next frame
 	block   []byte // of header frames that go on
@@ -38,10 +39,16 @@ type reader struct {
 }
 
 func newReader(conn net.Conn) *reader {
-	r := &reader{conn: conn, buf: bufio.NewReaderSize(conn, 2*maxFrame), headers: hpack.NewDecoder(4096, nil)}
+	r := &reader{conn: conn, stream: streamID, buf: bufio.NewReaderSize(conn, 2*maxFrame), headers: hpack.NewDecoder(4096, nil)}
 	r.headers.SetMaxStringLength(maxHeaders)
 	r.headers.SetEmitFunc(r.answer.onField)
 	return r
+}
+
+// next makes the reader wait for the answer to the next call.
+func (r *reader) next() {
+	r.stream += 2
+	r.answer = answer{}
 }
 
 // frame reads one frame and acts on it.
@@ -65,7 +72,7 @@ func (r *reader) frame() error {
 	if err := r.read(p); err != nil {
 		return err
 	}
-	if r.inBlock && (kind != frameContinuation || stream != streamID) {
+	if r.inBlock && (kind != frameContinuation || stream != r.stream) {
 		return broken("another frame between those of a header")
 	}
 	switch kind {
@@ -148,7 +155,7 @@ func unpad(flags byte, p []byte) ([]byte, error) {
 }
 
 func (r *reader) onData(stream uint32, flags byte, p []byte) error {
-	if stream != streamID {
+	if stream != r.stream {
 		return broken("data of a call that was not made")
 	}
 	p, err := unpad(flags, p)
@@ -164,7 +171,7 @@ func (r *reader) onData(stream uint32, flags byte, p []byte) error {
 }
 
 func (r *reader) onHeaders(stream uint32, flags byte, p []byte) error {
-	if stream != streamID {
+	if stream != r.stream {
 		return broken("a header of a call that was not made")
 	}
 	p, err := unpad(flags, p)
@@ -242,7 +249,7 @@ const (
 )
 
 func (r *reader) onReset(stream uint32, p []byte) error {
-	if stream != streamID {
+	if stream != r.stream {
 		return r.onIdle()
 	}
 	if len(p) != 4 {
@@ -270,7 +277,7 @@ func (r *reader) onGoAway(p []byte) error {
 	if len(p) < 8 {
 		return broken("a broken goodbye")
 	}
-	if binary.BigEndian.Uint32(p)&(1<<31-1) >= streamID {
+	if binary.BigEndian.Uint32(p)&(1<<31-1) >= r.stream {
 		return r.onIdle()
 	}
 	return &CallError{

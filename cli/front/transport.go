@@ -1,6 +1,7 @@
 package front
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -12,8 +13,8 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// This is a gRPC client for one unary call on a connection of its own: what a
-// command needs, and no more. It sends the request together with the preface,
+// This is a gRPC client for one unary call on a connection of its own, perhaps after
+// a question: what a command needs, and no more. It sends the request together with the preface,
 // before it has heard the server (RFC 9113, 3.4), so a call takes one round trip
 // after the connection. What it does not do, microd does with grpc-go.
 //
@@ -44,7 +45,21 @@ type Call struct {
 	Metadata []hpack.HeaderField
 	Message  []byte
 	Timeout  time.Duration // 0: none
+	// Question is asked before the call is made, which it is only when the answer is
+	// what it was. Nil: none.
+	Question *Question
 }
+
+// Question is asked of a server of which it has to be known that it did not change.
+type Question struct {
+	Path     string // of a method that answers each message with one
+	Messages [][]byte
+	Sum      []byte // of the answers; see dynamic.Probe
+}
+
+// ErrChanged means that a question has another answer now, and that the call was not
+// made.
+var ErrChanged = errors.New("the server is not what it was")
 
 // Answer is what a call ended with. Code is 0 when it succeeded.
 type Answer struct {
@@ -86,14 +101,20 @@ func failed(code int, format string, args ...any) error {
 func IsUnsent(err error) bool {
 	var connect *ConnectError
 	var call *CallError
-	return errors.Is(err, ErrTooLarge) || errors.As(err, &connect) || errors.As(err, &call) && call.Unprocessed
+	return errors.Is(err, ErrTooLarge) || errors.Is(err, ErrChanged) || errors.As(err, &connect) || errors.As(err, &call) && call.Unprocessed
 }
 
 // Do makes the call. A call that the server refused is an answer. The error is
-// [ErrTooLarge], a [ConnectError] when nothing was sent, that of ctx, which
+// [ErrTooLarge], [ErrChanged], a [ConnectError] when nothing was sent, that of ctx, which
 // [Call.Timeout] ends too, or else a [CallError].
 func (c *Call) Do(ctx context.Context) (*Answer, error) {
-	if len(c.Message) > maxRequest {
+	size := len(c.Message)
+	if c.Question != nil {
+		for _, m := range c.Question.Messages {
+			size += len(m)
+		}
+	}
+	if size > maxRequest {
 		return nil, ErrTooLarge
 	}
 	if c.Timeout > 0 {
@@ -181,18 +202,45 @@ type connection struct {
 
 func (c *connection) Close() error { return c.raw.Close() }
 
-// exchange writes the request and reads until the stream has ended.
+// exchange asks the question, if there is one, and makes the call.
 func (c *Call) exchange(conn net.Conn) (*Answer, error) {
-	_, writeErr := conn.Write(c.request())
+	out, w, r := opening(), newRequests(c), newReader(conn)
+	if q := c.Question; q != nil {
+		r.answer.many = true
+		if err := r.exchange(w.append(out, r.stream, q.Path, q.Messages...)); err != nil {
+			return nil, unprocessed(err)
+		}
+		if !bytes.Equal(r.answer.sum(len(q.Messages)), q.Sum) {
+			return nil, ErrChanged
+		}
+		r.next()
+		out = nil
+	}
+	if err := r.exchange(w.append(out, r.stream, c.Path, c.Message)); err != nil {
+		return nil, err
+	}
+	return r.answer.finish()
+}
+
+// exchange writes a request and reads until the stream has ended.
+func (r *reader) exchange(request []byte) error {
+	_, writeErr := r.conn.Write(request)
 	// A server that does not want the request may say why before it hangs up.
-	r := newReader(conn)
 	for !r.answer.ended {
 		if err := r.frame(); err != nil {
 			if writeErr != nil {
-				return nil, failed(codeUnavailable, "send the request: %s", writeErr)
+				return failed(codeUnavailable, "send the request: %s", writeErr)
 			}
-			return nil, err
+			return err
 		}
 	}
-	return r.answer.finish()
+	return nil
+}
+
+// unprocessed marks an error that came before the call.
+func unprocessed(err error) error {
+	if e, ok := errors.AsType[*CallError](err); ok {
+		e.Unprocessed = true
+	}
+	return err
 }

@@ -72,7 +72,11 @@ func (b *Body) Has(m wire.Message, path string) bool {
 		return false
 	}
 	f, _, ok := findField(m, parts[0])
-	return ok && b.root.isSet(m, f)
+	if !ok {
+		return false
+	}
+	c := b.root.child[b.root.keyOf(m, f)]
+	return c != nil && c.kind != absent
 }
 
 // node is a JSON value that fields are put into. It keeps the order of keys.
