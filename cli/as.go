@@ -37,7 +37,8 @@ type shownCall struct {
 	timeout  time.Duration
 	messages [][]byte // JSON
 	wire     [][]byte // the same
-	stdin    bool     // the messages come from standard input
+	sources  front.Sources
+	stdin    bool // the messages come from standard input
 	schema   func() (*dynamic.Schema, error)
 }
 
@@ -99,7 +100,8 @@ func (a *App) shownCall(ctx context.Context, conn *grpc.ClientConn, in front.Inv
 	c := &shownCall{
 		in: in, method: m, args: r.TypedArgs(), env: e, address: address, tls: useTLS,
 		plain: entry.Origin != nil && entry.Origin.Plain, loggedIn: err == nil && token != "", timeout: r.Timeout, stdin: r.Stdin,
-		schema: func() (*dynamic.Schema, error) { return a.descriptors(ctx, conn, entry, q) },
+		sources: q.early.Sources,
+		schema:  func() (*dynamic.Schema, error) { return a.descriptors(ctx, conn, entry, q) },
 	}
 	if a.env != "" {
 		c.globals = append(c.globals, "--env="+a.env)
@@ -209,6 +211,15 @@ func (c *shownCall) grpcurl() (string, error) {
 	if c.tls && c.env.Cert != "" {
 		add("-cert", c.env.Cert)
 		add("-key", c.env.Key)
+	}
+	for _, dir := range c.sources.Imports {
+		add("-import-path", dir)
+	}
+	for _, name := range c.sources.Protos {
+		add("-proto", name)
+	}
+	for _, name := range c.sources.Protosets {
+		add("-protoset", name)
 	}
 	for _, h := range c.headers {
 		words = append(words, "-H", c.shellHeader(h, h.Name))

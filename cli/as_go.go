@@ -151,7 +151,7 @@ func (p *goProgram) use(importPath string) string {
 		base = name
 	}
 	name := base
-	taken := append(slices.Collect(mapValues(p.imports)), "conn", "client", "ctx", "cancel", "err", "stream", "requests", "req", "response", "main")
+	taken := append(slices.Collect(mapValues(p.imports)), "conn", "client", "ctx", "cancel", "err", "stream", "requests", "request", "response", "main", "config", "roots", "pair")
 	for i := 2; slices.Contains(taken, name); i++ {
 		name = base + strconv.Itoa(i)
 	}
@@ -188,7 +188,8 @@ func (p *goProgram) write(c *shownCall, service *protogen.Service, method *proto
 	}
 	var b strings.Builder
 	b.WriteString("func main() {\n")
-	fmt.Fprintf(&b, "conn, err := grpc.NewClient(%s, grpc.WithTransportCredentials(%s))\n", strconv.Quote(c.goTarget()), p.credentials(c))
+	creds := p.credentials(&b, c)
+	fmt.Fprintf(&b, "conn, err := grpc.NewClient(%s, grpc.WithTransportCredentials(%s))\n", strconv.Quote(c.goTarget()), creds)
 	b.WriteString("if err != nil {\nlog.Fatal(err)\n}\ndefer conn.Close()\n\nctx := context.Background()\n")
 	if c.timeout > 0 {
 		fmt.Fprintf(&b, "ctx, cancel := context.WithTimeout(ctx, %d*%s.Millisecond)\ndefer cancel()\n", max(c.timeout.Milliseconds(), 1), p.use("time"))
@@ -239,16 +240,28 @@ func (c *shownCall) goTarget() string {
 	return c.address
 }
 
-func (p *goProgram) credentials(c *shownCall) string {
+// credentials returns what the connection is secured with, after it has written what
+// that needs.
+func (p *goProgram) credentials(b *strings.Builder, c *shownCall) string {
 	const creds = "google.golang.org/grpc/credentials"
+	e := c.env
 	switch {
 	case !c.tls:
 		return p.use(creds+"/insecure") + ".NewCredentials()"
-	case c.env.Insecure:
-		return p.use(creds) + ".NewTLS(&" + p.use("crypto/tls") + ".Config{InsecureSkipVerify: true})"
-	default:
+	case e.CA == "" && e.Cert == "" && !e.Insecure:
 		return p.use(creds) + ".NewTLS(nil)"
 	}
+	const check = "if err != nil {\nlog.Fatal(err)\n}\n"
+	fmt.Fprintf(b, "config := &%s.Config{InsecureSkipVerify: %t}\n", p.use("crypto/tls"), e.Insecure)
+	if e.CA != "" {
+		fmt.Fprintf(b, "roots, err := %s.ReadFile(%s)\n%s", p.use("os"), strconv.Quote(e.CA), check)
+		fmt.Fprintf(b, "config.RootCAs = %s.NewCertPool()\nconfig.RootCAs.AppendCertsFromPEM(roots)\n", p.use("crypto/x509"))
+	}
+	if e.Cert != "" {
+		fmt.Fprintf(b, "pair, err := tls.LoadX509KeyPair(%s, %s)\n%s", strconv.Quote(e.Cert), strconv.Quote(e.Key), check)
+		b.WriteString("config.Certificates = []tls.Certificate{pair}\n")
+	}
+	return p.use(creds) + ".NewTLS(config)"
 }
 
 func (p *goProgram) headers(b *strings.Builder, c *shownCall) {

@@ -59,7 +59,7 @@ func (c *shownCall) python() (string, error) {
 	var b strings.Builder
 	open := fmt.Sprintf("grpc.insecure_channel(%s)", pythonText(c.goTarget()))
 	if c.tls {
-		open = fmt.Sprintf("grpc.secure_channel(%s, grpc.ssl_channel_credentials())", pythonText(c.goTarget()))
+		open = fmt.Sprintf("grpc.secure_channel(%s, grpc.ssl_channel_credentials(%s))", pythonText(c.goTarget()), c.pythonTLS())
 	}
 	fmt.Fprintf(&b, "\nwith %s as channel:\n    stub = %s(channel)\n", open, stub)
 	usesOS := false
@@ -117,11 +117,28 @@ func (c *shownCall) python() (string, error) {
 		fmt.Fprintf(&b, "    response = %s(%s%s)\n    print(json_format.MessageToJson(response))\n", call, argument, rest)
 	}
 	head := c.tokenNote("#")
+	if c.tls && c.env.Insecure {
+		head += "# The environment believes any certificate. Python's grpc does not: give it the server's as root_certificates.\n"
+	}
 	if usesOS {
 		head += "import os\n\n"
 	}
 	head += "import grpc\nfrom google.protobuf import json_format\n\n" + strings.Join(imports, "\n") + "\n"
 	return strings.TrimSpace(head + b.String()), nil
+}
+
+// pythonTLS returns the arguments of the credentials.
+func (c *shownCall) pythonTLS() string {
+	var args []string
+	add := func(name, file string) {
+		if file != "" {
+			args = append(args, fmt.Sprintf("%s=open(%s, \"rb\").read()", name, pythonText(file)))
+		}
+	}
+	add("root_certificates", c.env.CA)
+	add("private_key", c.env.Key)
+	add("certificate_chain", c.env.Cert)
+	return strings.Join(args, ", ")
 }
 
 // nestedName returns the name of a message within its file.
@@ -277,18 +294,40 @@ func (c *shownCall) typescript() (string, error) {
 	scheme, node := "http", ""
 	if c.tls {
 		scheme = "https"
-		if c.env.Insecure {
-			node = ", nodeOptions: { rejectUnauthorized: false }"
-		}
+		node = c.typescriptTLS()
 	}
 	fmt.Fprintf(&b, "\nconst transport = createGrpcTransport({ baseUrl: %s%s });\nconst client = createClient(%s, transport);\n",
 		encodeText(scheme+"://"+c.address), node, service)
 	c.typescriptCall(&b, m, input, output)
-	head := c.tokenNote("//") + `import { fromJson, toJson } from "@bufbuild/protobuf";
+	head := c.tokenNote("//")
+	if strings.Contains(node, "readFileSync") {
+		head += "import { readFileSync } from \"node:fs\";\n"
+	}
+	head += `import { fromJson, toJson } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 `
 	return strings.TrimSpace(head + b.String()), nil
+}
+
+// typescriptTLS returns the options of the transport that have to do with TLS.
+func (c *shownCall) typescriptTLS() string {
+	var options []string
+	add := func(name, file string) {
+		if file != "" {
+			options = append(options, name+": readFileSync("+encodeText(file)+")")
+		}
+	}
+	add("ca", c.env.CA)
+	add("cert", c.env.Cert)
+	add("key", c.env.Key)
+	if c.env.Insecure {
+		options = append(options, "rejectUnauthorized: false")
+	}
+	if len(options) == 0 {
+		return ""
+	}
+	return ", nodeOptions: { " + strings.Join(options, ", ") + " }"
 }
 
 func (c *shownCall) typescriptCall(b *strings.Builder, m protoreflect.MethodDescriptor, input, output string) {

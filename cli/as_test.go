@@ -177,6 +177,10 @@ func calls(t *testing.T, s *dynamic.Schema) map[string]*shownCall {
 	insecure := aCall(t, s, "/fixture.v1.Everything/Echo", `{}`)
 	insecure.tls, insecure.env.Insecure = true, true
 	all["insecure"] = insecure
+	mutual := aCall(t, s, "/fixture.v1.Everything/Echo", `{}`)
+	mutual.tls, mutual.env.CA, mutual.env.Cert, mutual.env.Key = true, "ca.pem", "cert.pem", "key.pem"
+	session(mutual)
+	all["mutual"] = mutual
 	return all
 }
 

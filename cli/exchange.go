@@ -44,7 +44,7 @@ func (a *App) send(ctx context.Context, conn *grpc.ClientConn, in front.Invocati
 	return a.exchange(ctx, conn, in, entry, m, r, func(s grpc.ClientStream) error {
 		for i := range messages {
 			if err := s.SendMsg(&messages[i]); err != nil {
-				return nil // the answer says why
+				return nil //nolint:nilerr // the answer says why
 			}
 		}
 		return nil
@@ -60,7 +60,7 @@ func (a *App) stream(ctx context.Context, conn *grpc.ClientConn, in front.Invoca
 				return err
 			}
 			if err := s.SendMsg(&message); err != nil {
-				return nil //nolint:nilerr // the answer says why
+				return nil // the answer says why
 			}
 		}
 		return nil

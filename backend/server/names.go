@@ -21,7 +21,7 @@ func Commands() []string {
 func planned() []string {
 	return []string{
 		"apply", "backup", "build", "config", "dashboard", "delete", "dev", "diff", "doctor", "events",
-		"export", "get", "health", "history", "inspect", "micro", "namespace", "network", "promote", "registry",
+		"export", "get", "health", "inspect", "micro", "namespace", "network", "promote", "registry",
 		"releases", "restart", "restore", "rollback", "runtime", "scale", "stats", "store", "top", "undo",
 		"web",
 	}

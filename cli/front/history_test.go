@@ -231,6 +231,7 @@ func TestKept(t *testing.T) {
 		{"another header", typedArg{"--header", "a:b", true}, "--header=a:b", nil},
 		{"a cookie", typedArg{"-H", "cookie: a=b", true}, "", []string{"-H cookie"}},
 		{"a file", typedArg{value: "@f"}, "@f", nil},
+		{"a file by flag", typedArg{"--json", "@token", true}, "--json=@token", nil},
 		{"standard input", typedArg{value: "-"}, "-", nil},
 		{"a body", typedArg{value: `{"a": 1.50}`}, `{"a": 1.50}`, nil},
 		{

@@ -16,7 +16,7 @@ func (a typedArg) kept() (arg string, hidden []string) {
 	switch {
 	case !a.has && a.flag != "":
 		return a.arg(), nil
-	case a.flag == "" && (a.value == "-" || strings.HasPrefix(a.value, "@")):
+	case (a.flag == "" || a.flag == "--json") && (a.value == "-" || strings.HasPrefix(a.value, "@")):
 		return a.arg(), nil
 	case a.flag == "" || a.flag == "--json":
 		body, hidden := keptJSON(a.value)
