@@ -53,7 +53,10 @@ func (a *App) showAs(ctx context.Context, conn *grpc.ClientConn, in front.Invoca
 		if err != nil {
 			return err
 		}
-		fmt.Fprintln(a.Out, front.Lines(text))
+		if a.Terminal.Out {
+			text = front.Lines(text) // elsewhere it may be run, and has to be exact
+		}
+		fmt.Fprintln(a.Out, text)
 		return nil
 	}
 	titles := map[string]string{

@@ -45,7 +45,12 @@ func (b bodies) decode(m wire.Message, format front.BodyFormat, r io.Reader) ite
 		case front.BodyJSON:
 			front.ReadJSON(r)(yield)
 		case front.BodyYAML:
-			readYAML(r)(yield)
+			readYAML(r)(func(msg front.Message, err error) bool {
+				if err == nil && msg.JSON[0] != '{' && m.WellKnown() == 0 {
+					err = errors.New("is no message: as YAML it is not a mapping of fields to values")
+				}
+				return yield(msg, err) && err == nil
+			})
 		default:
 			yield(b.one(m, format, r))
 		}

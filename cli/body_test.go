@@ -119,7 +119,9 @@ func TestHostileBodies(t *testing.T) {
 		{"text cut", front.BodyText, strings.NewReader(`string: "a`), "is not textproto: "},
 		{"text unknown", front.BodyText, strings.NewReader(`nosuch: 1`), "is not textproto: "},
 		{"text nested", front.BodyText, strings.NewReader(strings.Repeat("next {", 20_000)), "is not textproto: "},
-		{"yaml list", front.BodyYAML, strings.NewReader("- a\n"), ""},
+		{"yaml list", front.BodyYAML, strings.NewReader("- a\n"), "is no message: as YAML it is not a mapping"},
+		{"yaml text", front.BodyAuto, strings.NewReader("some text\n"), "is no message: as YAML it is not a mapping"},
+		{"yaml null", front.BodyYAML, strings.NewReader("---\n"), ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -75,7 +75,7 @@ func (a *App) showHistory(n int, out format) error {
 		t := newTable(a.Out)
 		t.row("N", "TIME", "ENV", "STATUS", "TOOK", "CALL")
 		for _, p := range all {
-			t.row(strconv.Itoa(p.Number), p.Time.Local().Format(time.DateTime), p.Env, pastStatus(p), (time.Duration(p.Millis) * time.Millisecond).String(), pastLine(p))
+			t.row(strconv.Itoa(p.Number), p.Time.Local().Format(time.DateTime), p.Env, pastStatus(p), pastTook(p), pastLine(p))
 		}
 		return t.flush()
 	}
@@ -90,6 +90,13 @@ func (a *App) showHistory(n int, out format) error {
 		return jsonToYAML(a.Out, b)
 	}
 	return front.PrintJSON(a.Out, b, front.FormatAuto)
+}
+
+func pastTook(p front.Past) string {
+	if p.Millis == 0 {
+		return "<1ms"
+	}
+	return (time.Duration(p.Millis) * time.Millisecond).String()
 }
 
 func pastStatus(p front.Past) string {

@@ -69,6 +69,10 @@ func (w *yamlWriter) value(n *yaml.Node, depth int) error {
 	}
 	switch n.Kind {
 	case yaml.DocumentNode:
+		if first := n.Content[0]; first.Kind == yaml.ScalarNode && first.Tag == "!!null" && first.Value == "" {
+			w.out.WriteString("{}") // nothing but comments
+			return nil
+		}
 		return w.value(n.Content[0], depth)
 	case yaml.AliasNode:
 		return w.value(n.Alias, depth+1)
