@@ -93,7 +93,7 @@ func (h History) Add(p Past) error {
 
 // locked opens the file and does something with it while no other process does.
 func (h History) locked(do func(f *os.File) error) (err error) {
-	f, err := os.OpenFile(h.path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(h.path, os.O_RDWR, 0) // to make it takes longer, and it is there mostly
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = os.MkdirAll(filepath.Dir(h.path), 0o700); err == nil {
 			f, err = os.OpenFile(h.path, os.O_RDWR|os.O_CREATE, 0o600)
