@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/micro/micro/v3/cli/front"
 	"github.com/micro/micro/v3/envs"
 )
 
@@ -35,6 +36,10 @@ type App struct {
 	noColor   bool
 
 	made *madeCall // the call of a service that was made last
+
+	// Set by the options of a call.
+	via      front.Transport
+	observer *observer // nil: nobody watches
 
 	config *envs.Config
 	conn   *grpc.ClientConn

@@ -130,12 +130,29 @@ func (e *staleError) Error() string { return e.err.Error() }
 func (e *staleError) Unwrap() error { return e.err }
 
 func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invocation, stdin io.Reader, fresh bool) error {
+	how := in.Connection()
+	ctx, stop := a.connectAs(ctx, how)
+	defer stop()
 	callCtx, conn, err := a.connFor(ctx)
 	if err != nil {
 		return err
 	}
+	if how.WaitReady {
+		if err := a.waitReady(ctx, how.Timeout); err != nil {
+			return err
+		}
+	}
 	q := question{word: in.Service, early: in.Early(a.Getenv), fresh: fresh || in.WantsHelp()}
-	entry, cached, err := a.schema(callCtx, conn, q)
+	var entry front.Entry
+	var cached bool
+	err = a.retrying(ctx, conn, how, func() (bool, error) {
+		var err error
+		entry, cached, err = a.schema(callCtx, conn, q)
+		return !in.WantsHelp(), err
+	})
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return &callError{err: err, timeout: how.Timeout}
+	}
 	if err != nil && in.WantsHelp() && status.Code(err) == codes.Unavailable {
 		q.fresh = false // help without a server
 		entry, cached, err = a.schema(callCtx, conn, q)

@@ -7,40 +7,11 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 
 	"github.com/micro/micro/v3/envs"
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
 )
-
-// connectTimeout bounds how long a server may take to accept a connection.
-const connectTimeout = 10 * time.Second
-
-// dial connects to an environment without saying who calls. The connection is made
-// at the first call.
-func dial(e envs.Env) (*grpc.ClientConn, error) {
-	address, useTLS, err := envs.ParseAddress(e.Address)
-	if err != nil {
-		return nil, err
-	}
-	creds := insecure.NewCredentials()
-	if useTLS {
-		c, err := e.TLS()
-		if err != nil {
-			return nil, err
-		}
-		creds = credentials.NewTLS(c)
-	}
-	return grpc.NewClient("dns:///"+address,
-		grpc.WithTransportCredentials(creds),
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: connectTimeout}),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20), grpc.MaxCallSendMsgSize(64<<20)),
-		grpc.WithDisableServiceConfig(),
-	)
-}
 
 // Conn returns the connection to the environment, made once.
 func (a *App) Conn() (*grpc.ClientConn, error) {
@@ -51,7 +22,7 @@ func (a *App) Conn() (*grpc.ClientConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if a.conn, err = dial(e); err != nil {
+	if a.conn, err = a.dial(e); err != nil {
 		return nil, err
 	}
 	return a.conn, nil
@@ -135,7 +106,7 @@ func (a *App) renew(ctx context.Context, dirs envs.Dirs, e envs.Env) (string, er
 	if err != nil {
 		return "", err
 	}
-	conn, err := dial(e)
+	conn, err := a.dial(e)
 	if err != nil {
 		return "", err
 	}

@@ -171,12 +171,19 @@ func newEnvAddCmd(app *App) *cobra.Command {
 		Long: `Add an environment by the address of its identity proxy, or of any gRPC server.
 
 ADDRESS is HOST:PORT; the port is 443 when left out. Port 443 means TLS, as does
-tls://HOST:PORT; tcp://HOST:PORT means none.`,
+tls://HOST:PORT; tcp://HOST:PORT means none. unix:PATH is a socket of this machine.`,
 		Example: `  micro env add foobar proxy.foo.com:443
   micro env add staging tls://10.0.0.5:8443 --ca ./ca.pem --description "Staging"`,
 		Args: exactly(2),
 		RunE: func(_ *cobra.Command, args []string) error {
 			e.Name, e.Address = args[0], args[1]
+			if socket, ok := envs.SocketPath(e.Address); ok && socket != "" {
+				abs, err := filepath.Abs(socket)
+				if err != nil {
+					return err
+				}
+				e.Address = "unix:" + abs
+			}
 			for _, p := range []*string{&e.CA, &e.Cert, &e.Key} {
 				if *p == "" {
 					continue

@@ -5,13 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/dynamic/wire"
 	"github.com/micro/micro/v3/envs"
 )
 
@@ -92,6 +96,9 @@ func (a *App) place() front.Place {
 
 // explainStatus turns the status of a call into what a person is told.
 func (a *App) explainStatus(err error, st *status.Status) *Error {
+	if e := tooLarge(st); e != nil {
+		return e
+	}
 	s := front.Status{Code: int(st.Code()), Message: st.Message()}
 	// A wrapped error says first what was done, and its status has all of that for
 	// its message.
@@ -105,7 +112,77 @@ func (a *App) explainStatus(err error, st *status.Status) *Error {
 		}
 	}
 	s.Unreachable = st.Code() == codes.Unavailable && len(st.Details()) == 0
-	return front.Explain(s, a.place())
+	if raw, err := proto.Marshal(st.Proto()); err == nil && len(st.Proto().GetDetails()) > 0 {
+		s.Details = raw
+	}
+	if call, ok := errors.AsType[*callError](err); ok {
+		s.Types, s.Input, s.Verbose = call.types, call.input, a.observer != nil
+		s.Unreachable, s.Timeout = s.Unreachable && !call.answered, call.timeout
+	}
+	e := front.Explain(s, a.place())
+	if s.Unreachable && a.mayLackCertificate(s.Message) {
+		e.Message += "; it may want a certificate of the client"
+		e.Hint = "micro env add NAME ADDRESS --cert FILE --key FILE"
+	}
+	return e
+}
+
+// mayLackCertificate reports whether a connection ended as those do that should have
+// shown a certificate: with TLS 1.3 the server hangs up when the client is done.
+func (a *App) mayLackCertificate(message string) bool {
+	e, err := a.Env()
+	if err != nil || e.Cert != "" {
+		return false
+	}
+	if _, useTLS, err := envs.ParseAddress(e.Address); err != nil || !useTLS {
+		return false
+	}
+	return slices.ContainsFunc([]string{"broken pipe", "connection reset", "certificate required", "bad certificate", "handshake failure"},
+		func(sign string) bool { return strings.Contains(message, sign) })
+}
+
+// callError is the status that a call of a service ended with.
+type callError struct {
+	err      error
+	answered bool          // the server said so
+	types    front.Types   // that its details may have
+	input    wire.Message  // what it was called with
+	timeout  time.Duration // what it had for its time, 0 for any
+}
+
+func (e *callError) Error() string { return e.err.Error() }
+
+func (e *callError) Unwrap() error { return e.err }
+
+// GRPCStatus returns the status as it is, for [status.FromError].
+func (e *callError) GRPCStatus() *status.Status { return status.Convert(e.err) }
+
+// asCallError tells what is known of a call that ended with a status, and whether it
+// was the server that said so. It returns nil for other errors, which stay what they
+// are.
+func asCallError(err error, said bool, entry front.Entry, m wire.Method) *callError {
+	if _, ok := status.FromError(err); err == nil || !ok || errors.As(err, new(*staleError)) {
+		return nil
+	}
+	return &callError{err: err, answered: said, types: entry.Table.Message, input: m.Input()}
+}
+
+// tooLarge returns what to say of an answer that is larger than --max-size, nil when
+// a status is about something else.
+func tooLarge(st *status.Status) *Error {
+	if st.Code() != codes.ResourceExhausted {
+		return nil
+	}
+	for _, prefix := range []string{"grpc: received message larger than max", "grpc: received message after decompression larger than max"} {
+		if sizes, ok := strings.CutPrefix(st.Message(), prefix); ok {
+			return &Error{
+				Message: fmt.Sprintf("the answer is larger than a message may be%s; --max-size lets it be larger", sizes),
+				Code:    front.CodeName(int(st.Code())),
+				Exit:    ExitError,
+			}
+		}
+	}
+	return nil
 }
 
 // hasReason reports whether a status is one of the server's own, with a reason.

@@ -2,16 +2,13 @@ package cli
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
-	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
@@ -42,13 +39,25 @@ func outgoing(ctx context.Context, in front.Invocation, entry front.Entry, r *fr
 // send makes a call with the messages of a request, and prints every answer.
 func (a *App) send(ctx context.Context, conn *grpc.ClientConn, in front.Invocation, entry front.Entry, m wire.Method, r *front.Request, messages [][]byte) error {
 	return a.exchange(ctx, conn, in, entry, m, r, func(s grpc.ClientStream) error {
-		for i := range messages {
-			if err := s.SendMsg(&messages[i]); err != nil {
-				return nil //nolint:nilerr // the answer says why
+		for _, message := range messages {
+			if err := a.sendMsg(s, message); err != nil {
+				return err
 			}
 		}
 		return nil
 	})
+}
+
+// sendMsg sends a request that is not too large. grpc-go refuses such a one too, but
+// ends the call before it says why.
+func (a *App) sendMsg(s grpc.ClientStream, message []byte) error {
+	if most := a.maxSize(); len(message) > most {
+		return &Error{
+			Message: fmt.Sprintf("the request has %d bytes, and a message may have %d; --max-size lets it have more", len(message), most),
+			Exit:    ExitUsage,
+		}
+	}
+	return s.SendMsg(&message)
 }
 
 // stream makes a call with the messages that standard input has, each sent as it
@@ -56,11 +65,11 @@ func (a *App) send(ctx context.Context, conn *grpc.ClientConn, in front.Invocati
 func (a *App) stream(ctx context.Context, conn *grpc.ClientConn, in front.Invocation, entry front.Entry, m wire.Method, r *front.Request, from front.Inputs) error {
 	return a.exchange(ctx, conn, in, entry, m, r, func(s grpc.ClientStream) error {
 		for message, err := range a.requests(in, m, r, from) {
+			if err == nil {
+				err = a.sendMsg(s, message)
+			}
 			if err != nil {
 				return err
-			}
-			if err := s.SendMsg(&message); err != nil {
-				return nil // the answer says why
 			}
 		}
 		return nil
@@ -68,19 +77,49 @@ func (a *App) stream(ctx context.Context, conn *grpc.ClientConn, in front.Invoca
 }
 
 // exchange makes a call of any kind: send writes the requests while the answers are
-// printed as they come.
+// printed as they come. It is made again as the options say, as long as no answer came
+// and the requests are not those of standard input.
 func (a *App) exchange(ctx context.Context, conn *grpc.ClientConn, in front.Invocation, entry front.Entry, m wire.Method, r *front.Request, send func(grpc.ClientStream) error) error {
-	ctx, cancel := context.WithCancel(outgoing(ctx, in, entry, r))
-	defer cancel()
+	p, err := a.newPrinter(m, r)
+	if err != nil {
+		return err
+	}
+	ctx = outgoing(ctx, in, entry, r)
 	if r.Timeout > 0 {
 		var stop context.CancelFunc
 		ctx, stop = context.WithTimeout(ctx, r.Timeout)
 		defer stop()
 	}
+	if a.observer != nil {
+		ctx = observed(ctx)
+	}
+	repeatable := !r.Stdin
+	return a.retrying(ctx, conn, r, func() (bool, error) {
+		answered, said, err := a.attempt(ctx, conn, m, r, p, send)
+		if call := asCallError(err, said, entry, m); call != nil {
+			call.timeout = r.Timeout
+			return repeatable && !answered, call
+		}
+		return repeatable && !answered, err
+	})
+}
+
+// attempt makes a call once. It reports whether there was an answer, and whether the
+// server said anything at all.
+func (a *App) attempt(ctx context.Context, conn *grpc.ClientConn, m wire.Method, r *front.Request, p printer, send func(grpc.ClientStream) error) (answered, said bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	opts := []grpc.CallOption{
+		grpc.ForceCodecV2(dynamic.BytesCodec{}),
+		grpc.MaxCallRecvMsgSize(a.maxSize()), grpc.MaxCallSendMsgSize(a.maxSize()),
+	}
+	if r.Gzip {
+		opts = append(opts, grpc.UseCompressor(gzip.Name))
+	}
 	desc := &grpc.StreamDesc{ClientStreams: m.ClientStreaming(), ServerStreams: m.ServerStreaming()}
-	s, err := conn.NewStream(ctx, desc, m.Path(), grpc.ForceCodecV2(dynamic.BytesCodec{}))
+	s, err := conn.NewStream(ctx, desc, m.Path(), opts...)
 	if err != nil {
-		return err
+		return false, false, err
 	}
 	failed := make(chan error, 1)
 	go func() {
@@ -93,70 +132,49 @@ func (a *App) exchange(ctx context.Context, conn *grpc.ClientConn, in front.Invo
 			cancel()
 		}
 	}()
-	err = a.answers(s, m, r)
+	answered, err = a.answers(ctx, s, m, p)
 	select {
-	case cause := <-failed:
-		return cause // a request could not be sent
+	case err = <-failed: // a request could not be sent
 	default:
 	}
-	if r.Metadata {
-		a.printMetadata(s)
+	if a.observer != nil {
+		a.observer.end(s.Trailer(), status.Convert(err))
 	}
 	if err != nil && isRefused(s) {
 		if st := status.Convert(err); st.Code() == codes.FailedPrecondition && hasReason(st, "SCHEMA_CHANGED") {
-			return &staleError{err}
+			return answered, true, &staleError{err}
 		}
 	}
-	return err
+	header, _ := s.Header() // its error came with the answer
+	return answered, len(header)+len(s.Trailer()) > 0, err
 }
 
 // isRefused reports whether the server passed nothing on.
 func isRefused(s grpc.ClientStream) bool { return len(s.Trailer().Get(front.KeyRefused)) > 0 }
 
-func (a *App) answers(s grpc.ClientStream, m wire.Method, r *front.Request) error {
-	format := r.Output
-	if m.ServerStreaming() && format == front.FormatAuto {
-		format = front.FormatJSON // a line each
-	}
-	for n := 0; ; n++ {
+// answers prints the answers as they come, and reports whether there was one.
+func (a *App) answers(ctx context.Context, s grpc.ClientStream, m wire.Method, p printer) (answered bool, err error) {
+	for ; ; answered = true {
 		var message []byte
-		if err := s.RecvMsg(&message); errors.Is(err, io.EOF) {
-			return nil
+		err := s.RecvMsg(&message)
+		if !answered && a.observer != nil {
+			header, _ := s.Header() // its error came with the answer
+			a.observer.header(header)
+		}
+		if errors.Is(err, io.EOF) {
+			return answered, p.end()
 		} else if err != nil {
-			return err
+			_ = p.end() // what the call failed with is more
+			return answered, err
 		}
-		out, err := m.Output().AppendJSON(nil, message, wire.EncodeOptions{})
-		if err != nil {
-			return &Error{Message: "the answer does not fit the schema: " + err.Error(), Exit: ExitError}
+		if a.observer != nil {
+			a.observer.note(m.Output(), message)
 		}
-		if format == front.FormatYAML {
-			if n > 0 {
-				fmt.Fprintln(a.Out, "---")
-			}
-			err = jsonToYAML(a.Out, out)
-		} else {
-			err = front.PrintJSON(a.Out, out, format)
+		if err := p.message(ctx, message); err != nil {
+			return true, err
 		}
-		if err != nil || !m.ServerStreaming() {
-			return err
-		}
-	}
-}
-
-// printMetadata writes what came with an answer, in a stable order.
-func (a *App) printMetadata(s grpc.ClientStream) {
-	header, _ := s.Header() // its error came with the answer
-	printMD(a.Err, "header", header)
-	printMD(a.Err, "trailer", s.Trailer())
-}
-
-func printMD(w io.Writer, what string, md metadata.MD) {
-	for _, k := range slices.Sorted(maps.Keys(md)) {
-		for _, v := range md[k] {
-			if strings.HasSuffix(k, "-bin") {
-				v = base64.StdEncoding.EncodeToString([]byte(v))
-			}
-			fmt.Fprintf(w, "%s %s: %s\n", what, front.Line(k), front.Line(v))
+		if !m.ServerStreaming() {
+			return true, p.end()
 		}
 	}
 }

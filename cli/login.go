@@ -295,7 +295,7 @@ func (a *App) revoke(ctx context.Context, dirs envs.Dirs, e envs.Env) error {
 	if err != nil {
 		return err
 	}
-	conn, err := dial(e)
+	conn, err := a.dial(e)
 	if err != nil {
 		return err
 	}

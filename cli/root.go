@@ -24,7 +24,7 @@ func Main(ctx context.Context, app *App, args []string) int {
 		return ExitOK
 	}
 	e := app.explain(err)
-	if e.Exit == ExitInterrupted {
+	if e.Exit == ExitInterrupted && ctx.Err() != nil {
 		return e.Exit // whoever pressed Ctrl-C knows
 	}
 	e.Print(app.Err, wantsJSON(args))

@@ -244,6 +244,9 @@ func (a *App) push(ctx context.Context, p *progress, img *image.Image, repositor
 	if err != nil {
 		return "", err
 	}
+	if _, ok := envs.SocketPath(host); ok {
+		return "", usage("micro env", "environment %q is a socket (%s), and images can be pushed over TCP alone", e.Name, host)
+	}
 	o := image.PushOptions{
 		Registry:   host,
 		Repository: repository,

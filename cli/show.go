@@ -24,14 +24,14 @@ func (a *App) show(ctx context.Context, conn *grpc.ClientConn, in front.Invocati
 }
 
 func (a *App) showTemplate(t *wire.Table, m wire.Method, r *front.Request) error {
-	example := newTemplate(t, m.Input())
+	shown := newTemplate(t, m.Input())
 	if r.Output == front.FormatYAML {
 		var b strings.Builder
-		example.writeYAML(&b, "")
+		shown.writeYAML(&b, "")
 		_, err := fmt.Fprint(a.Out, front.Lines(b.String()))
 		return err
 	}
-	return front.PrintJSON(a.Out, example.appendJSON(nil), r.Output)
+	return front.PrintJSON(a.Out, shown.appendJSON(nil), r.Output)
 }
 
 // showRequest prints the messages of a request as they would be sent.

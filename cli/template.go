@@ -9,20 +9,20 @@ import (
 	"github.com/micro/micro/v3/dynamic/wire"
 )
 
-// template is an example of a value: what stands in a request, and what is to be
+// example is an example of a value: what stands in a request, and what is to be
 // known about it.
-type template struct {
+type example struct {
 	scalar string // its JSON; empty for the others
-	fields []templateField
+	fields []exampleField
 	list   bool // the fields are elements
 }
 
-// templateField is a field of a message, an entry of a map or an element of a list.
-type templateField struct {
+// exampleField is a field of a message, an entry of a map or an element of a list.
+type exampleField struct {
 	key     string
 	notes   []string
-	value   *template // nil when it is only told about
-	instead string    // what could be written: "phone: text", for one that is only told about
+	value   *example // nil when it is only told about
+	instead string   // what could be written: "phone: text", for one that is only told about
 }
 
 // maxTemplate bounds the fields of an example, and maxTemplateDepth how deep it
@@ -41,7 +41,7 @@ type templater struct {
 
 // newTemplate returns an example of a message, with a value for each field, one for
 // each oneof, and none that would have the message in itself.
-func newTemplate(t *wire.Table, m wire.Message) *template {
+func newTemplate(t *wire.Table, m wire.Message) *example {
 	docs, err := t.Docs()
 	if err != nil {
 		docs = wire.Docs{} // an example without comments
@@ -50,43 +50,43 @@ func newTemplate(t *wire.Table, m wire.Message) *template {
 	return tr.message(m)
 }
 
-func (t *templater) message(m wire.Message) *template {
+func (t *templater) message(m wire.Message) *example {
 	switch m.WellKnown() {
 	case wire.Any:
 		if len(t.above) == 0 {
-			return &template{}
+			return &example{}
 		}
-		return &template{fields: []templateField{{
+		return &example{fields: []exampleField{{
 			key:   "@type",
 			notes: []string{"the name of a message; its fields stand beside it"},
-			value: &template{scalar: quoteJSON("type.googleapis.com/" + t.above[0])},
+			value: &example{scalar: quoteJSON("type.googleapis.com/" + t.above[0])},
 		}}}
 	case wire.Timestamp:
-		return &template{scalar: `"2026-01-02T15:04:05Z"`}
+		return &example{scalar: `"2026-01-02T15:04:05Z"`}
 	case wire.Duration:
-		return &template{scalar: `"90s"`}
+		return &example{scalar: `"90s"`}
 	case wire.FieldMask:
-		return &template{scalar: `"name"`}
+		return &example{scalar: `"name"`}
 	case wire.Wrapper:
 		inner, _ := m.FieldByNumber(1)
 		return t.one(inner)
 	case wire.Struct:
-		return &template{fields: []templateField{{key: "key", value: &template{scalar: `"any value"`}}}}
+		return &example{fields: []exampleField{{key: "key", value: &example{scalar: `"any value"`}}}}
 	case wire.ListValue:
-		return &template{list: true, fields: []templateField{{value: &template{scalar: `"any value"`}}}}
+		return &example{list: true, fields: []exampleField{{value: &example{scalar: `"any value"`}}}}
 	case wire.Value:
-		return &template{scalar: `"any value"`}
+		return &example{scalar: `"any value"`}
 	default:
 	}
 	t.above = append(t.above, m.Name())
 	defer func() { t.above = t.above[:len(t.above)-1] }()
-	out := &template{}
+	out := &example{}
 	chosen := map[wire.Oneof]string{}
 	for f := range m.Fields() {
 		if t.left--; t.left < 0 {
 			break
 		}
-		field := templateField{key: f.JSONName(), notes: t.notes(f)}
+		field := exampleField{key: f.JSONName(), notes: t.notes(f)}
 		o, inOneof := f.Oneof()
 		first, has := chosen[o]
 		switch {
@@ -142,27 +142,27 @@ func typeOf(f wire.Field) string {
 	return f.Kind().String()
 }
 
-func (t *templater) field(f wire.Field) *template {
+func (t *templater) field(f wire.Field) *example {
 	switch {
 	case f.IsMap():
 		key := t.one(f.Key()).scalar
 		if f.Key().Kind() == wire.StringKind {
 			key = `"key"`
 		}
-		return &template{fields: []templateField{{key: strings.Trim(key, `"`), value: t.one(f.Value())}}}
+		return &example{fields: []exampleField{{key: strings.Trim(key, `"`), value: t.one(f.Value())}}}
 	case f.IsList():
-		return &template{list: true, fields: []templateField{{value: t.one(f)}}}
+		return &example{list: true, fields: []exampleField{{value: t.one(f)}}}
 	default:
 		return t.one(f)
 	}
 }
 
 // one returns an example of a single value.
-func (t *templater) one(f wire.Field) *template {
+func (t *templater) one(f wire.Field) *example {
 	if m, ok := f.Message(); ok {
 		return t.message(m)
 	}
-	return &template{scalar: exampleScalar(f)}
+	return &example{scalar: exampleScalar(f)}
 }
 
 // exampleScalar returns the JSON of an example of a scalar.
@@ -250,7 +250,7 @@ func quoteJSON(s string) string {
 }
 
 // appendJSON appends the example as JSON on one line.
-func (t *template) appendJSON(b []byte) []byte {
+func (t *example) appendJSON(b []byte) []byte {
 	if t.scalar != "" {
 		return append(b, t.scalar...)
 	}
@@ -277,7 +277,7 @@ func (t *template) appendJSON(b []byte) []byte {
 }
 
 // hasValues reports whether there is anything but comments.
-func (t *template) hasValues() bool {
+func (t *example) hasValues() bool {
 	for _, f := range t.fields {
 		if f.value != nil {
 			return true
@@ -288,7 +288,7 @@ func (t *template) hasValues() bool {
 
 // writeYAML writes the example as YAML with comments. Its scalars are those of JSON,
 // which YAML has too.
-func (t *template) writeYAML(b *strings.Builder, indent string) {
+func (t *example) writeYAML(b *strings.Builder, indent string) {
 	if t.scalar != "" {
 		b.WriteString(indent + t.scalar + "\n")
 		return
@@ -325,7 +325,7 @@ func (t *template) writeYAML(b *strings.Builder, indent string) {
 }
 
 // comments writes what is told about fields that have no value.
-func (t *template) comments(b *strings.Builder, indent string) {
+func (t *example) comments(b *strings.Builder, indent string) {
 	for _, f := range t.fields {
 		for _, n := range f.notes {
 			b.WriteString(strings.TrimRight(indent+"# "+n, " ") + "\n")

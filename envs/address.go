@@ -6,10 +6,17 @@ import (
 	"strings"
 )
 
-// ParseAddress reads the address of an environment: HOST, HOST:PORT, tls://HOST:PORT
-// or tcp://HOST:PORT. Without a port it is 443; port 443 means TLS unless the address
-// begins with tcp://. It returns host:port.
+// ParseAddress reads the address of an environment: HOST, HOST:PORT, tls://HOST:PORT,
+// tcp://HOST:PORT or unix:PATH. Without a port it is 443; port 443 means TLS unless the
+// address begins with tcp://. It returns host:port, or unix:PATH for a socket of this
+// machine, over which nothing is encrypted.
 func ParseAddress(s string) (hostPort string, useTLS bool, err error) {
+	if path, ok := SocketPath(s); ok {
+		if path == "" || len(path) > maxSocketPath || strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+			return "", false, invalid("the address %q names no socket; it has the form unix:PATH with a path of at most %d bytes", s, maxSocketPath)
+		}
+		return unixScheme + path, false, nil
+	}
 	bad := func(why string) (string, bool, error) {
 		return "", false, invalid("the address %q %s; it has the form HOST:PORT, for example proxy.example.com:443", s, why)
 	}
@@ -38,6 +45,22 @@ func ParseAddress(s string) (hostPort string, useTLS bool, err error) {
 	}
 	port = strconv.FormatUint(n, 10) // without leading zeros
 	return net.JoinHostPort(host, port), scheme == "tls" || scheme == "" && port == "443", nil
+}
+
+const (
+	unixScheme = "unix:"
+	// maxSocketPath is how long the path of a socket can be on every system.
+	maxSocketPath = 103
+)
+
+// SocketPath returns the path in the address of a socket, false when it is another
+// address.
+func SocketPath(address string) (string, bool) {
+	path, ok := strings.CutPrefix(address, unixScheme)
+	if rest, slashes := strings.CutPrefix(path, "//"); ok && slashes {
+		path = rest // unix:///run/x.sock, as URLs have it
+	}
+	return path, ok
 }
 
 // splitHostPort splits an address, whose port may be missing. An IPv6 address may
@@ -103,6 +126,9 @@ func (e Env) IsLoopback() bool {
 	hostPort, _, err := ParseAddress(e.Address)
 	if err != nil {
 		return false
+	}
+	if _, ok := SocketPath(hostPort); ok {
+		return true
 	}
 	host, _, _ := net.SplitHostPort(hostPort)
 	ip := net.ParseIP(host)

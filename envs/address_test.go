@@ -32,6 +32,9 @@ func TestParseAddress(t *testing.T) {
 		{"IPv6 without a port", "::1", "[::1]:443", true},
 		{"IPv6 in brackets without a port", "tcp://[2001:db8::1]", "[2001:db8::1]:443", false},
 		{"highest port", "a:65535", "a:65535", false},
+		{"socket", "unix:/run/x.sock", "unix:/run/x.sock", false},
+		{"socket as a URL", "unix:///run/x.sock", "unix:/run/x.sock", false},
+		{"socket of this directory", "unix:x.sock", "unix:x.sock", false},
 		{"longest label", strings.Repeat("a", 63) + ":1", strings.Repeat("a", 63) + ":1", false},
 	}
 	for _, tt := range tests {
@@ -49,6 +52,9 @@ func TestParseAddressErrors(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, in, want string }{
 		{"empty", "", "is empty"},
+		{"socket without a path", "unix:", "names no socket"},
+		{"socket with a line end", "unix:/a\nb", "names no socket"},
+		{"socket that is too long", "unix:/" + strings.Repeat("a", 103), "names no socket"},
 		{"scheme alone", "tls://", "is empty"},
 		{"other scheme", "http://foo.com", `begins with "http://", and only tls:// and tcp:// are known`},
 		{"scheme in upper case", "TLS://foo.com", `begins with "TLS://"`},

@@ -174,7 +174,7 @@ func TestBuildErrors(t *testing.T) {
 		{"--name", "--name: it needs a value", "--name", ""},
 		{"--output", "--output: it needs a value", "--output", ""},
 		{"-o", "-o: it needs a value", "-o", ""},
-		{"-o xml", `-o: "xml" is neither json nor yaml`, "-o", ""},
+		{"-o xml", `-o: "xml" is none of json, yaml, table, text, raw, template=…, jq=…`, "-o", ""},
 		{"-x=1", "-x: there is no such option", "-x", ""},
 		{"--verbose=false", "--verbose: it takes no value", "--verbose", ""},
 		{"-v=1", "-v: it takes no value", "-v", ""},

@@ -1,10 +1,14 @@
 package front
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
+	"time"
+
+	"github.com/micro/micro/v3/dynamic/wire"
 )
 
 // Exit codes; `micro help exit-codes` lists them.
@@ -54,9 +58,12 @@ type Error struct {
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"`
 	// Details are lines that explain the message, such as a compiler's.
-	Details []string `json:"details,omitempty"`
+	Details []string `json:"lines,omitempty"`
 	Code    string   `json:"code,omitempty"` // of gRPC, where one was the cause
 	Exit    int      `json:"exit"`
+
+	// Said is what the server says besides, nil when nothing.
+	Said *Said `json:"-"`
 }
 
 func (e *Error) Error() string { return e.Message }
@@ -65,10 +72,18 @@ func (e *Error) Error() string { return e.Message }
 // Lines of the message after its first are indented, so that none of them can be
 // taken for micro's own word.
 func (e *Error) Print(w io.Writer, asJSON bool) {
+	said := e.Said
+	if said == nil {
+		said = &Said{}
+	}
 	if asJSON {
+		type forProgram struct {
+			*Error
+			Rich []detail `json:"details,omitempty"`
+		}
 		b, err := json.Marshal(struct {
-			Error *Error `json:"error"`
-		}{e})
+			Error forProgram `json:"error"`
+		}{forProgram{e, said.details}})
 		if err == nil {
 			fmt.Fprintf(w, "%s\n", b)
 			return
@@ -77,7 +92,14 @@ func (e *Error) Print(w io.Writer, asJSON bool) {
 	for _, l := range e.Details {
 		fmt.Fprintln(w, Lines(l))
 	}
-	fmt.Fprintf(w, "micro: %s\n", strings.ReplaceAll(Lines(e.Message), "\n", "\n  "))
+	message := e.Message
+	if said.localized != "" {
+		message = said.localized
+	}
+	fmt.Fprintf(w, "micro: %s\n", strings.ReplaceAll(Lines(message), "\n", "\n  "))
+	for _, l := range said.lines {
+		fmt.Fprintf(w, "  %s\n", strings.ReplaceAll(Lines(l), "\n", "\n    "))
+	}
 	if e.Hint != "" {
 		fmt.Fprintf(w, "hint: %s\n", Line(e.Hint))
 	}
@@ -90,6 +112,12 @@ type Status struct {
 	Reason  string // of the server's own errors
 	// Unreachable says that the status was made here, because there was no server.
 	Unreachable bool
+	Timeout     time.Duration // what the call had for its time, 0 for any
+
+	Details []byte       // a google.rpc.Status in wire form, or nil
+	Types   Types        // of details that are not agreed upon; may be nil
+	Input   wire.Message // what was called with, if known: its fields are named as flags
+	Verbose bool         // tell too what is for those who run the server
 }
 
 // Place is where a command acts, for what it tells when it fails.
@@ -105,6 +133,12 @@ func (p Place) String() string { return fmt.Sprintf("environment %q (%s)", p.Env
 // Explain turns the status of a failed call into what a person is told.
 func Explain(s Status, at Place) *Error {
 	e := &Error{Message: s.Message, Code: CodeName(s.Code), Exit: ExitError}
+	if e.Message == "" {
+		e.Message = e.Code
+	}
+	if len(s.Details) > 0 {
+		e.Said = readSaid(s)
+	}
 	switch s.Reason {
 	case "WRONG_CREDENTIALS":
 		e.Message = "wrong username or password"
@@ -133,6 +167,9 @@ func Explain(s Status, at Place) *Error {
 		e.Exit = ExitUnreachable
 	case codeDeadlineExceeded:
 		e.Exit = ExitUnreachable
+		if s.Timeout > 0 && isTimeOver(s.Message) {
+			e.Message = fmt.Sprintf("no answer within %s", s.Timeout)
+		}
 	case codeUnauthenticated:
 		e.Exit = ExitLogin
 		e.Hint = "micro login"
@@ -151,8 +188,21 @@ func Explain(s Status, at Place) *Error {
 	return e
 }
 
+// isTimeOver reports whether a message says no more than that the time of a call is
+// over: the context's own here or at the server, which may notice it first and reset
+// the call.
+func isTimeOver(message string) bool {
+	return message == "" || message == context.DeadlineExceeded.Error() ||
+		strings.HasPrefix(message, "stream terminated by RST_STREAM") ||
+		strings.HasPrefix(message, "context deadline exceeded while waiting") ||
+		strings.HasPrefix(message, "received context error while waiting")
+}
+
 // connectCause cuts the wrapping off what a transport says.
 func connectCause(message string) string {
+	if i := strings.Index(message, "the proxy "); i >= 0 {
+		return strings.Trim(message[i:], `"\ `) // it is not the server that could not be reached
+	}
 	for _, known := range []string{"connection refused", "no such host", "i/o timeout", "network is unreachable", "no route to host"} {
 		if strings.Contains(message, known) {
 			return known

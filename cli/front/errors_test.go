@@ -84,7 +84,7 @@ func TestErrorPrint(t *testing.T) {
 		{"json", &Error{Message: "no", Exit: 1}, true, `{"error":{"message":"no","exit":1}}` + "\n"},
 		{
 			"hostile json", evil, true,
-			`{"error":{"message":"one\nhint: rm -rf \u001b[2J","hint":"micro\nlogin","details":["a.go:1:\tx\u0007"],"code":"Internal","exit":1}}` + "\n",
+			`{"error":{"message":"one\nhint: rm -rf \u001b[2J","hint":"micro\nlogin","lines":["a.go:1:\tx\u0007"],"code":"Internal","exit":1}}` + "\n",
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -80,9 +80,9 @@ func (c *Command) call(ctx context.Context, g Globals, in Invocation) (code int,
 		return 0, false
 	}
 	call := place.newCall(m, req, message, in.Service, entry)
-	started := c.Now()
+	started, begun := c.Now(), time.Now()
 	answer, err := call.Do(ctx)
-	code, status, done := c.finish(ctx, answer, err, m, req, place)
+	code, status, done := c.finish(ctx, answer, err, m, req, entry, place, begun)
 	if done {
 		c.remember(place, in, m, req, started, code, status)
 	}
@@ -91,7 +91,7 @@ func (c *Command) call(ctx context.Context, g Globals, in Invocation) (code int,
 
 // finish prints the answer or why there is none. It returns the exit code and the
 // status of gRPC, done false when microd has to make the call.
-func (c *Command) finish(ctx context.Context, answer *Answer, err error, m wire.Method, req *Request, place *place) (code int, status string, done bool) {
+func (c *Command) finish(ctx context.Context, answer *Answer, err error, m wire.Method, req *Request, entry Entry, place *place, begun time.Time) (code int, status string, done bool) {
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
@@ -99,7 +99,12 @@ func (c *Command) finish(ctx context.Context, answer *Answer, err error, m wire.
 	case IsUnsent(err) && !isTimeout(err):
 		return 0, "", false
 	default:
-		e := Explain(statusOf(err), place.Place())
+		st := statusOf(err)
+		if st.Code == codeCanceled && req.Timeout > 0 && time.Since(begun) >= req.Timeout {
+			st.Code, st.Message = codeDeadlineExceeded, context.DeadlineExceeded.Error() // the server was the first to say so
+		}
+		st.Timeout = req.Timeout
+		e := Explain(st, place.Place())
 		c.fail(e, req)
 		return e.Exit, e.Code, true
 	}
@@ -107,11 +112,14 @@ func (c *Command) finish(ctx context.Context, answer *Answer, err error, m wire.
 		return 0, "", false // the server passed nothing on
 	}
 	if answer.Code != 0 {
-		e := Explain(Status{Code: answer.Code, Message: answer.Text}, place.Place())
+		e := Explain(Status{
+			Code: answer.Code, Message: answer.Text, Timeout: req.Timeout,
+			Details: answer.Details, Types: entry.Table.Message, Input: m.Input(),
+		}, place.Place())
 		c.fail(e, req)
 		return e.Exit, e.Code, true
 	}
-	out, err := m.Output().AppendJSON(nil, answer.Message, wire.EncodeOptions{})
+	out, err := m.Output().AppendJSON(nil, answer.Message, wire.EncodeOptions{Resolve: Builtin})
 	if err != nil {
 		c.fail(&Error{Message: "the answer does not fit the schema: " + err.Error(), Exit: ExitError}, req)
 		return ExitError, "", true

@@ -186,7 +186,7 @@ func TestRun(t *testing.T) {
 		{
 			"too late",
 			[]string{"features", "--name=late", "--timeout=100ms"},
-			result{done: true, code: ExitUnreachable, err: "deadline exceeded", calls: 1},
+			result{done: true, code: ExitUnreachable, err: "no answer within 100ms", calls: 1},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -17,10 +17,36 @@ type Format string
 
 // The formats.
 const (
-	FormatAuto Format = ""     // JSON, on one line when it is short
-	FormatJSON Format = "json" // JSON on one line
-	FormatYAML Format = "yaml"
+	FormatAuto     Format = ""         // JSON, on one line when it is short
+	FormatJSON     Format = "json"     // JSON on one line
+	FormatYAML     Format = "yaml"     //
+	FormatTable    Format = "table"    // rows and columns
+	FormatText     Format = "text"     // the values alone
+	FormatRaw      Format = "raw"      // the message in wire form
+	FormatTemplate Format = "template" // what a template of Go makes of it
+	FormatJQ       Format = "jq"       // what a filter of jq makes of it
 )
+
+// set takes the value of the option.
+func (f *Format) set(r *Request, v string) error {
+	name, expr, has := strings.Cut(v, "=")
+	switch n := Format(name); n {
+	case FormatJSON, FormatYAML, FormatTable, FormatText, FormatRaw:
+		if has {
+			return fmt.Errorf("%s takes no expression", name)
+		}
+		*f = n
+	case FormatTemplate, FormatJQ:
+		if expr == "" {
+			return fmt.Errorf("%s needs an expression: -o %s='…'", name, name)
+		}
+		*f, r.Expr = n, expr
+	default:
+		return fmt.Errorf("%q is none of json, yaml, table, text, raw, template=…, jq=…", v)
+	}
+	r.Whole = r.Whole || *f != FormatJSON
+	return nil
+}
 
 // Request is what a command line asks for, once its endpoint is known.
 type Request struct {
@@ -35,7 +61,9 @@ type Request struct {
 	Timeout  time.Duration
 	Headers  [][2]string
 	Output   Format
-	Metadata bool // print headers and trailers too
+	Expr     string // of FormatTemplate and FormatJQ
+	Metadata bool   // tell how the call went
+	Transport
 	// Whole is set by options that only microd knows what to do with.
 	Whole bool
 
@@ -71,25 +99,16 @@ type option struct {
 
 // options lists the flags of a call, in the order in which help shows them.
 func options() []option {
-	return slices.Concat(inputOptions(), outputOptions(), transportOptions(), schemaOptions())
+	return slices.Concat(inputOptions(), outputOptions(), transportOptions(), connectOptions(), schemaOptions())
 }
 
 // outputOptions say what is printed.
 func outputOptions() []option {
 	return []option{
-		{"output", "o", "FORMAT", "how to print the answer: json (one line) or yaml", func(r *Request, v string) error {
-			switch f := Format(v); f {
-			case FormatJSON:
-				r.Output = f
-				return nil
-			case FormatYAML:
-				r.Output, r.Whole = f, true
-				return nil
-			default:
-				return fmt.Errorf("%q is neither json nor yaml", v)
-			}
+		{"output", "o", "FORMAT", "json (one line), yaml, table, text, raw, template=… or jq=…", func(r *Request, v string) error {
+			return r.Output.set(r, v)
 		}},
-		{"verbose", "v", "", "print headers and trailers too, to standard error", func(r *Request, _ string) error {
+		{"verbose", "v", "", "tell how the call went, to standard error: metadata, sizes, times", func(r *Request, _ string) error {
 			r.Metadata, r.Whole = true, true
 			return nil
 		}},
