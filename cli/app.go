@@ -37,6 +37,8 @@ type App struct {
 
 	made *madeCall // the call of a service that was made last
 
+	plain bool // the server that was asked knows nothing of micro
+
 	// Set by the options of a call.
 	via      front.Transport
 	observer *observer // nil: nobody watches

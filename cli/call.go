@@ -165,6 +165,7 @@ func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invo
 		return a.unknownService(callCtx, root, in.Service, err)
 	}
 	if entry.Origin != nil {
+		a.plain = entry.Origin.Plain
 		callCtx = callContextOf(callCtx, entry.Origin, front.Early{})
 	}
 	maybeStale := func(err error) error {

@@ -91,7 +91,7 @@ func (a *App) place() front.Place {
 	if err != nil {
 		return front.Place{}
 	}
-	return front.Place{Env: e.Name, Address: e.Address, Loopback: e.IsLoopback(), EnvToken: a.Getenv(envs.EnvToken) != ""}
+	return front.Place{Env: e.Name, Address: e.Address, Loopback: e.IsLoopback(), EnvToken: a.Getenv(envs.EnvToken) != "", Plain: a.plain}
 }
 
 // explainStatus turns the status of a call into what a person is told.

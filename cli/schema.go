@@ -65,6 +65,7 @@ func (a *App) schema(ctx context.Context, conn *grpc.ClientConn, q question) (en
 			return entry, true, nil
 		}
 		if ok {
+			a.plain = entry.Origin.Plain
 			// Such a server does not compare schemas when it is called.
 			same, err := probeOf(entry.Origin).Unchanged(callContextOf(ctx, entry.Origin, q.early), conn)
 			if err != nil {

@@ -126,6 +126,7 @@ type Place struct {
 	Address  string
 	Loopback bool
 	EnvToken bool // the token came from MICRO_TOKEN
+	Plain    bool // the server knows nothing of micro
 }
 
 func (p Place) String() string { return fmt.Sprintf("environment %q (%s)", p.Env, p.Address) }
@@ -160,7 +161,7 @@ func Explain(s Status, at Place) *Error {
 	case codeUnavailable:
 		if s.Reason == "" && s.Unreachable {
 			e.Message = fmt.Sprintf("cannot reach the server of %s: %s", at, connectCause(s.Message))
-			if e.Hint = "micro env"; at.Loopback {
+			if e.Hint = "micro env"; at.Loopback && !at.Plain {
 				e.Hint = "micro server"
 			}
 		}
@@ -173,7 +174,10 @@ func Explain(s Status, at Place) *Error {
 	case codeUnauthenticated:
 		e.Exit = ExitLogin
 		e.Hint = "micro login"
-		if at.EnvToken {
+		switch {
+		case at.Plain:
+			e.Hint = "say who calls: -H 'authorization: Bearer ${TOKEN}'"
+		case at.EnvToken:
 			e.Hint = "set MICRO_TOKEN to a token that is valid, or unset it and use micro login"
 		}
 	case codePermissionDenied:

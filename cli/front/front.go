@@ -67,6 +67,7 @@ func (c *Command) call(ctx context.Context, g Globals, in Invocation) (code int,
 	if !ok || entry.Origin != nil && entry.Origin.Method == "" {
 		return 0, false
 	}
+	place.plain = entry.Origin != nil && entry.Origin.Plain
 	m, err := request.Resolve(entry.Table, in.Service, in.Words)
 	if err != nil || m.ClientStreaming() || m.ServerStreaming() {
 		return 0, false
@@ -184,11 +185,12 @@ type place struct {
 	namespace string
 	token     string
 	envToken  bool
+	plain     bool // the server knows nothing of micro
 }
 
 // Place returns what error texts need of it.
 func (p *place) Place() Place {
-	return Place{Env: p.env.Name, Address: p.env.Address, Loopback: p.env.IsLoopback(), EnvToken: p.envToken}
+	return Place{Env: p.env.Name, Address: p.env.Address, Loopback: p.env.IsLoopback(), EnvToken: p.envToken, Plain: p.plain}
 }
 
 // place reads environment and token; false when microd has to sort it out.

@@ -19,13 +19,30 @@ import (
 // The scripts of testdata/script run the two binaries as they are shipped, each
 // script with a home of its own.
 func TestScripts(t *testing.T) {
-	bin := buildBinaries(t)
-	update := os.Getenv("UPDATE_SCRIPTS") != ""
-	testscript.Run(t, testscript.Params{
+	testscript.Run(t, scripts(buildBinaries(t)))
+}
+
+// The stories of calls, with grpc-go in the place of the front's own transport.
+func TestScriptsOverGRPC(t *testing.T) {
+	p := scripts(buildBinaries(t))
+	p.Dir = ""
+	for _, name := range []string{"answers", "call", "failures", "plain", "transport"} {
+		p.Files = append(p.Files, filepath.Join("../../testdata/script", name+".txtar"))
+	}
+	setup := p.Setup
+	p.Setup = func(env *testscript.Env) error {
+		env.Setenv("MICRO_TRANSPORT", "grpc")
+		return setup(env)
+	}
+	testscript.Run(t, p)
+}
+
+func scripts(bin string) testscript.Params {
+	return testscript.Params{
 		Dir:                 "../../testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		UpdateScripts:       update,
+		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup:               func(env *testscript.Env) error { return setup(env, bin) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"waitserver": waitServer,
@@ -33,7 +50,7 @@ func TestScripts(t *testing.T) {
 			"await":      await,
 		},
 		Condition: condition,
-	})
+	}
 }
 
 // buildBinaries builds micro, microd and the fixture that stands for any other server into a directory of their own.
