@@ -35,6 +35,8 @@ type App struct {
 	yes       bool
 	noColor   bool
 
+	made *madeCall // the call of a service that was made last
+
 	plain bool // the server that was asked knows nothing of micro
 
 	// Set by the options of a call.

@@ -8,10 +8,12 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/dynamic"
 	"github.com/micro/micro/v3/dynamic/request"
 	"github.com/micro/micro/v3/dynamic/wire"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
@@ -26,9 +28,23 @@ with the name of a command too.
 
 The request is made of flags, one for each field, over a body: JSON itself, @FILE, or
 - for standard input. "micro SERVICE --help" lists the endpoints, and
-"micro SERVICE ENDPOINT --help" their fields.`,
+"micro SERVICE ENDPOINT --help" their fields. --template prints a request to begin with.
+
+A body is JSON, YAML, textproto or binary: what --in says, else the suffix of the file,
+else what it looks like. A stream takes JSON values one after the other, or YAML documents
+with --- between them; at a terminal it is asked for each.
+
+${NAME} in the value of a flag, in a header and in JSON on the command line stands for an
+environment variable, so that secrets are neither seen in the list of processes nor kept in
+the history; $${ is ${ itself.
+
+--dry-run prints the request instead of sending it, --as grpcurl, curl, go, python, ts or
+micro the call in another language, and --explain all of them. Environment variables in
+fields are put in there; the token of the session is not.`,
 		Example: `  micro call helloworld --name=Alice
   micro call helloworld '{"name": "Alice"}'
+  micro call helloworld @request.yaml --name=Alice
+  micro call helloworld --name=Alice --as curl
   micro call helloworld stream --count=3`,
 		DisableFlagParsing: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -95,6 +111,7 @@ func (a *App) invoke(ctx context.Context, root *cobra.Command, in front.Invocati
 		if try < maxStaleTries && isStale(err) {
 			continue // the service speaks something else than it did; nothing was called
 		}
+		a.remember(err)
 		return err
 	}
 }
@@ -125,7 +142,7 @@ func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invo
 			return err
 		}
 	}
-	q := question{word: in.Service, early: in.Early(), fresh: fresh, current: in.WantsHelp()}
+	q := question{word: in.Service, early: in.Early(a.Getenv), fresh: fresh, current: in.WantsHelp()}
 	var entry front.Entry
 	var cached bool
 	err = a.retrying(ctx, conn, how, func() (bool, error) {
@@ -174,18 +191,51 @@ func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invo
 			Exit:    ExitUsage,
 		})
 	}
-	r, err := in.Build(m, front.Inputs{Stdin: stdin, ReadFile: front.ReadFile, Now: a.Now})
+	from := a.inputs(callCtx, conn, entry, q, stdin)
+	r, err := in.Build(m, from)
 	if err != nil {
 		return maybeStale(flagError(in, err))
 	}
-	if m.ClientStreaming() {
-		return a.stream(callCtx, conn, in, entry, m, r, stdin)
+	if r.Show != front.ShowNothing {
+		err := a.show(callCtx, conn, in, entry, q, m, r, from)
+		if err == nil || r.Stdin {
+			return err
+		}
+		return maybeStale(err)
 	}
-	message, err := m.Input().AppendWire(nil, r.JSON, wire.DecodeOptions{})
+	if r.Stdin {
+		a.made = &madeCall{in, m, r, a.Now()}
+		return a.stream(callCtx, conn, in, entry, m, r, from)
+	}
+	messages, err := encode(in, m, r)
 	if err != nil {
-		return maybeStale(&Error{Message: fmt.Sprintf("the request: %s", err), Hint: helpHint(in), Exit: ExitUsage})
+		return maybeStale(err)
 	}
-	return a.send(callCtx, conn, in, entry, m, r, message)
+	a.made = &madeCall{in, m, r, a.Now()}
+	return a.send(callCtx, conn, in, entry, m, r, messages)
+}
+
+// inputs is where a request gets more from than the command line.
+func (a *App) inputs(ctx context.Context, conn *grpc.ClientConn, entry front.Entry, q question, stdin io.Reader) front.Inputs {
+	b := bodies{schema: func() (*dynamic.Schema, error) { return a.descriptors(ctx, conn, entry, q) }}
+	return front.Inputs{Stdin: stdin, ReadFile: front.ReadFile, Now: a.Now, Getenv: a.Getenv, Decode: b.decode}
+}
+
+// encode returns the wire form of the messages of a request.
+func encode(in front.Invocation, m wire.Method, r *front.Request) ([][]byte, error) {
+	var out [][]byte
+	for i, msg := range r.Messages {
+		b, err := msg.Encode(m.Input())
+		if err != nil {
+			what := "the request"
+			if len(r.Messages) > 1 {
+				what = fmt.Sprintf("message %d of the request", i+1)
+			}
+			return nil, &Error{Message: fmt.Sprintf("%s: %s", what, err), Hint: helpHint(in), Exit: ExitUsage}
+		}
+		out = append(out, b)
+	}
+	return out, nil
 }
 
 func helpHint(in front.Invocation) string {

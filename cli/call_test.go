@@ -165,7 +165,7 @@ func TestCall(t *testing.T) {
 		{"requests and answers", "echo chat", "{\"name\":\"a\"}\n{\"name\":\"b\"}\n", ExitOK, `{"name":"a"}` + "\n" + `{"name":"b"}` + "\n", ""},
 		{"a request of flags", "echo chat --name=c", "", ExitOK, `{"name":"c"}` + "\n", ""},
 		{"metadata", "echo --name=x -v -H x-say:hi", "", ExitOK, `{"name": "x"}` + "\n", "header content-type: application/grpc+proto\nheader x-echo: hi\n"},
-		{"a request that is no JSON", "echo last", `{"name":"a"} {`, ExitUsage, "", "micro: message 2 of standard input is not JSON: unexpected EOF\n"},
+		{"a request that is no JSON", "echo last", `{"name":"a"} {`, ExitUsage, "", "micro: message 2 of standard input is not JSON: it ends in the middle\n"},
 		{"a request that is none", "echo chat", `{"nam":"a"}`, ExitUsage, "", "micro: message 1 of standard input: "},
 		{"an error", "echo fail", "", ExitError, "", "micro: no\\x1b[2J\n"},
 		{"an error in JSON", "echo fail -o json", "", ExitError, "", `{`},

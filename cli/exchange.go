@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -37,9 +36,16 @@ func outgoing(ctx context.Context, in front.Invocation, entry front.Entry, r *fr
 	return metadata.NewOutgoingContext(ctx, md)
 }
 
-// send makes a call with one request, and prints every answer.
-func (a *App) send(ctx context.Context, conn *grpc.ClientConn, in front.Invocation, entry front.Entry, m wire.Method, r *front.Request, message []byte) error {
-	return a.exchange(ctx, conn, in, entry, m, r, func(s grpc.ClientStream) error { return a.sendMsg(s, message) })
+// send makes a call with the messages of a request, and prints every answer.
+func (a *App) send(ctx context.Context, conn *grpc.ClientConn, in front.Invocation, entry front.Entry, m wire.Method, r *front.Request, messages [][]byte) error {
+	return a.exchange(ctx, conn, in, entry, m, r, func(s grpc.ClientStream) error {
+		for _, message := range messages {
+			if err := a.sendMsg(s, message); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // sendMsg sends a request that is not too large. grpc-go refuses such a one too, but
@@ -54,33 +60,19 @@ func (a *App) sendMsg(s grpc.ClientStream, message []byte) error {
 	return s.SendMsg(&message)
 }
 
-// stream makes a call with the requests that standard input has, one JSON value
-// after the other, or with the one that the flags make when there are any.
-func (a *App) stream(ctx context.Context, conn *grpc.ClientConn, in front.Invocation, entry front.Entry, m wire.Method, r *front.Request, stdin io.Reader) error {
+// stream makes a call with the messages that standard input has, each sent as it
+// comes. Somebody at a terminal is asked for them.
+func (a *App) stream(ctx context.Context, conn *grpc.ClientConn, in front.Invocation, entry front.Entry, m wire.Method, r *front.Request, from front.Inputs) error {
 	return a.exchange(ctx, conn, in, entry, m, r, func(s grpc.ClientStream) error {
-		if !r.Empty {
-			message, err := m.Input().AppendWire(nil, r.JSON, wire.DecodeOptions{})
+		for message, err := range a.requests(in, m, r, from) {
+			if err == nil {
+				err = a.sendMsg(s, message)
+			}
 			if err != nil {
-				return &Error{Message: fmt.Sprintf("the request: %s", err), Hint: helpHint(in), Exit: ExitUsage}
-			}
-			return a.sendMsg(s, message)
-		}
-		dec := json.NewDecoder(stdin)
-		for n := 1; ; n++ {
-			var value json.RawMessage
-			if err := dec.Decode(&value); errors.Is(err, io.EOF) {
-				return nil
-			} else if err != nil {
-				return &Error{Message: fmt.Sprintf("message %d of standard input is not JSON: %s", n, err), Exit: ExitUsage}
-			}
-			message, err := m.Input().AppendWire(nil, value, wire.DecodeOptions{})
-			if err != nil {
-				return &Error{Message: fmt.Sprintf("message %d of standard input: %s", n, err), Hint: helpHint(in), Exit: ExitUsage}
-			}
-			if err := a.sendMsg(s, message); err != nil {
 				return err
 			}
 		}
+		return nil
 	})
 }
 
@@ -101,7 +93,7 @@ func (a *App) exchange(ctx context.Context, conn *grpc.ClientConn, in front.Invo
 	if a.observer != nil {
 		ctx = observed(ctx)
 	}
-	repeatable := !m.ClientStreaming() || !r.Empty
+	repeatable := !r.Stdin
 	return a.retrying(ctx, conn, r, func() (bool, error) {
 		answered, said, err := a.attempt(ctx, conn, m, r, p, send)
 		if call := asCallError(err, said, entry, m); call != nil {

@@ -137,7 +137,11 @@ func yamlNode(dec *json.Decoder) (*yaml.Node, error) {
 		_, err = dec.Token() // the end of it
 		return n, err
 	case string:
-		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: v}, nil
+		n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: v}
+		if strings.Contains(v, "\n") && strings.Contains("\n"+v, "\n\t") {
+			n.Style = yaml.DoubleQuotedStyle // a block whose line begins with a tab cannot be read again
+		}
+		return n, nil
 	case json.Number:
 		return &yaml.Node{Kind: yaml.ScalarNode, Value: v.String()}, nil // as it is written, of any size
 	case bool:

@@ -92,7 +92,7 @@ func isBody(arg string) bool {
 func (in Invocation) Build(m wire.Method, from Inputs) (*Request, error) {
 	r := &Request{}
 	stdinRead := false
-	values := request.Values{Now: from.Now, ReadFile: func(name string) ([]byte, error) {
+	r.values = request.Values{Now: from.Now, ReadFile: func(name string) ([]byte, error) {
 		switch {
 		case name != "-":
 			return from.ReadFile(name)
@@ -102,46 +102,78 @@ func (in Invocation) Build(m wire.Method, from Inputs) (*Request, error) {
 		stdinRead = true
 		return readAll(from.Stdin, "standard input")
 	}}
-	var flags []assignment
-	var body *request.Body
+	var typed typedBody
 	for args := in.args; len(args) > 0; {
 		arg := args[0]
 		args = args[1:]
-		if isBody(arg) {
-			if body != nil {
-				return nil, &Error{Message: Line(shorten(arg)) + " is a second body; a request has one", Exit: ExitUsage}
-			}
-			var err error
-			if body, err = readBody(arg, values); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		if !strings.HasPrefix(arg, "-") {
+		next := typedBody{arg: arg}
+		switch {
+		case isBody(arg):
+			r.typed = append(r.typed, typedArg{value: arg})
+		case !strings.HasPrefix(arg, "-"):
 			return nil, &Error{
 				Message: fmt.Sprintf("what is %q for? An endpoint stands before the flags, and the value of a flag behind it or after =", arg),
 				Hint:    "micro " + in.Service + " --help",
 				Exit:    ExitUsage,
 			}
-		}
-		if err := in.takeFlag(m, r, arg, &args, &flags); err != nil {
-			return nil, err
-		}
-	}
-	if body == nil {
-		body = request.NewBody()
-	}
-	for _, f := range flags {
-		if err := body.Set(m.Input(), f.name, f.value, values); err != nil {
-			e := &FlagError{Flag: "--" + f.name, Message: err.Error()}
-			if unknown, ok := errors.AsType[*request.UnknownFieldError](err); ok {
-				e.Near = unknown.Near()
+		default:
+			var err error
+			if next, err = in.takeFlag(m, r, arg, &args, from.Getenv); err != nil {
+				return nil, err
 			}
-			return nil, e
+		}
+		if next.given() && typed.given() {
+			return nil, &Error{Message: Line(shorten(next.arg)) + " is a second body; a request has one", Exit: ExitUsage}
+		}
+		if next.given() {
+			typed = next
 		}
 	}
-	r.JSON, r.Empty = body.JSON(), body.IsEmpty()
-	return r, nil
+	return r, r.fill(m, typed, from)
+}
+
+// fill makes the messages of the request out of its body and flags.
+func (r *Request) fill(m wire.Method, b typedBody, from Inputs) error {
+	if r.Show == ShowTemplate {
+		if b.given() || len(r.flags) > 0 {
+			return &FlagError{Flag: "--template", Message: "it prints an example of the whole request, and takes no fields"}
+		}
+		return nil
+	}
+	r.In = b.format(r.In)
+	if m.ClientStreaming() && (b.stdin() || !b.given() && len(r.flags) == 0) {
+		r.Stdin, r.Named = true, b.given()
+		return nil
+	}
+	messages := []Message{{JSON: []byte("{}")}}
+	var err error
+	if b.given() {
+		messages, err = b.messages(m, r.In, from, r.values.ReadFile)
+	}
+	if errors.Is(err, errWhole) {
+		r.Whole = true
+		return nil
+	}
+	if unset, ok := errors.AsType[*UnsetError](err); ok {
+		return &Error{Message: b.what() + ": " + unset.Error(), Hint: unset.hint(), Exit: ExitUsage}
+	}
+	if err != nil {
+		return err
+	}
+	if !b.given() && len(r.flags) == 0 && !takesObject(m.Input()) {
+		messages = []Message{{Wire: []byte{}}}
+	}
+	for i := range messages {
+		if messages[i], err = r.Complete(m.Input(), messages[i]); err != nil {
+			var flag *FlagError
+			if b.given() && !errors.As(err, &flag) {
+				return &Error{Message: b.what() + " " + err.Error(), Exit: ExitUsage}
+			}
+			return err
+		}
+	}
+	r.Messages = messages
+	return nil
 }
 
 // FlagError says what is wrong with a flag.
@@ -157,60 +189,73 @@ func (e *FlagError) Error() string { return e.Flag + ": " + e.Message }
 type assignment struct{ name, value string }
 
 // takeFlag reads one flag, and its value from the arguments after it where it has
-// one there.
-func (in Invocation) takeFlag(m wire.Method, r *Request, arg string, rest *[]string, flags *[]assignment) error {
+// one there. It returns the body where the flag gives that.
+func (in Invocation) takeFlag(m wire.Method, r *Request, arg string, rest *[]string, getenv func(string) string) (typedBody, error) {
 	name, value, has := cutOption(arg)
 	typed := name
 	next := func() (string, error) {
-		if has {
-			return value, nil
-		}
-		if len(*rest) == 0 {
+		if !has && len(*rest) == 0 {
 			return "", &FlagError{Flag: typed, Message: "it needs a value"}
 		}
-		v := (*rest)[0]
-		*rest = (*rest)[1:]
+		v := value
+		if !has {
+			v = (*rest)[0]
+			*rest = (*rest)[1:]
+		}
+		r.typed = append(r.typed, typedArg{typed, v, true})
 		return v, nil
 	}
 	for _, o := range options() {
 		if name != "--"+o.name && (o.short == "" || name != "-"+o.short) {
 			continue
 		}
-		v := ""
-		if o.value == "" && has {
-			return &FlagError{Flag: name, Message: "it takes no value"}
-		}
-		if o.value != "" {
-			var err error
-			if v, err = next(); err != nil {
-				return err
+		if o.value == "" {
+			r.typed = append(r.typed, typedArg{flag: typed})
+			if has {
+				return typedBody{}, &FlagError{Flag: name, Message: "it takes no value"}
 			}
+			return typedBody{}, flagged(name, o.set(r, ""))
 		}
-		if err := o.set(r, v); err != nil {
-			return &FlagError{Flag: name, Message: err.Error()}
+		v, err := next()
+		if err == nil && o.name == "header" {
+			v, err = expand(v, getenv)
 		}
-		return nil
+		if err == nil {
+			err = o.set(r, v)
+		}
+		if err == nil && o.name == "json" {
+			if v == "" {
+				err = errors.New("it needs a value")
+			}
+			return typedBody{arg: v, isJSON: true}, flagged(name, err)
+		}
+		return typedBody{}, flagged(name, err)
 	}
 	if !strings.HasPrefix(name, "--") {
-		return &FlagError{Flag: name, Message: "there is no such option"}
+		return typedBody{}, &FlagError{Flag: name, Message: "there is no such option"}
 	}
 	name = name[2:]
 	if !has {
 		if request.IsSwitch(m.Input(), name) {
-			*flags = append(*flags, assignment{name, "true"})
-			return nil
+			r.typed = append(r.typed, typedArg{flag: typed})
+			r.flags = append(r.flags, assignment{name, "true"})
+			return typedBody{}, nil
 		}
 		if field, ok := strings.CutPrefix(name, "no-"); ok && request.IsSwitch(m.Input(), field) {
-			*flags = append(*flags, assignment{field, "false"})
-			return nil
+			r.typed = append(r.typed, typedArg{flag: typed})
+			r.flags = append(r.flags, assignment{field, "false"})
+			return typedBody{}, nil
 		}
 	}
 	v, err := next()
-	if err != nil {
-		return err
+	if err == nil {
+		v, err = expand(v, getenv)
 	}
-	*flags = append(*flags, assignment{name, v})
-	return nil
+	if err != nil {
+		return typedBody{}, flagged("--"+name, err)
+	}
+	r.flags = append(r.flags, assignment{name, v})
+	return typedBody{}, nil
 }
 
 // cutOption splits an argument into the name of an option and the value that stands
@@ -222,26 +267,18 @@ func cutOption(arg string) (name, value string, has bool) {
 	return strings.Cut(arg, "=")
 }
 
-// readBody reads the body of a request: JSON itself, @FILE, or - for standard
-// input.
-func readBody(arg string, values request.Values) (*request.Body, error) {
-	text, what := []byte(arg), "the body"
-	if !strings.HasPrefix(arg, "{") {
-		name := strings.TrimPrefix(arg, "@")
-		what = name
-		if name == "-" {
-			what = "standard input"
-		}
-		var err error
-		if text, err = values.ReadFile(name); err != nil {
-			return nil, err
-		}
+// flagged makes an error one of a flag.
+func flagged(name string, err error) error {
+	if err == nil {
+		return nil
 	}
-	b, err := request.ParseBody(text)
-	if err != nil {
-		return nil, &Error{Message: what + " " + err.Error(), Exit: ExitUsage}
+	if _, is := errors.AsType[*FlagError](err); is {
+		return err
 	}
-	return b, nil
+	if unset, ok := errors.AsType[*UnsetError](err); ok {
+		return &Error{Message: name + ": " + unset.Error(), Hint: unset.hint(), Exit: ExitUsage}
+	}
+	return &FlagError{Flag: name, Message: err.Error()}
 }
 
 // shorten cuts what is too long to be shown.

@@ -265,7 +265,7 @@ func (c Completer) table(g Globals, in Invocation) (*wire.Table, Invocation, boo
 		return c.Table, in, true
 	}
 	s, ok := scopeOf(c.Getenv, g)
-	if early := in.Early(); !early.Sources.IsEmpty() || !ok {
+	if early := in.Early(c.Getenv); !early.Sources.IsEmpty() || !ok {
 		return nil, in, false
 	}
 	cache := Cache{Dir: s.dirs.Cache}
@@ -283,7 +283,7 @@ func (c Completer) table(g Globals, in Invocation) (*wire.Table, Invocation, boo
 func (c Completer) call(g Globals, in Invocation, partial string) (*Completions, *Missing) {
 	t, in, ok := c.table(g, in)
 	if !ok {
-		return nil, &Missing{Service: in.Service, Globals: g, Early: in.Early()}
+		return nil, &Missing{Service: in.Service, Globals: g, Early: in.Early(c.Getenv)}
 	}
 	w := word{help: help{t: t, service: in.Service}, partial: partial}
 	w.docs, _ = t.Docs() // completion goes without them

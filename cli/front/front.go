@@ -75,23 +75,33 @@ func (c *Command) call(ctx context.Context, g Globals, in Invocation) (code int,
 	if err != nil || m.ClientStreaming() || m.ServerStreaming() {
 		return 0, false
 	}
-	req, err := in.Build(m, Inputs{Stdin: unread{}, ReadFile: readRegular, Now: c.Now})
+	req, err := in.Build(m, Inputs{Stdin: unread{}, ReadFile: readRegular, Now: c.Now, Getenv: c.Getenv})
 	if err != nil || req.Whole {
 		return 0, false
 	}
-	message, err := m.Input().AppendWire(nil, req.JSON, wire.DecodeOptions{})
+	message, err := req.Messages[0].Encode(m.Input())
 	if err != nil || len(message) > maxRequest {
 		return 0, false
 	}
 	call := place.newCall(m, req, message, in.Service, entry)
-	begun := time.Now()
+	started, begun := c.Now(), time.Now()
 	answer, err := call.Do(ctx)
+	code, status, done := c.finish(ctx, answer, err, m, req, entry, place, begun)
+	if done {
+		c.remember(place, in, m, req, started, code, status)
+	}
+	return code, done
+}
+
+// finish prints the answer or why there is none. It returns the exit code and the
+// status of gRPC, done false when microd has to make the call.
+func (c *Command) finish(ctx context.Context, answer *Answer, err error, m wire.Method, req *Request, entry Entry, place *place, begun time.Time) (code int, status string, done bool) {
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
-		return ExitInterrupted, true
+		return ExitInterrupted, CodeName(codeCanceled), true
 	case IsUnsent(err) && !isTimeout(err):
-		return 0, false
+		return 0, "", false
 	default:
 		st := statusOf(err)
 		if st.Code == codeCanceled && req.Timeout > 0 && time.Since(begun) >= req.Timeout {
@@ -100,10 +110,10 @@ func (c *Command) call(ctx context.Context, g Globals, in Invocation) (code int,
 		st.Timeout = req.Timeout
 		e := Explain(st, place.Place())
 		c.fail(e, req)
-		return e.Exit, true
+		return e.Exit, e.Code, true
 	}
 	if _, refused := answer.Metadata[KeyRefused]; refused && answer.Code != 0 {
-		return 0, false // the server passed nothing on
+		return 0, "", false // the server passed nothing on
 	}
 	if answer.Code != 0 {
 		e := Explain(Status{
@@ -111,17 +121,37 @@ func (c *Command) call(ctx context.Context, g Globals, in Invocation) (code int,
 			Details: answer.Details, Types: entry.Table.Message, Input: m.Input(),
 		}, place.Place())
 		c.fail(e, req)
-		return e.Exit, true
+		return e.Exit, e.Code, true
 	}
 	out, err := m.Output().AppendJSON(nil, answer.Message, wire.EncodeOptions{Resolve: Builtin})
 	if err != nil {
 		c.fail(&Error{Message: "the answer does not fit the schema: " + err.Error(), Exit: ExitError}, req)
-		return ExitError, true
+		return ExitError, "", true
 	}
 	if PrintJSON(c.Out, out, req.Output) != nil {
-		return ExitError, true
+		return ExitError, "", true
 	}
-	return ExitOK, true
+	return ExitOK, "", true
+}
+
+// remember puts a call into the history.
+func (c *Command) remember(at *place, in Invocation, m wire.Method, req *Request, started time.Time, exit int, status string) {
+	h, ok := NewHistory(at.dirs, c.Getenv)
+	if !ok {
+		return
+	}
+	p := Remember(in, m, req, started, c.Now())
+	p.Env, p.Namespace, p.Exit, p.Code = at.env.Name, at.namespace, exit, status
+	_ = h.Add(p) // the call was made all the same
+}
+
+// Remember returns what is kept of a call, but for where it went and how it ended.
+func Remember(in Invocation, m wire.Method, r *Request, started, ended time.Time) Past {
+	args, hidden := r.Kept()
+	return Past{
+		Time: started.UTC().Truncate(time.Millisecond), Service: in.Service, Words: in.Words, Endpoint: request.Endpoint(m),
+		Args: args, Hidden: hidden, Millis: ended.Sub(started).Milliseconds(),
+	}
 }
 
 func (c *Command) fail(e *Error, r *Request) { e.Print(c.Err, r.Output == FormatJSON) }

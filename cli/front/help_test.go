@@ -132,7 +132,7 @@ func TestHelpIsTrue(t *testing.T) {
 				t.Errorf("the example of %s, %q: %v", m.Path(), args, err)
 				continue
 			}
-			if _, err := m.Input().AppendWire(nil, r.JSON, wire.DecodeOptions{}); err != nil {
+			if _, err := m.Input().AppendWire(nil, r.Messages[0].JSON, wire.DecodeOptions{}); err != nil {
 				t.Errorf("the example of %s, %q: %v", m.Path(), args, err)
 			}
 		}

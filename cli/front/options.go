@@ -3,9 +3,13 @@ package front
 import (
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/micro/micro/v3/dynamic/request"
+	"github.com/micro/micro/v3/dynamic/wire"
 )
 
 // Format is how an answer is printed.
@@ -46,8 +50,14 @@ func (f *Format) set(r *Request, v string) error {
 
 // Request is what a command line asks for, once its endpoint is known.
 type Request struct {
-	JSON     []byte // of the message
-	Empty    bool   // nothing was given for it
+	Messages []Message
+	// Stdin says that there are none yet: those of a client stream are to be read from
+	// standard input, see [Request.Stream]. Named is that it was asked for.
+	Stdin, Named bool
+	In           BodyFormat
+	Show         Shown
+	As           string // a language, for ShowAs
+
 	Timeout  time.Duration
 	Headers  [][2]string
 	Output   Format
@@ -56,6 +66,10 @@ type Request struct {
 	Transport
 	// Whole is set by options that only microd knows what to do with.
 	Whole bool
+
+	flags  []assignment
+	values request.Values
+	typed  []typedArg
 }
 
 // Inputs are where a request gets more from than the command line.
@@ -63,6 +77,12 @@ type Inputs struct {
 	Stdin    io.Reader
 	ReadFile func(name string) ([]byte, error)
 	Now      func() time.Time
+	// Getenv returns the value of an environment variable for ${NAME}. Nil makes that
+	// the text that it is.
+	Getenv func(name string) string
+	// Decode yields the messages of a body in another format than JSON, with
+	// [BodyAuto] in any. Nil leaves such a body to microd.
+	Decode func(m wire.Message, f BodyFormat, r io.Reader) iter.Seq2[Message, error]
 }
 
 // maxBody bounds what is read from a file or standard input.
@@ -79,7 +99,7 @@ type option struct {
 
 // options lists the flags of a call, in the order in which help shows them.
 func options() []option {
-	return slices.Concat(outputOptions(), transportOptions(), connectOptions(), schemaOptions())
+	return slices.Concat(inputOptions(), outputOptions(), transportOptions(), connectOptions(), schemaOptions())
 }
 
 // outputOptions say what is printed.

@@ -35,7 +35,7 @@ type Early struct {
 }
 
 // Early reads those options. What is wrong with them [Invocation.Build] says.
-func (in Invocation) Early() Early {
+func (in Invocation) Early(getenv func(string) string) Early {
 	var e Early
 	r := &Request{}
 	for args := in.args; len(args) > 0; args = args[1:] {
@@ -51,7 +51,11 @@ func (in Invocation) Early() Early {
 		case "--schema":
 			add = func(v string) { e.Sources.Repository = v }
 		case "--header", "-H":
-			add = func(v string) { _ = setHeader(r, v) }
+			add = func(v string) {
+				if v, err := expand(v, getenv); err == nil {
+					_ = setHeader(r, v)
+				}
+			}
 		default:
 			continue
 		}
