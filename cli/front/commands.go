@@ -14,6 +14,7 @@ func Summaries() []Summary {
 		{"env", "Show and change the environments to work with"},
 		{"gen", "Generate Go code from the .proto files of a project"},
 		{"help", "Help about any command"},
+		{"history", "Show earlier calls, and repeat one"},
 		{"kill", "Stop services for good"},
 		{"login", "Log in to the environment"},
 		{"logout", "End the session, here and on the server"},
