@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/cli/snippet"
 	"github.com/micro/micro/v3/dynamic"
 	"github.com/micro/micro/v3/dynamic/wire"
 )
@@ -26,7 +27,7 @@ func TestBodyFormatsAgree(t *testing.T) {
 	for m := range tab.Messages() {
 		t.Run(m.Name(), func(t *testing.T) {
 			t.Parallel()
-			text := newTemplate(tab, m).appendJSON(nil)
+			text := snippet.NewTemplate(tab, m).AppendJSON(nil)
 			want, err := m.AppendWire(nil, text, wire.DecodeOptions{})
 			if err != nil {
 				t.Fatal(err)

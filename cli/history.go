@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/cli/snippet"
 	"github.com/micro/micro/v3/dynamic/wire"
 )
 
@@ -114,7 +115,7 @@ func pastStatus(p front.Past) string {
 func pastLine(p front.Past) string {
 	var words []string
 	for _, w := range slices.Concat([]string{p.Service}, p.Words, p.Args) {
-		words = append(words, shellQuote(w))
+		words = append(words, snippet.Quote(w))
 	}
 	for _, h := range p.Hidden {
 		words = append(words, h+"=…")
@@ -216,7 +217,7 @@ func (a *App) repeated(n int, g front.Globals, more []string) (in front.Invocati
 		shown = append(shown, "--namespace="+a.namespace)
 	}
 	for _, w := range slices.Concat(shown, []string{"call", p.Service}, p.Words, p.Args) {
-		fmt.Fprint(a.Err, front.Line(shellQuote(w)), " ")
+		fmt.Fprint(a.Err, front.Line(snippet.Quote(w)), " ")
 	}
 	if len(more) > 0 {
 		fmt.Fprint(a.Err, "…") // it may be a secret

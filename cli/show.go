@@ -3,11 +3,11 @@ package cli
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"google.golang.org/grpc"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/cli/snippet"
 	"github.com/micro/micro/v3/dynamic/wire"
 )
 
@@ -24,14 +24,12 @@ func (a *App) show(ctx context.Context, conn *grpc.ClientConn, in front.Invocati
 }
 
 func (a *App) showTemplate(t *wire.Table, m wire.Method, r *front.Request) error {
-	shown := newTemplate(t, m.Input())
+	shown := snippet.NewTemplate(t, m.Input())
 	if r.Output == front.FormatYAML {
-		var b strings.Builder
-		shown.writeYAML(&b, "")
-		_, err := fmt.Fprint(a.Out, front.Lines(b.String()))
+		_, err := fmt.Fprint(a.Out, front.Lines(shown.YAML()))
 		return err
 	}
-	return front.PrintJSON(a.Out, shown.appendJSON(nil), r.Output)
+	return front.PrintJSON(a.Out, shown.AppendJSON(nil), r.Output)
 }
 
 // showRequest prints the messages of a request as they would be sent.

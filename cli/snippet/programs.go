@@ -1,4 +1,4 @@
-package cli
+package snippet
 
 import (
 	"bytes"
@@ -13,28 +13,29 @@ import (
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/micro/micro/v3/cli/front"
 	"github.com/micro/micro/v3/dynamic"
 )
 
 // descriptor returns the method of the call in its schema.
-func (c *shownCall) descriptor() (protoreflect.MethodDescriptor, error) {
-	schema, err := c.schema()
+func (c *Call) descriptor() (protoreflect.MethodDescriptor, error) {
+	schema, err := c.Schema()
 	if err != nil {
 		return nil, err
 	}
 	for _, s := range schema.Services() {
 		for i := range s.Methods().Len() {
-			if m := s.Methods().Get(i); dynamic.Path(m) == c.method.Path() {
+			if m := s.Methods().Get(i); dynamic.Path(m) == c.Method.Path() {
 				return m, nil
 			}
 		}
 	}
-	return nil, fmt.Errorf("the schema has no %s any more", c.method.Path())
+	return nil, fmt.Errorf("the schema has no %s any more", c.Method.Path())
 }
 
 // python returns the call as a Python program, with the code that grpcio-tools
 // generates for the schema.
-func (c *shownCall) python() (string, error) {
+func (c *Call) python() (string, error) {
 	m, err := c.descriptor()
 	if err != nil {
 		return "", err
@@ -58,15 +59,15 @@ func (c *shownCall) python() (string, error) {
 
 	var b strings.Builder
 	open := fmt.Sprintf("grpc.insecure_channel(%s)", pythonText(c.goTarget()))
-	if c.tls {
+	if c.TLS {
 		open = fmt.Sprintf("grpc.secure_channel(%s, grpc.ssl_channel_credentials(%s))", pythonText(c.goTarget()), c.pythonTLS())
 	}
 	fmt.Fprintf(&b, "\nwith %s as channel:\n    stub = %s(channel)\n", open, stub)
 	usesOS := false
 	rest := ""
-	if len(c.headers) > 0 {
+	if len(c.Headers) > 0 {
 		b.WriteString("    metadata = [\n")
-		for _, h := range c.headers {
+		for _, h := range c.Headers {
 			text := pythonText
 			if strings.HasSuffix(h.Name, "-bin") {
 				text = func(s string) string { return "b" + pythonBytes(s) }
@@ -82,18 +83,18 @@ func (c *shownCall) python() (string, error) {
 		b.WriteString("    ]\n")
 		rest = ", metadata=metadata"
 	}
-	if c.timeout > 0 {
-		rest += ", timeout=" + seconds(c.timeout)
+	if c.Timeout > 0 {
+		rest += ", timeout=" + seconds(c.Timeout)
 	}
 	var requests []string
-	for _, text := range c.messages {
+	for _, text := range c.Messages {
 		v, err := jsonValue(text)
 		if err != nil {
 			return "", err
 		}
 		requests = append(requests, fmt.Sprintf("json_format.ParseDict(%s, %s())", pythonValue(v), input))
 	}
-	if c.stdin {
+	if c.Stdin {
 		requests = []string{input + "()"}
 	}
 	call := "stub." + string(m.Name())
@@ -117,7 +118,7 @@ func (c *shownCall) python() (string, error) {
 		fmt.Fprintf(&b, "    response = %s(%s%s)\n    print(json_format.MessageToJson(response))\n", call, argument, rest)
 	}
 	head := c.tokenNote("#")
-	if c.tls && c.env.Insecure {
+	if c.TLS && c.Env.Insecure {
 		head += "# The environment believes any certificate. Python's grpc does not: give it the server's as root_certificates.\n"
 	}
 	if usesOS {
@@ -128,16 +129,16 @@ func (c *shownCall) python() (string, error) {
 }
 
 // pythonTLS returns the arguments of the credentials.
-func (c *shownCall) pythonTLS() string {
+func (c *Call) pythonTLS() string {
 	var args []string
 	add := func(name, file string) {
 		if file != "" {
 			args = append(args, fmt.Sprintf("%s=open(%s, \"rb\").read()", name, pythonText(file)))
 		}
 	}
-	add("root_certificates", c.env.CA)
-	add("private_key", c.env.Key)
-	add("certificate_chain", c.env.Cert)
+	add("root_certificates", c.Env.CA)
+	add("private_key", c.Env.Key)
+	add("certificate_chain", c.Env.Cert)
 	return strings.Join(args, ", ")
 }
 
@@ -261,13 +262,13 @@ func pythonValue(v any) string {
 
 // typescript returns the call as a TypeScript program, with Connect and the code
 // that protoc-gen-es generates for the schema.
-func (c *shownCall) typescript() (string, error) {
+func (c *Call) typescript() (string, error) {
 	m, err := c.descriptor()
 	if err != nil {
 		return "", err
 	}
-	if strings.HasPrefix(c.env.Address, "unix:") {
-		return "", &Error{Message: "Connect does not call a server at a unix socket", Exit: ExitUsage}
+	if strings.HasPrefix(c.Env.Address, "unix:") {
+		return "", &front.Error{Message: "Connect does not call a server at a unix socket", Exit: front.ExitUsage}
 	}
 	imports := map[string][]string{}
 	var order []string
@@ -292,12 +293,12 @@ func (c *shownCall) typescript() (string, error) {
 		fmt.Fprintf(&b, "import { %s } from %s;\n", strings.Join(imports[from], ", "), encodeText(from))
 	}
 	scheme, node := "http", ""
-	if c.tls {
+	if c.TLS {
 		scheme = "https"
 		node = c.typescriptTLS()
 	}
 	fmt.Fprintf(&b, "\nconst transport = createGrpcTransport({ baseUrl: %s%s });\nconst client = createClient(%s, transport);\n",
-		encodeText(scheme+"://"+c.address), node, service)
+		encodeText(scheme+"://"+c.Address), node, service)
 	c.typescriptCall(&b, m, input, output)
 	head := c.tokenNote("//")
 	if strings.Contains(node, "readFileSync") {
@@ -311,17 +312,17 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 }
 
 // typescriptTLS returns the options of the transport that have to do with TLS.
-func (c *shownCall) typescriptTLS() string {
+func (c *Call) typescriptTLS() string {
 	var options []string
 	add := func(name, file string) {
 		if file != "" {
 			options = append(options, name+": readFileSync("+encodeText(file)+")")
 		}
 	}
-	add("ca", c.env.CA)
-	add("cert", c.env.Cert)
-	add("key", c.env.Key)
-	if c.env.Insecure {
+	add("ca", c.Env.CA)
+	add("cert", c.Env.Cert)
+	add("key", c.Env.Key)
+	if c.Env.Insecure {
 		options = append(options, "rejectUnauthorized: false")
 	}
 	if len(options) == 0 {
@@ -330,11 +331,11 @@ func (c *shownCall) typescriptTLS() string {
 	return ", nodeOptions: { " + strings.Join(options, ", ") + " }"
 }
 
-func (c *shownCall) typescriptCall(b *strings.Builder, m protoreflect.MethodDescriptor, input, output string) {
+func (c *Call) typescriptCall(b *strings.Builder, m protoreflect.MethodDescriptor, input, output string) {
 	var options []string
-	if len(c.headers) > 0 {
+	if len(c.Headers) > 0 {
 		b.WriteString("const headers = new Headers();\n")
-		for _, h := range c.headers {
+		for _, h := range c.Headers {
 			text := encodeText
 			if strings.HasSuffix(h.Name, "-bin") {
 				text = func(s string) string { return encodeText(base64.RawStdEncoding.EncodeToString([]byte(s))) }
@@ -345,18 +346,18 @@ func (c *shownCall) typescriptCall(b *strings.Builder, m protoreflect.MethodDesc
 		}
 		options = append(options, "headers")
 	}
-	if c.timeout > 0 {
-		options = append(options, "timeoutMs: "+strconv.FormatInt(max(c.timeout.Milliseconds(), 1), 10))
+	if c.Timeout > 0 {
+		options = append(options, "timeoutMs: "+strconv.FormatInt(max(c.Timeout.Milliseconds(), 1), 10))
 	}
 	rest := ""
 	if len(options) > 0 {
 		rest = ", { " + strings.Join(options, ", ") + " }"
 	}
 	var requests []string
-	for _, text := range c.messages {
+	for _, text := range c.Messages {
 		requests = append(requests, fmt.Sprintf("fromJson(%s, %s)", input, text))
 	}
-	if c.stdin {
+	if c.Stdin {
 		requests = []string{fmt.Sprintf("fromJson(%s, {})", input)}
 	}
 	argument := "request"

@@ -1,4 +1,4 @@
-package cli
+package snippet
 
 import (
 	"encoding/json"
@@ -9,9 +9,9 @@ import (
 	"github.com/micro/micro/v3/dynamic/wire"
 )
 
-// example is an example of a value: what stands in a request, and what is to be
+// Template is an example of a value: what stands in a request, and what is to be
 // known about it.
-type example struct {
+type Template struct {
 	scalar string // its JSON; empty for the others
 	fields []exampleField
 	list   bool // the fields are elements
@@ -21,8 +21,8 @@ type example struct {
 type exampleField struct {
 	key     string
 	notes   []string
-	value   *example // nil when it is only told about
-	instead string   // what could be written: "phone: text", for one that is only told about
+	value   *Template // nil when it is only told about
+	instead string    // what could be written: "phone: text", for one that is only told about
 }
 
 // maxTemplate bounds the fields of an example, and maxTemplateDepth how deep it
@@ -39,9 +39,9 @@ type templater struct {
 	above []string // the messages that the next one is in
 }
 
-// newTemplate returns an example of a message, with a value for each field, one for
+// NewTemplate returns an example of a message, with a value for each field, one for
 // each oneof, and none that would have the message in itself.
-func newTemplate(t *wire.Table, m wire.Message) *example {
+func NewTemplate(t *wire.Table, m wire.Message) *Template {
 	docs, err := t.Docs()
 	if err != nil {
 		docs = wire.Docs{} // an example without comments
@@ -50,37 +50,37 @@ func newTemplate(t *wire.Table, m wire.Message) *example {
 	return tr.message(m)
 }
 
-func (t *templater) message(m wire.Message) *example {
+func (t *templater) message(m wire.Message) *Template {
 	switch m.WellKnown() {
 	case wire.Any:
 		if len(t.above) == 0 {
-			return &example{}
+			return &Template{}
 		}
-		return &example{fields: []exampleField{{
+		return &Template{fields: []exampleField{{
 			key:   "@type",
 			notes: []string{"the name of a message; its fields stand beside it"},
-			value: &example{scalar: quoteJSON("type.googleapis.com/" + t.above[0])},
+			value: &Template{scalar: quoteJSON("type.googleapis.com/" + t.above[0])},
 		}}}
 	case wire.Timestamp:
-		return &example{scalar: `"2026-01-02T15:04:05Z"`}
+		return &Template{scalar: `"2026-01-02T15:04:05Z"`}
 	case wire.Duration:
-		return &example{scalar: `"90s"`}
+		return &Template{scalar: `"90s"`}
 	case wire.FieldMask:
-		return &example{scalar: `"name"`}
+		return &Template{scalar: `"name"`}
 	case wire.Wrapper:
 		inner, _ := m.FieldByNumber(1)
 		return t.one(inner)
 	case wire.Struct:
-		return &example{fields: []exampleField{{key: "key", value: &example{scalar: `"any value"`}}}}
+		return &Template{fields: []exampleField{{key: "key", value: &Template{scalar: `"any value"`}}}}
 	case wire.ListValue:
-		return &example{list: true, fields: []exampleField{{value: &example{scalar: `"any value"`}}}}
+		return &Template{list: true, fields: []exampleField{{value: &Template{scalar: `"any value"`}}}}
 	case wire.Value:
-		return &example{scalar: `"any value"`}
+		return &Template{scalar: `"any value"`}
 	default:
 	}
 	t.above = append(t.above, m.Name())
 	defer func() { t.above = t.above[:len(t.above)-1] }()
-	out := &example{}
+	out := &Template{}
 	chosen := map[wire.Oneof]string{}
 	for f := range m.Fields() {
 		if t.left--; t.left < 0 {
@@ -142,27 +142,27 @@ func typeOf(f wire.Field) string {
 	return f.Kind().String()
 }
 
-func (t *templater) field(f wire.Field) *example {
+func (t *templater) field(f wire.Field) *Template {
 	switch {
 	case f.IsMap():
 		key := t.one(f.Key()).scalar
 		if f.Key().Kind() == wire.StringKind {
 			key = `"key"`
 		}
-		return &example{fields: []exampleField{{key: strings.Trim(key, `"`), value: t.one(f.Value())}}}
+		return &Template{fields: []exampleField{{key: strings.Trim(key, `"`), value: t.one(f.Value())}}}
 	case f.IsList():
-		return &example{list: true, fields: []exampleField{{value: t.one(f)}}}
+		return &Template{list: true, fields: []exampleField{{value: t.one(f)}}}
 	default:
 		return t.one(f)
 	}
 }
 
 // one returns an example of a single value.
-func (t *templater) one(f wire.Field) *example {
+func (t *templater) one(f wire.Field) *Template {
 	if m, ok := f.Message(); ok {
 		return t.message(m)
 	}
-	return &example{scalar: exampleScalar(f)}
+	return &Template{scalar: exampleScalar(f)}
 }
 
 // exampleScalar returns the JSON of an example of a scalar.
@@ -207,7 +207,7 @@ func (t *templater) instead(f wire.Field) string {
 		return f.JSONName() + ": {}"
 	}
 	v := t.field(f)
-	return f.JSONName() + ": " + string(v.appendJSON(nil))
+	return f.JSONName() + ": " + string(v.AppendJSON(nil))
 }
 
 // notes returns what the schema says of a field, a line each.
@@ -249,8 +249,8 @@ func quoteJSON(s string) string {
 	return string(b)
 }
 
-// appendJSON appends the example as JSON on one line.
-func (t *example) appendJSON(b []byte) []byte {
+// AppendJSON appends the example as JSON on one line.
+func (t *Template) AppendJSON(b []byte) []byte {
 	if t.scalar != "" {
 		return append(b, t.scalar...)
 	}
@@ -271,13 +271,13 @@ func (t *example) appendJSON(b []byte) []byte {
 		if !t.list {
 			b = append(append(b, quoteJSON(f.key)...), ':')
 		}
-		b = f.value.appendJSON(b)
+		b = f.value.AppendJSON(b)
 	}
 	return append(b, end)
 }
 
 // hasValues reports whether there is anything but comments.
-func (t *example) hasValues() bool {
+func (t *Template) hasValues() bool {
 	for _, f := range t.fields {
 		if f.value != nil {
 			return true
@@ -286,9 +286,16 @@ func (t *example) hasValues() bool {
 	return false
 }
 
-// writeYAML writes the example as YAML with comments. Its scalars are those of JSON,
-// which YAML has too.
-func (t *example) writeYAML(b *strings.Builder, indent string) {
+// YAML returns the example as YAML with comments.
+func (t *Template) YAML() string {
+	var b strings.Builder
+	t.writeYAML(&b, "")
+	return b.String()
+}
+
+// writeYAML writes the example at an indentation. Its scalars are those of JSON, which
+// YAML has too.
+func (t *Template) writeYAML(b *strings.Builder, indent string) {
 	if t.scalar != "" {
 		b.WriteString(indent + t.scalar + "\n")
 		return
@@ -325,7 +332,7 @@ func (t *example) writeYAML(b *strings.Builder, indent string) {
 }
 
 // comments writes what is told about fields that have no value.
-func (t *example) comments(b *strings.Builder, indent string) {
+func (t *Template) comments(b *strings.Builder, indent string) {
 	for _, f := range t.fields {
 		for _, n := range f.notes {
 			b.WriteString(strings.TrimRight(indent+"# "+n, " ") + "\n")

@@ -1,4 +1,4 @@
-package cli
+package snippet
 
 import (
 	"fmt"
@@ -25,8 +25,8 @@ import (
 
 // golang returns the call as a Go program, with the code that protoc-gen-go and
 // protoc-gen-go-grpc generate for the schema.
-func (c *shownCall) golang() (string, error) {
-	schema, err := c.schema()
+func (c *Call) golang() (string, error) {
+	schema, err := c.Schema()
 	if err != nil {
 		return "", err
 	}
@@ -34,9 +34,9 @@ func (c *shownCall) golang() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	service, method := p.method(c.method.Path())
+	service, method := p.method(c.Method.Path())
 	if method == nil {
-		return "", fmt.Errorf("the schema has no %s any more", c.method.Path())
+		return "", fmt.Errorf("the schema has no %s any more", c.Method.Path())
 	}
 	return p.write(c, service, method)
 }
@@ -175,7 +175,7 @@ func (p *goProgram) name(id protogen.GoIdent) string {
 }
 
 // write writes the program.
-func (p *goProgram) write(c *shownCall, service *protogen.Service, method *protogen.Method) (string, error) {
+func (p *goProgram) write(c *Call, service *protogen.Service, method *protogen.Method) (string, error) {
 	for _, std := range []string{"context", "fmt", "log", "google.golang.org/grpc", "google.golang.org/protobuf/encoding/protojson"} {
 		p.use(std)
 	}
@@ -191,8 +191,8 @@ func (p *goProgram) write(c *shownCall, service *protogen.Service, method *proto
 	creds := p.credentials(&b, c)
 	fmt.Fprintf(&b, "conn, err := grpc.NewClient(%s, grpc.WithTransportCredentials(%s))\n", strconv.Quote(c.goTarget()), creds)
 	b.WriteString("if err != nil {\nlog.Fatal(err)\n}\ndefer conn.Close()\n\nctx := context.Background()\n")
-	if c.timeout > 0 {
-		fmt.Fprintf(&b, "ctx, cancel := context.WithTimeout(ctx, %d*%s.Millisecond)\ndefer cancel()\n", max(c.timeout.Milliseconds(), 1), p.use("time"))
+	if c.Timeout > 0 {
+		fmt.Fprintf(&b, "ctx, cancel := context.WithTimeout(ctx, %d*%s.Millisecond)\ndefer cancel()\n", max(c.Timeout.Milliseconds(), 1), p.use("time"))
 	}
 	p.headers(&b, c)
 	fmt.Fprintf(&b, "client := %s(conn)\n", client)
@@ -233,20 +233,20 @@ func (p *goProgram) write(c *shownCall, service *protogen.Service, method *proto
 	return strings.TrimSpace(string(formatted)), nil
 }
 
-func (c *shownCall) goTarget() string {
-	if strings.HasPrefix(c.env.Address, "unix:") {
-		return c.env.Address
+func (c *Call) goTarget() string {
+	if strings.HasPrefix(c.Env.Address, "unix:") {
+		return c.Env.Address
 	}
-	return c.address
+	return c.Address
 }
 
 // credentials returns what the connection is secured with, after it has written what
 // that needs.
-func (p *goProgram) credentials(b *strings.Builder, c *shownCall) string {
+func (p *goProgram) credentials(b *strings.Builder, c *Call) string {
 	const creds = "google.golang.org/grpc/credentials"
-	e := c.env
+	e := c.Env
 	switch {
-	case !c.tls:
+	case !c.TLS:
 		return p.use(creds+"/insecure") + ".NewCredentials()"
 	case e.CA == "" && e.Cert == "" && !e.Insecure:
 		return p.use(creds) + ".NewTLS(nil)"
@@ -264,12 +264,12 @@ func (p *goProgram) credentials(b *strings.Builder, c *shownCall) string {
 	return p.use(creds) + ".NewTLS(config)"
 }
 
-func (p *goProgram) headers(b *strings.Builder, c *shownCall) {
-	if len(c.headers) == 0 {
+func (p *goProgram) headers(b *strings.Builder, c *Call) {
+	if len(c.Headers) == 0 {
 		return
 	}
 	fmt.Fprintf(b, "ctx = %s.AppendToOutgoingContext(ctx,\n", p.use("google.golang.org/grpc/metadata"))
-	for _, h := range c.headers {
+	for _, h := range c.Headers {
 		fmt.Fprintf(b, "%s, %s,\n", strconv.Quote(h.Name), joinParts(h.Value, " + ", strconv.Quote, func(name string) string {
 			return p.use("os") + ".Getenv(" + strconv.Quote(name) + ")"
 		}))
@@ -294,12 +294,12 @@ func joinParts(parts []front.Part, plus string, text, variable func(string) stri
 }
 
 // requests returns the messages of the call as expressions.
-func (p *goProgram) requests(c *shownCall, method *protogen.Method) ([]string, error) {
-	if c.stdin {
+func (p *goProgram) requests(c *Call, method *protogen.Method) ([]string, error) {
+	if c.Stdin {
 		return []string{"&" + p.name(method.Input.GoIdent) + "{}"}, nil
 	}
 	var out []string
-	for _, raw := range c.wire {
+	for _, raw := range c.Wire {
 		m := dynamicpb.NewMessage(method.Input.Desc)
 		if err := (proto.UnmarshalOptions{AllowPartial: true, Resolver: p.types}).Unmarshal(raw, m); err != nil {
 			return nil, err
@@ -313,7 +313,7 @@ func (p *goProgram) requests(c *shownCall, method *protogen.Method) ([]string, e
 }
 
 // exchange writes the call itself.
-func (p *goProgram) exchange(b *strings.Builder, c *shownCall, m *protogen.Method, requests []string) {
+func (p *goProgram) exchange(b *strings.Builder, c *Call, m *protogen.Method, requests []string) {
 	const check = "if err != nil {\nlog.Fatal(err)\n}\n"
 	const printed = "fmt.Println(protojson.Format(response))\n"
 	receive := func() {
@@ -330,7 +330,7 @@ func (p *goProgram) exchange(b *strings.Builder, c *shownCall, m *protogen.Metho
 	}
 	fmt.Fprintf(b, "stream, err := client.%s(ctx)\n%s", m.GoName, check)
 	note := ""
-	if c.stdin {
+	if c.Stdin {
 		note = " // as many as there are"
 	}
 	fmt.Fprintf(b, "requests := []*%s{%s\n", p.name(m.Input.GoIdent), note)
@@ -520,8 +520,8 @@ func (p *goProgram) float(v float64, bits int) string {
 }
 
 // tokenNote says where the token of a program comes from.
-func (c *shownCall) tokenNote(sign string) string {
-	if !c.loggedIn {
+func (c *Call) tokenNote(sign string) string {
+	if !c.LoggedIn {
 		return ""
 	}
 	return fmt.Sprintf("%s %s is what %s prints.\n", sign, envs.EnvToken, strings.Trim(c.tokenCommand(), "$()"))

@@ -1,8 +1,9 @@
-package cli
+package snippet
 
 import (
 	"bytes"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,31 +22,56 @@ import (
 	"github.com/micro/micro/v3/generator"
 )
 
+// fixture returns the schema of testdata/fixture.
+func fixture(t *testing.T) *dynamic.Schema {
+	t.Helper()
+	const dir = "../../testdata/fixture/proto"
+	var names []string
+	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, _ fs.DirEntry, err error) error {
+		if strings.HasSuffix(path, ".proto") {
+			names = append(names, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := dynamic.CompileProto(t.Context(), names, []string{dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := dynamic.ParseSchema(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // aCall returns a call of a method with messages in JSON.
-func aCall(t *testing.T, s *dynamic.Schema, path string, messages ...string) *shownCall {
+func aCall(t *testing.T, s *dynamic.Schema, path string, messages ...string) *Call {
 	t.Helper()
 	m, ok := table(t, s).Method(path)
 	if !ok {
 		t.Fatalf("no method %s", path)
 	}
-	c := &shownCall{
-		in: front.Invocation{Service: "fixture", Words: []string{request.Endpoint(m)}}, method: m,
-		env: envs.Env{Name: "local", Address: "127.0.0.1:8081"}, address: "127.0.0.1:8081", gateway: "http://127.0.0.1:8080",
-		schema: func() (*dynamic.Schema, error) { return s, nil },
+	c := &Call{
+		In: front.Invocation{Service: "fixture", Words: []string{request.Endpoint(m)}}, Method: m,
+		Env: envs.Env{Name: "local", Address: "127.0.0.1:8081"}, Address: "127.0.0.1:8081", Gateway: "http://127.0.0.1:8080",
+		Schema: func() (*dynamic.Schema, error) { return s, nil },
 	}
 	for _, text := range messages {
 		b, err := m.Input().AppendWire(nil, []byte(text), wire.DecodeOptions{})
 		if err != nil {
 			t.Fatalf("%v\n%s", err, text)
 		}
-		c.messages, c.wire = append(c.messages, []byte(text)), append(c.wire, b)
+		c.Messages, c.Wire = append(c.Messages, []byte(text)), append(c.Wire, b)
 	}
 	return c
 }
 
-func session(c *shownCall) {
-	c.loggedIn = true
-	c.headers = []front.TypedHeader{
+func session(c *Call) {
+	c.LoggedIn = true
+	c.Headers = []front.TypedHeader{
 		{Name: "micro-namespace", Value: []front.Part{{Text: "micro"}}},
 		{Name: "micro-service", Value: []front.Part{{Text: "fixture"}}},
 		{Name: "authorization", Value: []front.Part{{Text: "Bearer "}, {Variable: "MICRO_TOKEN"}}},
@@ -53,7 +79,7 @@ func session(c *shownCall) {
 		{Name: "x-some-bin", Value: []front.Part{{Text: "\x00\xff"}}},
 		{Name: "x-empty"},
 	}
-	c.timeout = 1500 * time.Millisecond
+	c.Timeout = 1500 * time.Millisecond
 }
 
 // nasty are values that a shell could take for something else.
@@ -86,16 +112,16 @@ func TestShellQuoting(t *testing.T) {
 	c := aCall(t, s, "/fixture.v1.Everything/Echo", "{}")
 	want := []string{"fixture", "Everything.Echo"}
 	for i, v := range nasty {
-		c.args = append(c.args, fmt.Sprintf("--f%d=%s", i, v), v)
+		c.Args = append(c.Args, fmt.Sprintf("--f%d=%s", i, v), v)
 	}
-	want = append(want, c.args...)
+	want = append(want, c.Args...)
 	if diff := cmp.Diff(want, runLine(t, c.micro())); diff != "" {
 		t.Errorf("micro (-want +got):\n%s\n%s", diff, c.micro())
 	}
 	c = aCall(t, s, "/fixture.v1.Everything/Echo", "{}")
 	for _, v := range nasty {
 		text := quoteJSON(v)
-		c.messages = [][]byte{[]byte(`{"string":` + text + `}`)}
+		c.Messages = [][]byte{[]byte(`{"string":` + text + `}`)}
 		line, err := c.grpcurl()
 		if err != nil {
 			t.Fatal(err)
@@ -111,7 +137,7 @@ func TestShellHeaders(t *testing.T) {
 	t.Parallel()
 	c := aCall(t, fixture(t), "/fixture.v1.Everything/Echo", `{"string":"x"}`)
 	session(c)
-	c.gateway = ""
+	c.Gateway = ""
 	headers := []string{
 		"-H", "micro-namespace: micro", "-H", "micro-service: fixture", "-H", "authorization: Bearer TOKEN",
 		"-H", "x-plain: a 'b' \"c\" $d `e` \\f !gs e'c\"r$e`t", "-H", "x-some-bin: AP8=", "-H", "x-empty: ",
@@ -140,7 +166,7 @@ func TestShellHeaders(t *testing.T) {
 func TestAsCurlOfPlainServer(t *testing.T) {
 	t.Parallel()
 	c := aCall(t, fixture(t), "/fixture.v1.Everything/Echo", `{}`)
-	c.plain = true
+	c.Plain = true
 	_, err := c.curl()
 	if err == nil || !strings.Contains(err.Error(), "no HTTP API") {
 		t.Errorf("got %v", err)
@@ -148,13 +174,13 @@ func TestAsCurlOfPlainServer(t *testing.T) {
 }
 
 // calls returns calls of all kinds, with everything that messages can have in them.
-func calls(t *testing.T, s *dynamic.Schema) map[string]*shownCall {
+func calls(t *testing.T, s *dynamic.Schema) map[string]*Call {
 	t.Helper()
 	tab := table(t, s)
 	m, _ := tab.Message("fixture.v1.Message")
-	all := map[string]*shownCall{
+	all := map[string]*Call{
 		"nothing":      aCall(t, s, "/fixture.v1.Everything/Echo", `{}`),
-		"all":          aCall(t, s, "/fixture.v1.Everything/Echo", string(newTemplate(tab, m).appendJSON(nil))),
+		"all":          aCall(t, s, "/fixture.v1.Everything/Echo", string(NewTemplate(tab, m).AppendJSON(nil))),
 		"serverstream": aCall(t, s, "/fixture.v1.Everything/Count", `{"count":3,"delay":"1.5s"}`),
 		"clientstream": aCall(t, s, "/fixture.v1.Everything/Collect", `{"string":"a"}`, `{"bool":true}`),
 		"bidi":         aCall(t, s, "/fixture.v1.Everything/Chat", `{"phone":"1"}`, `{"home":{"city":"x"}}`),
@@ -169,16 +195,16 @@ func calls(t *testing.T, s *dynamic.Schema) map[string]*shownCall {
 	}
 	session(all["all"])
 	stdin := aCall(t, s, "/fixture.v1.Everything/Chat")
-	stdin.stdin = true
+	stdin.Stdin = true
 	all["stdin"] = stdin
 	tls := aCall(t, s, "/fixture.v1.Everything/Echo", `{}`)
-	tls.tls = true
+	tls.TLS = true
 	all["tls"] = tls
 	insecure := aCall(t, s, "/fixture.v1.Everything/Echo", `{}`)
-	insecure.tls, insecure.env.Insecure = true, true
+	insecure.TLS, insecure.Env.Insecure = true, true
 	all["insecure"] = insecure
 	mutual := aCall(t, s, "/fixture.v1.Everything/Echo", `{}`)
-	mutual.tls, mutual.env.CA, mutual.env.Cert, mutual.env.Key = true, "ca.pem", "cert.pem", "key.pem"
+	mutual.TLS, mutual.Env.CA, mutual.Env.Cert, mutual.Env.Key = true, "ca.pem", "cert.pem", "key.pem"
 	session(mutual)
 	all["mutual"] = mutual
 	return all
@@ -198,14 +224,14 @@ func TestGoProgramsCompile(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"go.mod", "go.sum"} {
-		b, err := os.ReadFile("../" + name)
+		b, err := os.ReadFile("../../" + name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		write(name, bytes.Replace(b, []byte("module github.com/micro/micro/v3"), []byte("module example.com/m"), 1))
 	}
 	for _, name := range []string{"fixture.proto", "legacy.proto", "modern.proto"} {
-		b, err := os.ReadFile("../testdata/fixture/proto/fixture/v1/" + name)
+		b, err := os.ReadFile("../../testdata/fixture/proto/fixture/v1/" + name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -258,7 +284,7 @@ func TestProgramsParse(t *testing.T) {
 				t.Skip(err)
 			}
 			for name, c := range calls(t, s) {
-				text, err := c.as(language)
+				text, err := c.As(language)
 				if err != nil {
 					t.Errorf("%s: %v", name, err)
 					continue
