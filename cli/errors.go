@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/cli/front/unary"
 	"github.com/micro/micro/v3/dynamic/wire"
 	"github.com/micro/micro/v3/envs"
 )
@@ -177,7 +178,7 @@ func tooLarge(st *status.Status) *Error {
 		if sizes, ok := strings.CutPrefix(st.Message(), prefix); ok {
 			return &Error{
 				Message: fmt.Sprintf("the answer is larger than a message may be%s; --max-size lets it be larger", sizes),
-				Code:    front.CodeName(int(st.Code())),
+				Code:    unary.CodeName(int(st.Code())),
 				Exit:    ExitError,
 			}
 		}

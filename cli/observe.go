@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/cli/front/unary"
 	"github.com/micro/micro/v3/dynamic/wire"
 )
 
@@ -164,7 +165,7 @@ func (o *observer) end(trailer metadata.MD, st *status.Status) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.metadata("trailer", trailer)
-	fmt.Fprintf(o.w, "status %d %s\n", st.Code(), front.CodeName(int(st.Code())))
+	fmt.Fprintf(o.w, "status %d %s\n", st.Code(), unary.CodeName(int(st.Code())))
 	fmt.Fprintf(o.w, "sent %s, received %s\n", o.out, o.in)
 	fmt.Fprintf(o.w, "time: connected in %s, first byte after %s, total %s\n", since(o.dialed, o.connected), since(o.begin, o.first), since(o.begin, time.Now()))
 }

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/micro/micro/v3/cli/front/unary"
 )
 
 // Transport is what the options of a call say of how the server is reached.
@@ -21,7 +23,7 @@ type Transport struct {
 }
 
 // DefaultMaxSize is the largest message that is sent or taken when nobody says.
-const DefaultMaxSize = maxAnswer
+const DefaultMaxSize = unary.MaxAnswer
 
 // maxRetries bounds --retries: what is asked for more often is down.
 const maxRetries = 100

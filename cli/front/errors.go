@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/micro/micro/v3/cli/front/unary"
 	"github.com/micro/micro/v3/dynamic/wire"
 )
 
@@ -22,35 +23,6 @@ const (
 	ExitUnreachable = 7
 	ExitInterrupted = 130
 )
-
-// Codes of gRPC that are told apart here.
-const (
-	codeCanceled           = 1
-	codeUnknown            = 2
-	codeInvalidArgument    = 3
-	codeDeadlineExceeded   = 4
-	codeNotFound           = 5
-	codePermissionDenied   = 7
-	codeResourceExhausted  = 8
-	codeFailedPrecondition = 9
-	codeUnimplemented      = 12
-	codeInternal           = 13
-	codeUnavailable        = 14
-	codeUnauthenticated    = 16
-)
-
-// CodeName returns the name of a gRPC code.
-func CodeName(code int) string {
-	names := [...]string{
-		"OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound", "AlreadyExists",
-		"PermissionDenied", "ResourceExhausted", "FailedPrecondition", "Aborted", "OutOfRange",
-		"Unimplemented", "Internal", "Unavailable", "DataLoss", "Unauthenticated",
-	}
-	if code >= 0 && code < len(names) {
-		return names[code]
-	}
-	return fmt.Sprintf("Code(%d)", code)
-}
 
 // Error is what a person is told: what happened and why, a command that helps,
 // and the code that the process exits with.
@@ -133,7 +105,7 @@ func (p Place) String() string { return fmt.Sprintf("environment %q (%s)", p.Env
 
 // Explain turns the status of a failed call into what a person is told.
 func Explain(s Status, at Place) *Error {
-	e := &Error{Message: s.Message, Code: CodeName(s.Code), Exit: ExitError}
+	e := &Error{Message: s.Message, Code: unary.CodeName(s.Code), Exit: ExitError}
 	if e.Message == "" {
 		e.Message = e.Code
 	}
@@ -158,20 +130,20 @@ func Explain(s Status, at Place) *Error {
 		e.Hint = "micro run"
 	}
 	switch s.Code {
-	case codeUnavailable:
+	case unary.CodeUnavailable:
 		if s.Reason == "" && s.Unreachable {
-			e.Message = fmt.Sprintf("cannot reach the server of %s: %s", at, connectCause(s.Message))
+			e.Message = fmt.Sprintf("cannot reach the server of %s: %s", at, unary.Cause(s.Message))
 			if e.Hint = "micro env"; at.Loopback && !at.Plain {
 				e.Hint = "micro server"
 			}
 		}
 		e.Exit = ExitUnreachable
-	case codeDeadlineExceeded:
+	case unary.CodeDeadlineExceeded:
 		e.Exit = ExitUnreachable
 		if s.Timeout > 0 && isTimeOver(s.Message) {
 			e.Message = fmt.Sprintf("no answer within %s", s.Timeout)
 		}
-	case codeUnauthenticated:
+	case unary.CodeUnauthenticated:
 		e.Exit = ExitLogin
 		e.Hint = "micro login"
 		switch {
@@ -180,13 +152,13 @@ func Explain(s Status, at Place) *Error {
 		case at.EnvToken:
 			e.Hint = "set MICRO_TOKEN to a token that is valid, or unset it and use micro login"
 		}
-	case codePermissionDenied:
+	case unary.CodePermissionDenied:
 		e.Exit = ExitDenied
-	case codeNotFound, codeUnimplemented:
+	case unary.CodeNotFound, unary.CodeUnimplemented:
 		e.Exit = ExitNotFound
-	case codeInvalidArgument:
+	case unary.CodeInvalidArgument:
 		e.Exit = ExitUsage
-	case codeCanceled:
+	case unary.CodeCanceled:
 		e.Exit = ExitInterrupted
 	}
 	return e
@@ -200,20 +172,4 @@ func isTimeOver(message string) bool {
 		strings.HasPrefix(message, "stream terminated by RST_STREAM") ||
 		strings.HasPrefix(message, "context deadline exceeded while waiting") ||
 		strings.HasPrefix(message, "received context error while waiting")
-}
-
-// connectCause cuts the wrapping off what a transport says.
-func connectCause(message string) string {
-	if i := strings.Index(message, "the proxy "); i >= 0 {
-		return strings.Trim(message[i:], `"\ `) // it is not the server that could not be reached
-	}
-	for _, known := range []string{"connection refused", "no such host", "i/o timeout", "network is unreachable", "no route to host"} {
-		if strings.Contains(message, known) {
-			return known
-		}
-	}
-	if i := strings.LastIndex(message, "desc = "); i >= 0 {
-		message = message[i+len("desc = "):]
-	}
-	return strings.Trim(message, `"\ `)
 }

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/micro/micro/v3/cli/front/unary"
 )
 
 func TestExplain(t *testing.T) {
@@ -13,7 +15,7 @@ func TestExplain(t *testing.T) {
 	local := Place{Env: "local", Address: "127.0.0.1:8081", Loopback: true}
 	withToken := Place{Env: "far", Address: "far.example.com:443", EnvToken: true}
 	unreachable := func(text string) Status {
-		return Status{Code: codeUnavailable, Message: text, Unreachable: true}
+		return Status{Code: unary.CodeUnavailable, Message: text, Unreachable: true}
 	}
 	const token = "set MICRO_TOKEN to a token that is valid, or unset it and use micro login"
 	for _, tt := range []struct {
@@ -43,19 +45,19 @@ func TestExplain(t *testing.T) {
 			Message: `cannot reach the server of environment "far" (far.example.com:443): transport: authentication handshake failed: tls: x`, Hint: "micro env",
 			Code: "Unavailable", Exit: ExitUnreachable,
 		}},
-		{"a service is unavailable", Status{Code: codeUnavailable, Message: "busy"}, local, Error{Message: "busy", Code: "Unavailable", Exit: ExitUnreachable}},
-		{"no instance", Status{Code: codeUnavailable, Message: "no instance", Reason: "NO_INSTANCE", Unreachable: true}, local, Error{
+		{"a service is unavailable", Status{Code: unary.CodeUnavailable, Message: "busy"}, local, Error{Message: "busy", Code: "Unavailable", Exit: ExitUnreachable}},
+		{"no instance", Status{Code: unary.CodeUnavailable, Message: "no instance", Reason: "NO_INSTANCE", Unreachable: true}, local, Error{
 			Message: "no instance", Hint: "micro status", Code: "Unavailable", Exit: ExitUnreachable,
 		}},
-		{"no service", Status{Code: codeNotFound, Message: "x", Reason: "NO_SERVICE"}, far, Error{Message: "x", Hint: "micro services", Code: "NotFound", Exit: ExitNotFound}},
-		{"no image", Status{Code: codeNotFound, Message: "x", Reason: "NO_IMAGE"}, far, Error{Message: "x", Hint: "micro run", Code: "NotFound", Exit: ExitNotFound}},
+		{"no service", Status{Code: unary.CodeNotFound, Message: "x", Reason: "NO_SERVICE"}, far, Error{Message: "x", Hint: "micro services", Code: "NotFound", Exit: ExitNotFound}},
+		{"no image", Status{Code: unary.CodeNotFound, Message: "x", Reason: "NO_IMAGE"}, far, Error{Message: "x", Hint: "micro run", Code: "NotFound", Exit: ExitNotFound}},
 
-		{"nobody", Status{Code: codeUnauthenticated, Message: "x"}, far, Error{Message: "x", Hint: "micro login", Code: "Unauthenticated", Exit: ExitLogin}},
-		{"a token of a variable", Status{Code: codeUnauthenticated, Message: "x"}, withToken, Error{Message: "x", Hint: token, Code: "Unauthenticated", Exit: ExitLogin}},
-		{"a wrong password", Status{Code: codeUnauthenticated, Message: "x", Reason: "WRONG_CREDENTIALS"}, far, Error{
+		{"nobody", Status{Code: unary.CodeUnauthenticated, Message: "x"}, far, Error{Message: "x", Hint: "micro login", Code: "Unauthenticated", Exit: ExitLogin}},
+		{"a token of a variable", Status{Code: unary.CodeUnauthenticated, Message: "x"}, withToken, Error{Message: "x", Hint: token, Code: "Unauthenticated", Exit: ExitLogin}},
+		{"a wrong password", Status{Code: unary.CodeUnauthenticated, Message: "x", Reason: "WRONG_CREDENTIALS"}, far, Error{
 			Message: "wrong username or password", Hint: "micro login", Code: "Unauthenticated", Exit: ExitLogin,
 		}},
-		{"a wrong token of a variable", Status{Code: codeUnauthenticated, Message: "x", Reason: "WRONG_CREDENTIALS"}, withToken, Error{
+		{"a wrong token of a variable", Status{Code: unary.CodeUnauthenticated, Message: "x", Reason: "WRONG_CREDENTIALS"}, withToken, Error{
 			Message: "the token in MICRO_TOKEN is not one of this server's", Hint: token, Code: "Unauthenticated", Exit: ExitLogin,
 		}},
 	} {

@@ -22,6 +22,7 @@ import (
 
 	"golang.org/x/net/http2/hpack"
 
+	"github.com/micro/micro/v3/cli/front/unary"
 	"github.com/micro/micro/v3/dynamic/request"
 	"github.com/micro/micro/v3/dynamic/wire"
 	"github.com/micro/micro/v3/envs"
@@ -80,7 +81,7 @@ func (c *Command) call(ctx context.Context, g Globals, in Invocation) (code int,
 		return 0, false
 	}
 	message, err := req.Messages[0].Encode(m.Input())
-	if err != nil || len(message) > maxRequest {
+	if err != nil || len(message) > unary.MaxRequest {
 		return 0, false
 	}
 	call := place.newCall(m, req, message, in.Service, entry)
@@ -95,17 +96,17 @@ func (c *Command) call(ctx context.Context, g Globals, in Invocation) (code int,
 
 // finish prints the answer or why there is none. It returns the exit code and the
 // status of gRPC, done false when microd has to make the call.
-func (c *Command) finish(ctx context.Context, answer *Answer, err error, m wire.Method, req *Request, entry Entry, place *place, begun time.Time) (code int, status string, done bool) {
+func (c *Command) finish(ctx context.Context, answer *unary.Answer, err error, m wire.Method, req *Request, entry Entry, place *place, begun time.Time) (code int, status string, done bool) {
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
-		return ExitInterrupted, CodeName(codeCanceled), true
-	case IsUnsent(err) && !isTimeout(err):
+		return ExitInterrupted, unary.CodeName(unary.CodeCanceled), true
+	case unary.IsUnsent(err) && !isTimeout(err):
 		return 0, "", false
 	default:
 		st := statusOf(err)
-		if st.Code == codeCanceled && req.Timeout > 0 && time.Since(begun) >= req.Timeout {
-			st.Code, st.Message = codeDeadlineExceeded, context.DeadlineExceeded.Error() // the server was the first to say so
+		if st.Code == unary.CodeCanceled && req.Timeout > 0 && time.Since(begun) >= req.Timeout {
+			st.Code, st.Message = unary.CodeDeadlineExceeded, context.DeadlineExceeded.Error() // the server was the first to say so
 		}
 		st.Timeout = req.Timeout
 		e := Explain(st, place.Place())
@@ -165,13 +166,13 @@ func isTimeout(err error) bool {
 
 // statusOf returns the status that an error of [Call.Do] is.
 func statusOf(err error) Status {
-	if connect, ok := errors.AsType[*ConnectError](err); ok {
-		return Status{Code: codeUnavailable, Message: connect.Err.Error(), Unreachable: true}
+	if connect, ok := errors.AsType[*unary.ConnectError](err); ok {
+		return Status{Code: unary.CodeUnavailable, Message: connect.Err.Error(), Unreachable: true}
 	}
-	if call, ok := errors.AsType[*CallError](err); ok {
+	if call, ok := errors.AsType[*unary.CallError](err); ok {
 		return Status{Code: call.Code, Message: call.Reason}
 	}
-	return Status{Code: codeDeadlineExceeded, Message: err.Error()}
+	return Status{Code: unary.CodeDeadlineExceeded, Message: err.Error()}
 }
 
 // unread makes a command that wants standard input go to microd.
@@ -265,7 +266,7 @@ const (
 	KeyRefused = "micro-refused"
 )
 
-func (p *place) newCall(m wire.Method, r *Request, message []byte, service string, entry Entry) *Call {
+func (p *place) newCall(m wire.Method, r *Request, message []byte, service string, entry Entry) *unary.Call {
 	own := slices.ContainsFunc(r.Headers, func(h [2]string) bool { return h[0] == "authorization" })
 	md := p.metadata(service, entry, own)
 	for _, h := range r.Headers {
@@ -274,7 +275,7 @@ func (p *place) newCall(m wire.Method, r *Request, message []byte, service strin
 		}
 		md = append(md, hpack.HeaderField{Name: h[0], Value: h[1], Sensitive: h[0] == "authorization"})
 	}
-	return &Call{
+	return &unary.Call{
 		Address:  p.address,
 		TLS:      p.tls,
 		Path:     m.Path(),
@@ -303,9 +304,9 @@ func (p *place) metadata(service string, entry Entry, ownToken bool) []hpack.Hea
 }
 
 // question returns what a server is asked that does not compare schemas.
-func question(o *Origin) *Question {
+func question(o *Origin) *unary.Question {
 	if o == nil {
 		return nil
 	}
-	return &Question{Path: o.Method, Messages: o.Requests, Sum: o.Sum}
+	return &unary.Question{Path: o.Method, Messages: o.Requests, Sum: o.Sum}
 }

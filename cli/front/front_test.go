@@ -3,9 +3,9 @@ package front
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"maps"
 	"net"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,11 +17,13 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/dynamicpb"
 
+	"github.com/micro/micro/v3/cli/front/unary"
 	"github.com/micro/micro/v3/envs"
 )
 
@@ -269,7 +271,7 @@ func TestRunLeavesToDaemon(t *testing.T) {
 		{name: "a field of standard input", args: []string{"features", "--data=@-"}},
 		{name: "yaml", args: []string{"features", "--name=x", "-o", "yaml"}},
 		{name: "metadata", args: []string{"features", "--name=x", "-v"}},
-		{name: "a large request", args: []string{"features", "--name=" + strings.Repeat("x", maxRequest)}},
+		{name: "a large request", args: []string{"features", "--name=" + strings.Repeat("x", unary.MaxRequest)}},
 		{name: "refused", args: []string{"features", "--name=refused"}, calls: 1},
 		{name: "another transport", args: ordinary, prepare: func(_ *testing.T, w *world) { w.variables["MICRO_TRANSPORT"] = "grpc" }},
 		{name: "no home", args: ordinary, prepare: func(_ *testing.T, w *world) { clear(w.variables) }},
@@ -418,12 +420,13 @@ func TestRunOutputFull(t *testing.T) {
 func TestRunTLS(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	cert, _ := certificate(t)
-	l := tls.NewListener(listen(t), &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS12})
-	go accept(l, func(conn net.Conn) {
-		_, _ = conn.Write(join(settings(), header(flagEndStream, ":status", "200", "content-type", "application/grpc", "grpc-status", "5", "grpc-message", "over TLS")))
-		_, _ = conn.Read(make([]byte, 1<<10))
-	})
+	l := listen(t)
+	web := httptest.NewTLSServer(nil) // for its certificate
+	defer web.Close()
+	server := grpc.NewServer(grpc.Creds(credentials.NewServerTLSFromCert(&web.TLS.Certificates[0])),
+		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error { return status.Error(codes.NotFound, "over TLS") }))
+	t.Cleanup(server.Stop)
+	go func() { _ = server.Serve(l) }()
 	address := "tls://" + l.Addr().String()
 	w.change(t, func(e *envs.Env) { e.Address, e.Insecure = address, true })
 	w.put(t, envs.Env{Name: "far", Address: address})
@@ -463,15 +466,15 @@ func TestTimeoutIsExplained(t *testing.T) {
 		want    string
 	}{
 		{
-			"a connection that does not come", &ConnectError{Address: "x", Err: os.ErrDeadlineExceeded}, true,
+			"a connection that does not come", &unary.ConnectError{Address: "x", Err: os.ErrDeadlineExceeded}, true,
 			`cannot reach the server of environment "far" (far.example.com:443): i/o timeout`,
 		},
 		{"the end of --timeout", context.DeadlineExceeded, true, "context deadline exceeded"},
 		{
-			"a connection that is refused", &ConnectError{Address: "x", Err: syscall.ECONNREFUSED}, false,
+			"a connection that is refused", &unary.ConnectError{Address: "x", Err: syscall.ECONNREFUSED}, false,
 			`cannot reach the server of environment "far" (far.example.com:443): connection refused`,
 		},
-		{"a call that broke", failed(codeUnavailable, "it broke"), false, "it broke"},
+		{"a call that broke", &unary.CallError{Code: unary.CodeUnavailable, Reason: "it broke"}, false, "it broke"},
 	} {
 		if got := isTimeout(tt.in); got != tt.timeout {
 			t.Errorf("%s: isTimeout = %t", tt.name, got)
@@ -479,5 +482,29 @@ func TestTimeoutIsExplained(t *testing.T) {
 		if e := Explain(statusOf(tt.in), at); e.Message != tt.want || e.Exit != ExitUnreachable {
 			t.Errorf("%s: %+v", tt.name, e)
 		}
+	}
+}
+
+// listen returns a listener that is closed with the test.
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	var lc net.ListenConfig
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+// accept serves one connection after the other until the listener is closed.
+func accept(l net.Listener, serve func(net.Conn)) {
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		serve(conn)
+		_ = conn.Close()
 	}
 }

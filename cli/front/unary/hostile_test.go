@@ -1,4 +1,4 @@
-package front
+package unary
 
 import (
 	"bytes"
@@ -161,86 +161,86 @@ func TestAnswerErrors(t *testing.T) {
 		code   int
 		reason string
 	}{
-		{"nothing", nil, codeUnavailable, "closed the connection without an answer"},
-		{"a little", []byte{0, 0}, codeUnavailable, "closed the connection without an answer"},
-		{"HTTP/1", []byte("HTTP/1.1 400 Bad Request\r\n\r\n"), codeUnavailable, "it speaks HTTP/1"},
-		{"a little of HTTP/1", []byte("HTTP/"), codeUnavailable, "it speaks HTTP/1"},
-		{"TLS", []byte{0x15, 3, 1, 0, 2, 2, 0x46}, codeUnavailable, "wants TLS"},
-		{"another protocol", []byte("SSH-2.0-OpenSSH_9.6\r\n"), codeUnavailable, "does not speak HTTP/2"},
-		{"zeros", make([]byte, 1000), codeUnavailable, "does not speak HTTP/2"},
-		{"no settings", begin(), codeUnavailable, "does not speak HTTP/2"},
-		{"settings of a stream", frame(frameSettings, 0, 1), codeUnavailable, "does not speak HTTP/2"},
-		{"settings for settings", frame(frameSettings, flagAck, 0), codeUnavailable, "does not speak HTTP/2"},
-		{"settings alone", settings(), codeUnavailable, "in the middle"},
-		{"half settings", join(settings(), frame(frameSettings, 0, 0, 1, 2, 3)), codeInternal, "broken settings"},
-		{"half a ping", join(settings(), frame(framePing, 0, 0, 1, 2, 3)), codeInternal, "broken ping"},
-		{"a ping of a stream", join(settings(), frame(framePing, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8)), codeInternal, "broken ping"},
-		{"a frame that is too large", join(settings(), []byte{0, 0x40, 1, 0, 0, 0, 0, 0, 1}, make([]byte, 1<<14+1)), codeInternal, "a frame of 16385 bytes"},
-		{"the largest frame", join(settings(), []byte{0xff, 0xff, 0xff, 0xbe, 0, 0, 0, 0, 1}), codeInternal, "a frame of 16777215 bytes"},
+		{"nothing", nil, CodeUnavailable, "closed the connection without an answer"},
+		{"a little", []byte{0, 0}, CodeUnavailable, "closed the connection without an answer"},
+		{"HTTP/1", []byte("HTTP/1.1 400 Bad Request\r\n\r\n"), CodeUnavailable, "it speaks HTTP/1"},
+		{"a little of HTTP/1", []byte("HTTP/"), CodeUnavailable, "it speaks HTTP/1"},
+		{"TLS", []byte{0x15, 3, 1, 0, 2, 2, 0x46}, CodeUnavailable, "wants TLS"},
+		{"another protocol", []byte("SSH-2.0-OpenSSH_9.6\r\n"), CodeUnavailable, "does not speak HTTP/2"},
+		{"zeros", make([]byte, 1000), CodeUnavailable, "does not speak HTTP/2"},
+		{"no settings", begin(), CodeUnavailable, "does not speak HTTP/2"},
+		{"settings of a stream", frame(frameSettings, 0, 1), CodeUnavailable, "does not speak HTTP/2"},
+		{"settings for settings", frame(frameSettings, flagAck, 0), CodeUnavailable, "does not speak HTTP/2"},
+		{"settings alone", settings(), CodeUnavailable, "in the middle"},
+		{"half settings", join(settings(), frame(frameSettings, 0, 0, 1, 2, 3)), CodeInternal, "broken settings"},
+		{"half a ping", join(settings(), frame(framePing, 0, 0, 1, 2, 3)), CodeInternal, "broken ping"},
+		{"a ping of a stream", join(settings(), frame(framePing, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8)), CodeInternal, "broken ping"},
+		{"a frame that is too large", join(settings(), []byte{0, 0x40, 1, 0, 0, 0, 0, 0, 1}, make([]byte, 1<<14+1)), CodeInternal, "a frame of 16385 bytes"},
+		{"the largest frame", join(settings(), []byte{0xff, 0xff, 0xff, 0xbe, 0, 0, 0, 0, 1}), CodeInternal, "a frame of 16777215 bytes"},
 
-		{"half a header", join(settings(), frame(frameHeaders, 0, streamID, 0x88), settings()), codeInternal, "another frame between"},
-		{"a header within a header", join(settings(), frame(frameHeaders, 0, streamID, 0x88), begin()), codeInternal, "another frame between"},
-		{"the continuation of another call", join(settings(), frame(frameHeaders, 0, streamID, 0x88), frame(frameContinuation, flagEndHeaders, 3)), codeInternal, "another frame between"},
-		{"a continuation of nothing", join(settings(), frame(frameContinuation, flagEndHeaders, streamID)), codeInternal, "a continuation of nothing"},
-		{"a continuation after the end", join(settings(), begin(), frame(frameContinuation, flagEndHeaders, streamID)), codeInternal, "a continuation of nothing"},
-		{"a header of another call", join(settings(), frame(frameHeaders, flagEndHeaders, 3, 0x88)), codeInternal, "a call that was not made"},
-		{"a header with too much padding", join(settings(), frame(frameHeaders, flagEndHeaders|flagPadded, streamID, 1)), codeInternal, "more padding than bytes"},
-		{"a header without its padding", join(settings(), frame(frameHeaders, flagEndHeaders|flagPadded, streamID)), codeInternal, "more padding than bytes"},
-		{"a header without its priority", join(settings(), frame(frameHeaders, flagEndHeaders|flagPriority, streamID, 0, 0, 0, 0)), codeInternal, "a broken header"},
-		{"a field that is not there", join(settings(), frame(frameHeaders, flagEndHeaders, streamID, 0xff, 0x80, 0x80, 0x01)), codeInternal, "cannot be decoded"},
-		{"a field that is cut off", join(settings(), frame(frameHeaders, flagEndHeaders, streamID, 0x40, 0x0a, 'x')), codeInternal, "cannot be decoded"},
-		{"a name of Huffman's that is none", join(settings(), frame(frameHeaders, flagEndHeaders, streamID, 0x40, 0x84, 0xff, 0xff, 0xff, 0xff, 0)), codeInternal, "cannot be decoded"},
-		{"a string without end", join(settings(), frame(frameHeaders, flagEndHeaders, streamID, 0x40, 0x7f, 0xff, 0xff, 0xff, 0x7f)), codeInternal, "cannot be decoded"},
-		{"a table that grows", join(settings(), frame(frameHeaders, flagEndHeaders, streamID, 0x3f, 0xff, 0xff, 0xff, 0x7f)), codeInternal, "cannot be decoded"},
-		{"a push", join(settings(), frame(framePushPromise, flagEndHeaders, streamID, 0, 0, 0, 2)), codeInternal, "a push"},
+		{"half a header", join(settings(), frame(frameHeaders, 0, streamID, 0x88), settings()), CodeInternal, "another frame between"},
+		{"a header within a header", join(settings(), frame(frameHeaders, 0, streamID, 0x88), begin()), CodeInternal, "another frame between"},
+		{"the continuation of another call", join(settings(), frame(frameHeaders, 0, streamID, 0x88), frame(frameContinuation, flagEndHeaders, 3)), CodeInternal, "another frame between"},
+		{"a continuation of nothing", join(settings(), frame(frameContinuation, flagEndHeaders, streamID)), CodeInternal, "a continuation of nothing"},
+		{"a continuation after the end", join(settings(), begin(), frame(frameContinuation, flagEndHeaders, streamID)), CodeInternal, "a continuation of nothing"},
+		{"a header of another call", join(settings(), frame(frameHeaders, flagEndHeaders, 3, 0x88)), CodeInternal, "a call that was not made"},
+		{"a header with too much padding", join(settings(), frame(frameHeaders, flagEndHeaders|flagPadded, streamID, 1)), CodeInternal, "more padding than bytes"},
+		{"a header without its padding", join(settings(), frame(frameHeaders, flagEndHeaders|flagPadded, streamID)), CodeInternal, "more padding than bytes"},
+		{"a header without its priority", join(settings(), frame(frameHeaders, flagEndHeaders|flagPriority, streamID, 0, 0, 0, 0)), CodeInternal, "a broken header"},
+		{"a field that is not there", join(settings(), frame(frameHeaders, flagEndHeaders, streamID, 0xff, 0x80, 0x80, 0x01)), CodeInternal, "cannot be decoded"},
+		{"a field that is cut off", join(settings(), frame(frameHeaders, flagEndHeaders, streamID, 0x40, 0x0a, 'x')), CodeInternal, "cannot be decoded"},
+		{"a name of Huffman's that is none", join(settings(), frame(frameHeaders, flagEndHeaders, streamID, 0x40, 0x84, 0xff, 0xff, 0xff, 0xff, 0)), CodeInternal, "cannot be decoded"},
+		{"a string without end", join(settings(), frame(frameHeaders, flagEndHeaders, streamID, 0x40, 0x7f, 0xff, 0xff, 0xff, 0x7f)), CodeInternal, "cannot be decoded"},
+		{"a table that grows", join(settings(), frame(frameHeaders, flagEndHeaders, streamID, 0x3f, 0xff, 0xff, 0xff, 0x7f)), CodeInternal, "cannot be decoded"},
+		{"a push", join(settings(), frame(framePushPromise, flagEndHeaders, streamID, 0, 0, 0, 2)), CodeInternal, "a push"},
 
-		{"no status of HTTP", first("content-type", "application/grpc"), codeUnknown, `HTTP status ""`},
-		{"it goes on and ends", join(settings(), header(flagEndStream, ":status", "100")), codeUnknown, `HTTP status "100"`},
-		{"a page", first(":status", "200", "content-type", "text/html"), codeUnknown, `no gRPC server: it answered with HTTP status "200" and content type "text/html"`},
-		{"no content type", first(":status", "200"), codeUnknown, "no gRPC server"},
-		{"nearly the content type", first(":status", "200", "content-type", "application/grpc-web"), codeUnknown, "no gRPC server"},
-		{"HTTP 400", first(":status", "400"), codeInternal, "no gRPC server"},
-		{"HTTP 401", first(":status", "401"), codeUnauthenticated, "no gRPC server"},
-		{"HTTP 403", first(":status", "403"), codePermissionDenied, "no gRPC server"},
-		{"HTTP 404", first(":status", "404", "content-type", "application/grpc", "grpc-status", "0"), codeUnimplemented, "no gRPC server"},
-		{"HTTP 429", first(":status", "429"), codeUnavailable, "no gRPC server"},
-		{"HTTP 502", first(":status", "502"), codeUnavailable, "no gRPC server"},
-		{"HTTP 503", first(":status", "503"), codeUnavailable, "no gRPC server"},
-		{"HTTP 504", first(":status", "504"), codeUnavailable, "no gRPC server"},
-		{"HTTP 500", first(":status", "500"), codeUnknown, "no gRPC server"},
+		{"no status of HTTP", first("content-type", "application/grpc"), CodeUnknown, `HTTP status ""`},
+		{"it goes on and ends", join(settings(), header(flagEndStream, ":status", "100")), CodeUnknown, `HTTP status "100"`},
+		{"a page", first(":status", "200", "content-type", "text/html"), CodeUnknown, `no gRPC server: it answered with HTTP status "200" and content type "text/html"`},
+		{"no content type", first(":status", "200"), CodeUnknown, "no gRPC server"},
+		{"nearly the content type", first(":status", "200", "content-type", "application/grpc-web"), CodeUnknown, "no gRPC server"},
+		{"HTTP 400", first(":status", "400"), CodeInternal, "no gRPC server"},
+		{"HTTP 401", first(":status", "401"), CodeUnauthenticated, "no gRPC server"},
+		{"HTTP 403", first(":status", "403"), CodePermissionDenied, "no gRPC server"},
+		{"HTTP 404", first(":status", "404", "content-type", "application/grpc", "grpc-status", "0"), CodeUnimplemented, "no gRPC server"},
+		{"HTTP 429", first(":status", "429"), CodeUnavailable, "no gRPC server"},
+		{"HTTP 502", first(":status", "502"), CodeUnavailable, "no gRPC server"},
+		{"HTTP 503", first(":status", "503"), CodeUnavailable, "no gRPC server"},
+		{"HTTP 504", first(":status", "504"), CodeUnavailable, "no gRPC server"},
+		{"HTTP 500", first(":status", "500"), CodeUnknown, "no gRPC server"},
 
-		{"no trailers", join(settings(), begin(), data(flagEndStream, message()...)), codeUnknown, "without a status"},
+		{"no trailers", join(settings(), begin(), data(flagEndStream, message()...)), CodeUnknown, "without a status"},
 		{"no trailers, but a status before", join(settings(), header(0, ":status", "200", "content-type", "application/grpc", "grpc-status", "0"),
-			data(flagEndStream, message()...)), codeUnknown, "without a status"},
-		{"trailers without a status", trailers("a", "b"), codeUnknown, "without a status"},
-		{"a header in the middle", join(settings(), begin(), begin()), codeInternal, "a header in the middle"},
-		{"a status that is no number", trailers("grpc-status", "zero"), codeUnknown, `the status "zero"`},
-		{"an empty status", trailers("grpc-status", ""), codeUnknown, `the status ""`},
-		{"a status below zero", trailers("grpc-status", "-1"), codeUnknown, `the status "-1"`},
-		{"a status without end", trailers("grpc-status", "99999999999999999999"), codeUnknown, "the status"},
-		{"a status that overflows", trailers("grpc-status", "2147483648"), codeUnknown, "the status"},
-		{"no message", join(settings(), begin(), end()), codeInternal, "without an answer"},
-		{"trailers alone, and well", join(settings(), header(flagEndStream, ":status", "200", "content-type", "application/grpc", "grpc-status", "0")), codeInternal, "without an answer"},
+			data(flagEndStream, message()...)), CodeUnknown, "without a status"},
+		{"trailers without a status", trailers("a", "b"), CodeUnknown, "without a status"},
+		{"a header in the middle", join(settings(), begin(), begin()), CodeInternal, "a header in the middle"},
+		{"a status that is no number", trailers("grpc-status", "zero"), CodeUnknown, `the status "zero"`},
+		{"an empty status", trailers("grpc-status", ""), CodeUnknown, `the status ""`},
+		{"a status below zero", trailers("grpc-status", "-1"), CodeUnknown, `the status "-1"`},
+		{"a status without end", trailers("grpc-status", "99999999999999999999"), CodeUnknown, "the status"},
+		{"a status that overflows", trailers("grpc-status", "2147483648"), CodeUnknown, "the status"},
+		{"no message", join(settings(), begin(), end()), CodeInternal, "without an answer"},
+		{"trailers alone, and well", join(settings(), header(flagEndStream, ":status", "200", "content-type", "application/grpc", "grpc-status", "0")), CodeInternal, "without an answer"},
 
-		{"data first", join(settings(), data(0, message()...)), codeInternal, "data before the header"},
-		{"data of another call", join(settings(), begin(), frame(frameData, 0, 3, message()...)), codeInternal, "a call that was not made"},
-		{"data with too much padding", join(settings(), begin(), data(flagPadded, 4, 1, 2, 3)), codeInternal, "more padding than bytes"},
-		{"a part of the prefix", sent(0, 0, 0), codeInternal, "in the middle of the answer"},
-		{"a part of the message", sent(0, 0, 0, 0, 2, 'h'), codeInternal, "in the middle of the answer"},
-		{"two messages", sent(join(message(), message())...), codeInternal, "more than one answer"},
-		{"a byte more", sent(join(message(), []byte{0})...), codeInternal, "more than one answer"},
-		{"a compressed message", sent(1, 0, 0, 0, 2, 'h', 'i'), codeInternal, "compressed the answer"},
-		{"a message that is said to be huge", sent(0, 0xff, 0xff, 0xff, 0xff), codeResourceExhausted, "4294967295 bytes"},
+		{"data first", join(settings(), data(0, message()...)), CodeInternal, "data before the header"},
+		{"data of another call", join(settings(), begin(), frame(frameData, 0, 3, message()...)), CodeInternal, "a call that was not made"},
+		{"data with too much padding", join(settings(), begin(), data(flagPadded, 4, 1, 2, 3)), CodeInternal, "more padding than bytes"},
+		{"a part of the prefix", sent(0, 0, 0), CodeInternal, "in the middle of the answer"},
+		{"a part of the message", sent(0, 0, 0, 0, 2, 'h'), CodeInternal, "in the middle of the answer"},
+		{"two messages", sent(join(message(), message())...), CodeInternal, "more than one answer"},
+		{"a byte more", sent(join(message(), []byte{0})...), CodeInternal, "more than one answer"},
+		{"a compressed message", sent(1, 0, 0, 0, 2, 'h', 'i'), CodeInternal, "compressed the answer"},
+		{"a message that is said to be huge", sent(0, 0xff, 0xff, 0xff, 0xff), CodeResourceExhausted, "4294967295 bytes"},
 
-		{"a reset for nothing", reset(0), codeInternal, "reset the call (HTTP/2: no error)"},
-		{"refused", reset(7), codeUnavailable, "refused stream"},
-		{"canceled", reset(8), codeCanceled, "cancel"},
-		{"calm", reset(11), codeResourceExhausted, "enhance your calm"},
-		{"insecure", reset(12), codePermissionDenied, "inadequate security"},
-		{"a reset with a code of its own", reset(200), codeInternal, "an unknown error"},
-		{"half a reset", join(settings(), frame(frameRST, 0, streamID, 0, 0)), codeInternal, "a broken reset"},
-		{"goodbye, before this call", join(settings(), frame(frameGoAway, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11)), codeUnavailable, "takes no more calls (HTTP/2: enhance your calm)"},
-		{"half a goodbye", join(settings(), frame(frameGoAway, 0, 0, 0, 0, 0)), codeInternal, "a broken goodbye"},
+		{"a reset for nothing", reset(0), CodeInternal, "reset the call (HTTP/2: no error)"},
+		{"refused", reset(7), CodeUnavailable, "refused stream"},
+		{"canceled", reset(8), CodeCanceled, "cancel"},
+		{"calm", reset(11), CodeResourceExhausted, "enhance your calm"},
+		{"insecure", reset(12), CodePermissionDenied, "inadequate security"},
+		{"a reset with a code of its own", reset(200), CodeInternal, "an unknown error"},
+		{"half a reset", join(settings(), frame(frameRST, 0, streamID, 0, 0)), CodeInternal, "a broken reset"},
+		{"goodbye, before this call", join(settings(), frame(frameGoAway, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11)), CodeUnavailable, "takes no more calls (HTTP/2: enhance your calm)"},
+		{"half a goodbye", join(settings(), frame(frameGoAway, 0, 0, 0, 0, 0)), CodeInternal, "a broken goodbye"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -264,10 +264,10 @@ func TestAnswerCutOff(t *testing.T) {
 	whole := join(good()[:9], begin(), frame(framePing, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8), data(flagPadded, join([]byte{2}, message(), []byte{0, 0})...), end())
 	for n := range whole {
 		_, err := exchange(whole[:n])
-		wantCallError(t, err, codeUnavailable, "the server closed the connection")
+		wantCallError(t, err, CodeUnavailable, "the server closed the connection")
 		broken := &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)}
 		_, err = new(Call).exchange(&script{says: bytes.NewReader(whole[:n]), end: broken})
-		wantCallError(t, err, codeUnavailable, "connection reset by peer")
+		wantCallError(t, err, CodeUnavailable, "connection reset by peer")
 		if t.Failed() {
 			t.Fatalf("after %d bytes", n)
 		}
@@ -305,20 +305,20 @@ func TestAnswerWithoutEnd(t *testing.T) {
 		code        int
 		most        int // repetitions
 	}{
-		{"pings", settings(), frame(framePing, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8), codeUnavailable, 2 * maxIdle},
-		{"answers to pings", settings(), frame(framePing, flagAck, 0, 1, 2, 3, 4, 5, 6, 7, 8), codeUnavailable, 2 * maxIdle},
-		{"settings", nil, settings(), codeUnavailable, 2 * maxIdle},
-		{"windows", settings(), frame(frameWindowUpdate, 0, 0, 0, 0, 0, 1), codeUnavailable, 2 * maxIdle},
-		{"what is not known", settings(), frame(0x77, 0, 0, make([]byte, maxFrame)...), codeUnavailable, 2 * maxIdle},
-		{"resets of other calls", settings(), frame(frameRST, 0, 3, 0, 0, 0, 0), codeUnavailable, 2 * maxIdle},
-		{"goodbyes", settings(), frame(frameGoAway, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0), codeUnavailable, 2 * maxIdle},
-		{"empty data", join(settings(), begin()), data(0), codeUnavailable, 2 * maxIdle},
-		{"padding", join(settings(), begin()), data(flagPadded, append([]byte{255}, make([]byte, 255)...)...), codeUnavailable, 2 * maxIdle},
-		{"headers that go on", settings(), header(0, ":status", "100"), codeResourceExhausted, maxHeaders},
-		{"a header without end", join(settings(), frame(frameHeaders, 0, streamID)), frame(frameContinuation, 0, streamID, block("a", "b")...), codeResourceExhausted, maxHeaders},
-		{"a header without content", join(settings(), frame(frameHeaders, 0, streamID)), frame(frameContinuation, 0, streamID), codeResourceExhausted, maxHeaders},
-		{"a bomb", settings(), frame(frameHeaders, flagEndHeaders, streamID, bomb...), codeResourceExhausted, 64},
-		{"a bomb in parts", join(settings(), frame(frameHeaders, 0, streamID, bomb...)), frame(frameContinuation, 0, streamID, bytes.Repeat([]byte{0xbe}, maxFrame)...), codeResourceExhausted, 128},
+		{"pings", settings(), frame(framePing, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8), CodeUnavailable, 2 * maxIdle},
+		{"answers to pings", settings(), frame(framePing, flagAck, 0, 1, 2, 3, 4, 5, 6, 7, 8), CodeUnavailable, 2 * maxIdle},
+		{"settings", nil, settings(), CodeUnavailable, 2 * maxIdle},
+		{"windows", settings(), frame(frameWindowUpdate, 0, 0, 0, 0, 0, 1), CodeUnavailable, 2 * maxIdle},
+		{"what is not known", settings(), frame(0x77, 0, 0, make([]byte, maxFrame)...), CodeUnavailable, 2 * maxIdle},
+		{"resets of other calls", settings(), frame(frameRST, 0, 3, 0, 0, 0, 0), CodeUnavailable, 2 * maxIdle},
+		{"goodbyes", settings(), frame(frameGoAway, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0), CodeUnavailable, 2 * maxIdle},
+		{"empty data", join(settings(), begin()), data(0), CodeUnavailable, 2 * maxIdle},
+		{"padding", join(settings(), begin()), data(flagPadded, append([]byte{255}, make([]byte, 255)...)...), CodeUnavailable, 2 * maxIdle},
+		{"headers that go on", settings(), header(0, ":status", "100"), CodeResourceExhausted, maxHeaders},
+		{"a header without end", join(settings(), frame(frameHeaders, 0, streamID)), frame(frameContinuation, 0, streamID, block("a", "b")...), CodeResourceExhausted, maxHeaders},
+		{"a header without content", join(settings(), frame(frameHeaders, 0, streamID)), frame(frameContinuation, 0, streamID), CodeResourceExhausted, maxHeaders},
+		{"a bomb", settings(), frame(frameHeaders, flagEndHeaders, streamID, bomb...), CodeResourceExhausted, 64},
+		{"a bomb in parts", join(settings(), frame(frameHeaders, 0, streamID, bomb...)), frame(frameContinuation, 0, streamID, bytes.Repeat([]byte{0xbe}, maxFrame)...), CodeResourceExhausted, 128},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -345,7 +345,7 @@ func TestAnswerOfTheDeaf(t *testing.T) {
 		t.Errorf("exchange = %+v, %v", a, err)
 	}
 	_, err = new(Call).exchange(&script{says: strings.NewReader(""), deaf: gone})
-	wantCallError(t, err, codeUnavailable, "send the request: write tcp: write: broken pipe")
+	wantCallError(t, err, CodeUnavailable, "send the request: write tcp: write: broken pipe")
 }
 
 // The client answers settings and pings.

@@ -1,4 +1,4 @@
-package front
+package unary
 
 import (
 	"bufio"
@@ -66,7 +66,7 @@ func (r *reader) frame() error {
 	kind, flags := h[3], h[4]
 	stream := binary.BigEndian.Uint32(h[5:]) & (1<<31 - 1)
 	if size > maxFrame {
-		return failed(codeInternal, "the server sent a frame of %d bytes", size)
+		return failed(CodeInternal, "the server sent a frame of %d bytes", size)
 	}
 	p := make([]byte, size)
 	if err := r.read(p); err != nil {
@@ -106,11 +106,11 @@ func (r *reader) read(b []byte) error {
 	case errors.Is(err, os.ErrDeadlineExceeded): // the end of the context
 		return err
 	case !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
-		return failed(codeUnavailable, "the connection broke before the answer was there: %s", connectCause(err.Error()))
+		return failed(CodeUnavailable, "the connection broke before the answer was there: %s", Cause(err.Error()))
 	case !r.greeted:
-		return failed(codeUnavailable, "the server closed the connection without an answer")
+		return failed(CodeUnavailable, "the server closed the connection without an answer")
 	default:
-		return failed(codeUnavailable, "the server closed the connection in the middle of the answer")
+		return failed(CodeUnavailable, "the server closed the connection in the middle of the answer")
 	}
 }
 
@@ -120,25 +120,25 @@ func (r *reader) greeting() error {
 	first, _ := r.buf.Peek(9) // the error comes again when they are read
 	switch {
 	case len(first) >= 5 && string(first[:5]) == "HTTP/":
-		return failed(codeUnavailable, "this is no gRPC server: it speaks HTTP/1")
+		return failed(CodeUnavailable, "this is no gRPC server: it speaks HTTP/1")
 	case len(first) >= 2 && first[0] == tlsAlert && first[1] == 3:
-		return failed(codeUnavailable, "the server wants TLS: an address with tls:// uses it")
+		return failed(CodeUnavailable, "the server wants TLS: an address with tls:// uses it")
 	case len(first) < 9:
 		return nil
 	case first[0] != 0 || string(first[3:]) != "\x04\x00\x00\x00\x00\x00":
-		return failed(codeUnavailable, "the server does not speak HTTP/2")
+		return failed(CodeUnavailable, "the server does not speak HTTP/2")
 	}
 	r.greeted = true
 	return nil
 }
 
 // broken is the error of a server that does not keep to HTTP/2.
-func broken(what string) error { return failed(codeInternal, "the server sent %s", what) }
+func broken(what string) error { return failed(CodeInternal, "the server sent %s", what) }
 
 // onIdle counts a frame that brings the answer no further.
 func (r *reader) onIdle() error {
 	if r.idle++; r.idle > maxIdle {
-		return failed(codeUnavailable, "the server sent %d frames that do not belong to the answer", r.idle)
+		return failed(CodeUnavailable, "the server sent %d frames that do not belong to the answer", r.idle)
 	}
 	return nil
 }
@@ -192,7 +192,7 @@ func (r *reader) onHeaders(stream uint32, flags byte, p []byte) error {
 func (r *reader) onBlock(flags byte, p []byte) error {
 	// A little for each frame, so that empty ones come to an end too.
 	if r.size += len(p) + 16; r.size > maxHeaders {
-		return failed(codeResourceExhausted, "the server sent headers of more than %d bytes", maxHeaders)
+		return failed(CodeResourceExhausted, "the server sent headers of more than %d bytes", maxHeaders)
 	}
 	r.block = append(r.block, p...)
 	if flags&flagEndHeaders == 0 {
@@ -205,10 +205,10 @@ func (r *reader) onBlock(flags byte, p []byte) error {
 		err = r.headers.Close()
 	}
 	if r.answer.tooLarge() {
-		return failed(codeResourceExhausted, "the server sent headers that unpack to more than %d bytes", maxHeaders)
+		return failed(CodeResourceExhausted, "the server sent headers that unpack to more than %d bytes", maxHeaders)
 	}
 	if err != nil {
-		return failed(codeInternal, "the server sent a header that cannot be decoded: %s", err)
+		return failed(CodeInternal, "the server sent a header that cannot be decoded: %s", err)
 	}
 	return r.answer.endHeader(r.end)
 }
@@ -256,16 +256,16 @@ func (r *reader) onReset(stream uint32, p []byte) error {
 		return broken("a broken reset")
 	}
 	cause := binary.BigEndian.Uint32(p)
-	e := &CallError{Code: codeInternal}
+	e := &CallError{Code: CodeInternal}
 	switch cause {
 	case resetRefused, resetHTTP1Wanted:
-		e.Code, e.Unprocessed = codeUnavailable, true
+		e.Code, e.Unprocessed = CodeUnavailable, true
 	case resetCancel:
-		e.Code = codeCanceled
+		e.Code = CodeCanceled
 	case resetCalm:
-		e.Code = codeResourceExhausted
+		e.Code = CodeResourceExhausted
 	case resetInsecure:
-		e.Code = codePermissionDenied
+		e.Code = CodePermissionDenied
 	}
 	e.Reason = "the server reset the call (HTTP/2: " + resetName(cause) + ")"
 	return e
@@ -281,7 +281,7 @@ func (r *reader) onGoAway(p []byte) error {
 		return r.onIdle()
 	}
 	return &CallError{
-		Code:        codeUnavailable,
+		Code:        CodeUnavailable,
 		Reason:      "the server takes no more calls (HTTP/2: " + resetName(binary.BigEndian.Uint32(p[4:])) + ")",
 		Unprocessed: true,
 	}

@@ -1,4 +1,4 @@
-package front
+package unary
 
 import (
 	"crypto/sha256"
@@ -74,18 +74,18 @@ func isGRPC(contentType string) bool {
 // httpError is the error of an answer that is not gRPC's: that of a proxy on the way,
 // mostly. The codes are those that gRPC gives to the status.
 func httpError(status, contentType string) error {
-	code := codeUnknown
+	code := CodeUnknown
 	switch status {
 	case "400":
-		code = codeInternal
+		code = CodeInternal
 	case "401":
-		code = codeUnauthenticated
+		code = CodeUnauthenticated
 	case "403":
-		code = codePermissionDenied
+		code = CodePermissionDenied
 	case "404":
-		code = codeUnimplemented
+		code = CodeUnimplemented
 	case "429", "502", "503", "504":
-		code = codeUnavailable
+		code = CodeUnavailable
 	}
 	return failed(code, "this is no gRPC server: it answered with HTTP status %q and content type %q", status, contentType)
 }
@@ -101,19 +101,19 @@ func (a *answer) onData(p []byte, last bool) error {
 		return nil
 	}
 	if a.many {
-		if len(a.data) > maxAnswer {
-			return failed(codeResourceExhausted, "the answers have more than %d bytes", maxAnswer)
+		if len(a.data) > MaxAnswer {
+			return failed(CodeResourceExhausted, "the answers have more than %d bytes", MaxAnswer)
 		}
 		return nil
 	}
 	size := uint64(binary.BigEndian.Uint32(a.data[1:]))
 	switch {
 	case a.data[0] != 0:
-		return failed(codeInternal, "the server compressed the answer, which nobody asked for")
-	case size > maxAnswer:
-		return failed(codeResourceExhausted, "the answer has %d bytes; at most %d are taken", size, maxAnswer)
+		return failed(CodeInternal, "the server compressed the answer, which nobody asked for")
+	case size > MaxAnswer:
+		return failed(CodeResourceExhausted, "the answer has %d bytes; at most %d are taken", size, MaxAnswer)
 	case uint64(len(a.data)-5) > size:
-		return failed(codeInternal, "the server sent more than one answer")
+		return failed(CodeInternal, "the server sent more than one answer")
 	}
 	return nil
 }
@@ -122,11 +122,11 @@ func (a *answer) onData(p []byte, last bool) error {
 func (a *answer) finish() (*Answer, error) {
 	text, known := a.fields["grpc-status"]
 	if !known {
-		return nil, failed(codeUnknown, "the server ended the call without a status")
+		return nil, failed(CodeUnknown, "the server ended the call without a status")
 	}
 	code, err := strconv.ParseUint(text, 10, 32)
 	if err != nil || code > math.MaxInt32 {
-		return nil, failed(codeUnknown, "the server ended the call with the status %q", text)
+		return nil, failed(CodeUnknown, "the server ended the call with the status %q", text)
 	}
 	out := &Answer{
 		Code:     int(code),
@@ -139,9 +139,9 @@ func (a *answer) finish() (*Answer, error) {
 	}
 	switch {
 	case len(a.data) == 0:
-		return nil, failed(codeInternal, "the server ended the call without an answer")
+		return nil, failed(CodeInternal, "the server ended the call without an answer")
 	case len(a.data) < 5 || uint64(binary.BigEndian.Uint32(a.data[1:])) > uint64(len(a.data)-5):
-		return nil, failed(codeInternal, "the server ended the call in the middle of the answer")
+		return nil, failed(CodeInternal, "the server ended the call in the middle of the answer")
 	}
 	out.Message = slices.Clip(a.data[5:])
 	return out, nil

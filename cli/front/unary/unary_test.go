@@ -1,4 +1,4 @@
-package front
+package unary
 
 import (
 	"bytes"
@@ -169,12 +169,12 @@ func TestCallSizes(t *testing.T) {
 	t.Parallel()
 	l := listen(t)
 	serve(t, l, func(_ context.Context, method string, in []byte) ([]byte, error) {
-		if n, ok := map[string]int{"/t/most": maxAnswer - 5, "/t/more": maxAnswer - 4}[method]; ok { // with 5 of the field
+		if n, ok := map[string]int{"/t/most": MaxAnswer - 5, "/t/more": MaxAnswer - 4}[method]; ok { // with 5 of the field
 			return make([]byte, n), nil
 		}
 		return in, nil
 	})
-	for _, n := range []int{0, 1, maxFrame - 9, maxFrame - 8, maxFrame, maxRequest / 2, maxRequest - 4} {
+	for _, n := range []int{0, 1, maxFrame - 9, maxFrame - 8, maxFrame, MaxRequest / 2, MaxRequest - 4} {
 		in := bytes.Repeat([]byte{'x'}, n)
 		c := &Call{Address: l.Addr().String(), Path: "/t/echo", Message: value(in)}
 		a, err := c.Do(t.Context())
@@ -185,17 +185,17 @@ func TestCallSizes(t *testing.T) {
 			t.Errorf("%d bytes came back as %d, status %d %s", n, len(a.Message), a.Code, a.Text)
 		}
 	}
-	c := &Call{Address: l.Addr().String(), Path: "/t/echo", Message: make([]byte, maxRequest+1)}
+	c := &Call{Address: l.Addr().String(), Path: "/t/echo", Message: make([]byte, MaxRequest+1)}
 	if _, err := c.Do(t.Context()); !errors.Is(err, ErrTooLarge) || !IsUnsent(err) {
 		t.Errorf("a request that is too large: %v", err)
 	}
 	c = &Call{Address: l.Addr().String(), Path: "/t/most", Message: value(nil)}
-	if a, err := c.Do(t.Context()); err != nil || len(a.Message) != maxAnswer {
+	if a, err := c.Do(t.Context()); err != nil || len(a.Message) != MaxAnswer {
 		t.Errorf("the largest answer: %v", err)
 	}
 	c.Path = "/t/more"
 	_, err := c.Do(t.Context())
-	wantCallError(t, err, codeResourceExhausted, "the answer has 67108865 bytes; at most 67108864 are taken")
+	wantCallError(t, err, CodeResourceExhausted, "the answer has 67108865 bytes; at most 67108864 are taken")
 }
 
 func TestCallLargeHeaders(t *testing.T) {
@@ -229,7 +229,7 @@ func TestCallTimeout(t *testing.T) {
 	const timeout = 150 * time.Millisecond
 	c := &Call{Address: l.Addr().String(), Path: "/t/wait", Message: value(nil), Timeout: timeout}
 	a, err := c.Do(t.Context())
-	if !errors.Is(err, context.DeadlineExceeded) && (err != nil || a.Code != codeDeadlineExceeded) { // who comes first
+	if !errors.Is(err, context.DeadlineExceeded) && (err != nil || a.Code != CodeDeadlineExceeded) { // who comes first
 		t.Errorf("Do = %+v, %v", a, err)
 	}
 	if got := <-left; got <= 0 || got > timeout {
@@ -389,7 +389,7 @@ func TestCallOneRoundTrip(t *testing.T) {
 	go accept(near, func(client net.Conn) { relayOnce(t, client, far.Addr().String(), called) })
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	c := &Call{Address: near.Addr().String(), Path: "/t/echo", Message: value(bytes.Repeat([]byte{'x'}, maxRequest-4))}
+	c := &Call{Address: near.Addr().String(), Path: "/t/echo", Message: value(bytes.Repeat([]byte{'x'}, MaxRequest-4))}
 	a, err := c.Do(ctx)
 	if err != nil {
 		t.Fatal(err)

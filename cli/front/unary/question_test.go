@@ -1,4 +1,4 @@
-package front
+package unary
 
 import (
 	"bytes"
@@ -128,7 +128,7 @@ func TestQuestionHostile(t *testing.T) {
 // A question that is too large for one write is left to microd.
 func TestQuestionTooLarge(t *testing.T) {
 	t.Parallel()
-	c := &Call{Address: "127.0.0.1:1", Path: "/p", Question: &Question{Path: "/q", Messages: [][]byte{make([]byte, maxRequest+1)}}}
+	c := &Call{Address: "127.0.0.1:1", Path: "/p", Question: &Question{Path: "/q", Messages: [][]byte{make([]byte, MaxRequest+1)}}}
 	if _, err := c.Do(t.Context()); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("Do = %v, want ErrTooLarge", err)
 	}

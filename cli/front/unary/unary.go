@@ -1,4 +1,17 @@
-package front
+// Package unary is a gRPC client for one unary call on a connection of its own, perhaps
+// after a question: what a command needs, and no more. It sends the request together
+// with the preface, before it has heard the server (RFC 9113, 3.4), so a call takes one
+// round trip after the connection. What it does not do, microd does with grpc-go.
+//
+//	unary.go   the call: connect, write, read, time
+//	frame.go   the bytes of the request
+//	reader.go  the frames of the answer
+//	answer.go  headers and data to status and message
+//
+// The server is a stranger. Whatever it sends is read in bounded memory, and as
+// long as it makes no progress in a bounded number of frames; how long it may be
+// silent is for the context to say.
+package unary
 
 import (
 	"bytes"
@@ -13,26 +26,12 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// This is a gRPC client for one unary call on a connection of its own, perhaps after
-// a question: what a command needs, and no more. It sends the request together with the preface,
-// before it has heard the server (RFC 9113, 3.4), so a call takes one round trip
-// after the connection. What it does not do, microd does with grpc-go.
-//
-//	transport.go  the call: connect, write, read, time
-//	frame.go      the bytes of the request
-//	reader.go     the frames of the answer
-//	answer.go     headers and data to status and message
-//
-// The server is a stranger. Whatever it sends is read in bounded memory, and as
-// long as it makes no progress in a bounded number of frames; how long it may be
-// silent is for the context to say.
-
 const (
-	// maxRequest is what may be sent before the server's first window update, in
+	// MaxRequest is what may be sent before the server's first window update, in
 	// one connection window with the frames' own prefix.
-	maxRequest = 60 << 10
-	// maxAnswer bounds the message of an answer, as it does in microd.
-	maxAnswer = 64 << 20
+	MaxRequest = 60 << 10
+	// MaxAnswer bounds the message of an answer, as it does in microd.
+	MaxAnswer = 64 << 20
 	// connectTimeout bounds connection and TLS handshake.
 	connectTimeout = 10 * time.Second
 )
@@ -114,7 +113,7 @@ func (c *Call) Do(ctx context.Context) (*Answer, error) {
 			size += len(m)
 		}
 	}
-	if size > maxRequest {
+	if size > MaxRequest {
 		return nil, ErrTooLarge
 	}
 	if c.Timeout > 0 {
@@ -229,7 +228,7 @@ func (r *reader) exchange(request []byte) error {
 	for !r.answer.ended {
 		if err := r.frame(); err != nil {
 			if writeErr != nil {
-				return failed(codeUnavailable, "send the request: %s", writeErr)
+				return failed(CodeUnavailable, "send the request: %s", writeErr)
 			}
 			return err
 		}

@@ -1,0 +1,51 @@
+package unary
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Codes of gRPC that are told apart here.
+const (
+	CodeCanceled           = 1
+	CodeUnknown            = 2
+	CodeInvalidArgument    = 3
+	CodeDeadlineExceeded   = 4
+	CodeNotFound           = 5
+	CodePermissionDenied   = 7
+	CodeResourceExhausted  = 8
+	CodeFailedPrecondition = 9
+	CodeUnimplemented      = 12
+	CodeInternal           = 13
+	CodeUnavailable        = 14
+	CodeUnauthenticated    = 16
+)
+
+// Cause cuts the wrapping off what a transport says: ours, or that of grpc-go.
+func Cause(message string) string {
+	if i := strings.Index(message, "the proxy "); i >= 0 {
+		return strings.Trim(message[i:], `"\ `) // it is not the server that could not be reached
+	}
+	for _, known := range []string{"connection refused", "no such host", "i/o timeout", "network is unreachable", "no route to host"} {
+		if strings.Contains(message, known) {
+			return known
+		}
+	}
+	if i := strings.LastIndex(message, "desc = "); i >= 0 {
+		message = message[i+len("desc = "):]
+	}
+	return strings.Trim(message, `"\ `)
+}
+
+// CodeName returns the name of a gRPC code.
+func CodeName(code int) string {
+	names := [...]string{
+		"OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound", "AlreadyExists",
+		"PermissionDenied", "ResourceExhausted", "FailedPrecondition", "Aborted", "OutOfRange",
+		"Unimplemented", "Internal", "Unavailable", "DataLoss", "Unauthenticated",
+	}
+	if code >= 0 && code < len(names) {
+		return names[code]
+	}
+	return fmt.Sprintf("Code(%d)", code)
+}
