@@ -89,7 +89,8 @@ func (r *registryAPI) List(ctx context.Context, _ *registryv1.ListRequest) (*reg
 }
 
 func (r *registryAPI) Get(ctx context.Context, req *registryv1.GetRequest) (*registryv1.GetResponse, error) {
-	ns := callerOf(ctx).namespace
+	c := callerOf(ctx)
+	ns := c.namespace
 	d, err := r.registry.Directory(ctx, ns)
 	if err != nil {
 		return nil, err
@@ -99,6 +100,13 @@ func (r *registryAPI) Get(ctx context.Context, req *registryv1.GetRequest) (*reg
 		return nil, noService(req.GetName(), ns)
 	}
 	out := registered(req.GetName(), instances)
+	if c.Namespace != ns {
+		// Who may call a service goes through the door: where it listens is for those
+		// who run it.
+		for _, in := range out.GetInstances() {
+			in.Address = ""
+		}
+	}
 	if digest := newest(instances).Schema; digest != "" {
 		schema, err := r.schemas.get(ctx, ns, digest)
 		if err != nil {

@@ -47,6 +47,13 @@ func TestRegistration(t *testing.T) {
 	}) {
 		t.Errorf("the endpoints %v", get.GetService().GetEndpoints())
 	}
+	if address := get.GetService().GetInstances()[0].GetAddress(); address != "" {
+		t.Errorf("anybody is told that it listens on %s", address)
+	}
+	get, err = registry.Get(as(t, s.admin, ""), &registryv1.GetRequest{Name: "echo"})
+	if err != nil || get.GetService().GetInstances()[0].GetAddress() == "" {
+		t.Errorf("the administrator is not told where it listens: %v", err)
+	}
 	// Who holds the schema is told when it is not the service's any more.
 	schema, err := registry.GetSchema(as(t, "", "acme"), &registryv1.GetSchemaRequest{Service: "echo", Digest: in.GetSchemaDigest()})
 	if err != nil || schema.GetDigest() != in.GetSchemaDigest() {
