@@ -15,7 +15,8 @@ import (
 
 // endpoint is a method, and the words after the service's name that mean it.
 type endpoint struct {
-	method wire.Method
+	method  wire.Method
+	service string // the full name of its gRPC service
 	folded string // its name
 	name   string // and as it is typed
 	words  []string
@@ -38,35 +39,35 @@ func endpoints(t *wire.Table, service string) []endpoint {
 	count := map[scoped]int{}    // methods with a name: of the service's own, of others, of each gRPC service
 	services := map[string]int{} // gRPC services with a short name
 	for s := range t.Services() {
-		own := request.Means(service, s.Name())
-		if request.Plumbing(s.Name()) && !own {
+		full := s.Name()
+		own := request.Means(service, full)
+		if request.Plumbing(full) && !own {
 			continue
 		}
-		services[request.Fold(request.ShortName(s.Name()))]++
+		services[request.Fold(request.ShortName(full))]++
 		for m := range s.Methods() {
 			name := m.Name()
-			e := endpoint{method: m, folded: request.Fold(name), name: kebab(name), own: own}
+			e := endpoint{method: m, service: full, folded: request.Fold(name), name: kebab(name), own: own}
 			all = append(all, e)
 			count[scoped{"", own, e.folded}]++
-			count[scoped{s.Name(), own, e.folded}]++
+			count[scoped{full, own, e.folded}]++
 		}
 	}
 	for i := range all {
 		e := &all[i]
-		full := e.method.Service().Name()
-		short := request.ShortName(full)
+		short := request.ShortName(e.service)
 		hidden := !e.own && count[scoped{"", true, e.folded}] > 0
 		switch {
 		case count[scoped{"", e.own, e.folded}] == 1 && !hidden:
 			e.words = []string{e.name}
-		case services[request.Fold(short)] == 1 && count[scoped{full, e.own, e.folded}] == 1:
+		case services[request.Fold(short)] == 1 && count[scoped{e.service, e.own, e.folded}] == 1:
 			e.words = []string{kebab(short), e.name}
 		default:
 			e.words = []string{strings.TrimPrefix(e.method.Path(), "/")}
 		}
 	}
 	slices.SortStableFunc(all, func(a, b endpoint) int {
-		return cmp.Or(boolInt(b.own)-boolInt(a.own), cmp.Compare(a.method.Service().Name(), b.method.Service().Name()), cmp.Compare(a.name, b.name))
+		return cmp.Or(boolInt(b.own)-boolInt(a.own), cmp.Compare(a.service, b.service), cmp.Compare(a.name, b.name))
 	})
 	return all
 }
