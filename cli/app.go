@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/dynamic"
 	"github.com/micro/micro/v3/envs"
 )
 
@@ -38,6 +39,8 @@ type App struct {
 	made *madeCall // the call of a service that was made last
 
 	plain bool // the server that was asked knows nothing of micro
+	// slow is the schema of the call when tables do not take all of its messages.
+	slow *dynamic.Schema
 
 	// Set by the options of a call.
 	via      front.Transport

@@ -106,7 +106,7 @@ func (a *App) shownCall(ctx context.Context, conn *grpc.ClientConn, in front.Inv
 	if r.Stdin {
 		return c, nil
 	}
-	if c.Wire, err = encode(in, m, r); err != nil {
+	if c.Wire, err = a.encode(in, m, r); err != nil {
 		return nil, err
 	}
 	for text, err := range a.canonical(in, m, r, from) {

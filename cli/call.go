@@ -207,7 +207,7 @@ func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invo
 		a.made = &madeCall{in, m, r, a.Now()}
 		return a.stream(callCtx, conn, in, entry, m, r, from)
 	}
-	messages, err := encode(in, m, r)
+	messages, err := a.encode(in, m, r)
 	if err != nil {
 		return maybeStale(err)
 	}
@@ -221,11 +221,29 @@ func (a *App) inputs(ctx context.Context, conn *grpc.ClientConn, entry front.Ent
 	return front.Inputs{Stdin: stdin, ReadFile: front.ReadFile, Now: a.Now, Getenv: a.Getenv, Decode: b.decode}
 }
 
+// encodeOne returns the wire form of a message of a request.
+func (a *App) encodeOne(m wire.Message, msg front.Message) ([]byte, error) {
+	b, err := msg.Encode(m)
+	if errors.Is(err, wire.ErrUnsupported) && a.slow != nil {
+		return a.slow.Encode(m, msg.JSON)
+	}
+	return b, err
+}
+
+// decodeOne returns the JSON of a message.
+func (a *App) decodeOne(m wire.Message, data []byte, o wire.EncodeOptions) ([]byte, error) {
+	b, err := m.AppendJSON(nil, data, o)
+	if errors.Is(err, wire.ErrUnsupported) && a.slow != nil {
+		return a.slow.Decode(m, data)
+	}
+	return b, err
+}
+
 // encode returns the wire form of the messages of a request.
-func encode(in front.Invocation, m wire.Method, r *front.Request) ([][]byte, error) {
+func (a *App) encode(in front.Invocation, m wire.Method, r *front.Request) ([][]byte, error) {
 	var out [][]byte
 	for i, msg := range r.Messages {
-		b, err := msg.Encode(m.Input())
+		b, err := a.encodeOne(m.Input(), msg)
 		if err != nil {
 			what := "the request"
 			if len(r.Messages) > 1 {

@@ -138,6 +138,9 @@ func (a *App) attempt(ctx context.Context, conn *grpc.ClientConn, m wire.Method,
 	default:
 	}
 	if a.observer != nil {
+		if a.slow != nil && a.slow.Slow() > 0 {
+			fmt.Fprintf(a.Err, "%d messages went the slow way: compiled tables do not take them\n", a.slow.Slow())
+		}
 		a.observer.end(s.Trailer(), status.Convert(err))
 	}
 	if err != nil && isRefused(s) {

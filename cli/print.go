@@ -21,7 +21,7 @@ type printer interface {
 // newPrinter returns the printer for the answers of a method. An error is that of the
 // command line; nothing has been called then.
 func (a *App) newPrinter(m wire.Method, r *front.Request) (printer, error) {
-	as := asJSONOf{m.Output()}
+	as := asJSONOf{a, m.Output()}
 	switch r.Output {
 	case front.FormatYAML:
 		return &yamlPrinter{asJSONOf: as, w: a.Out}, nil
@@ -51,11 +51,14 @@ func (a *App) newPrinter(m wire.Method, r *front.Request) (printer, error) {
 }
 
 // asJSONOf makes JSON of messages.
-type asJSONOf struct{ m wire.Message }
+type asJSONOf struct {
+	app *App
+	m   wire.Message
+}
 
 func (j asJSONOf) json(data []byte, o wire.EncodeOptions) ([]byte, error) {
 	o.Resolve = front.Builtin
-	b, err := j.m.AppendJSON(nil, data, o)
+	b, err := j.app.decodeOne(j.m, data, o)
 	if err != nil {
 		return nil, &Error{Message: "the answer does not fit the schema: " + err.Error() + "; -o raw prints its bytes", Exit: ExitError}
 	}

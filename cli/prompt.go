@@ -27,7 +27,7 @@ func (a *App) requests(in front.Invocation, m wire.Method, r *front.Request, fro
 				yield(nil, asError(flagError(in, err)))
 				return
 			}
-			b, err := msg.Encode(m.Input())
+			b, err := a.encodeOne(m.Input(), msg)
 			if err != nil {
 				yield(nil, &Error{Message: fmt.Sprintf("message %d of standard input: %s", n, err), Hint: helpHint(in), Exit: ExitUsage})
 				return
@@ -69,7 +69,7 @@ func (a *App) prompted(m wire.Method, r *front.Request, typed io.Reader) iter.Se
 			msg, completeErr := r.Complete(m.Input(), front.Message{JSON: []byte(line)})
 			var b []byte
 			if completeErr == nil {
-				b, completeErr = msg.Encode(m.Input())
+				b, completeErr = a.encodeOne(m.Input(), msg)
 			}
 			if completeErr != nil {
 				fmt.Fprintln(tty, front.Line("this "+strings.TrimPrefix(completeErr.Error(), "this ")))

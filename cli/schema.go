@@ -123,12 +123,14 @@ func (a *App) mayReflect(ctx context.Context, conn *grpc.ClientConn, err error) 
 
 // cachePlace is where the schemas of an environment's namespace are kept.
 type cachePlace struct {
+	app       *App
 	cache     front.Cache
 	env       envs.Env
 	namespace string
 }
 
 func (a *App) cachePlace() (p cachePlace, err error) {
+	p.app = a
 	if p.env, err = a.Env(); err != nil {
 		return p, err
 	}
@@ -153,14 +155,24 @@ func (p cachePlace) ask(ctx context.Context, conn *grpc.ClientConn, service stri
 		}
 		return entry, err
 	}
-	table, err := compileSchema(service, rsp.GetFiles())
+	c, err := compileSchema(service, rsp.GetFiles())
 	if err != nil {
 		return entry, err
 	}
 	if digest := dynamic.Digest(rsp.GetFiles()); digest != rsp.GetDigest() {
 		return entry, fmt.Errorf("the schema of %s: the server says that it has the digest %q, and it has %s", service, rsp.GetDigest(), digest)
 	}
-	return p.cache.Put(p.env, p.namespace, service, table)
+	return p.keep(c, service, nil)
+}
+
+// keep puts what was compiled into the cache. The front takes a table from there, and
+// has nothing but that: a schema of which tables do not take all is not kept.
+func (p cachePlace) keep(c compiled, word string, origin *front.Origin) (front.Entry, error) {
+	if c.slow != nil {
+		p.app.slow = c.slow
+		return front.OpenEntry(c.table, origin)
+	}
+	return p.cache.PutFrom(p.env, p.namespace, word, c.table, origin)
 }
 
 // reflect asks a server by reflection for the gRPC service that a word means.
@@ -177,11 +189,11 @@ func (p cachePlace) reflect(ctx context.Context, conn *grpc.ClientConn, q questi
 	if err != nil {
 		return entry, err
 	}
-	table, err := compileSchema(r.Service, raw)
+	c, err := compileSchema(r.Service, raw)
 	if err != nil {
 		return entry, err
 	}
-	return p.cache.PutFrom(p.env, p.namespace, q.word, table, origin)
+	return p.keep(c, q.word, origin)
 }
 
 func explainReflection(e envs.Env, err error) error {
@@ -216,16 +228,30 @@ func callContextOf(ctx context.Context, o *front.Origin, e front.Early) context.
 	return metadata.NewOutgoingContext(ctx, md)
 }
 
-func compileSchema(service string, raw []byte) ([]byte, error) {
+// compiled is a schema in compiled form.
+type compiled struct {
+	table []byte
+	slow  *dynamic.Schema // nil: the table takes all messages
+}
+
+func compileSchema(service string, raw []byte) (c compiled, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("the schema of %s: %w", service, err)
+		}
+	}()
 	schema, err := dynamic.ParseSchema(raw)
 	if err != nil {
-		return nil, fmt.Errorf("the schema of %s: %w", service, err)
+		return c, err
 	}
-	table, err := schema.Compile()
-	if err != nil {
-		return nil, fmt.Errorf("the schema of %s: %w", service, err)
+	if c.table, err = schema.Compile(); err != nil {
+		return c, err
 	}
-	return table, nil
+	fast, err := schema.Fast()
+	if err == nil && !fast {
+		c.slow = schema
+	}
+	return c, err
 }
 
 // pickService returns the gRPC service that a word means: its full name or an end of it
@@ -301,17 +327,18 @@ func (a *App) given(ctx context.Context, q question) (entry front.Entry, err err
 	if raw, err = dynamic.OnlyService(raw, service); err != nil {
 		return entry, err
 	}
-	table, err := compileSchema(service, raw)
+	c, err := compileSchema(service, raw)
 	if err != nil {
 		return entry, err
 	}
+	a.slow = c.slow
 	e, err := a.Env()
 	if err != nil {
 		return entry, err
 	}
 	// Whether the server knows micro nobody has asked: who has no session with it has
 	// nothing to tell it, and who has, has it with a server of micro.
-	return front.OpenEntry(table, &front.Origin{Service: service, Plain: e.Account == ""})
+	return front.OpenEntry(c.table, &front.Origin{Service: service, Plain: e.Account == ""})
 }
 
 // givenSchema reads the schema that the command line names, serialized.

@@ -63,7 +63,7 @@ func (a *App) showRequest(in front.Invocation, m wire.Method, r *front.Request, 
 func (a *App) canonical(in front.Invocation, m wire.Method, r *front.Request, from front.Inputs) func(yield func([]byte, error) bool) {
 	return func(yield func([]byte, error) bool) {
 		each := func(b []byte) bool {
-			text, err := m.Input().AppendJSON(nil, b, wire.EncodeOptions{})
+			text, err := a.decodeOne(m.Input(), b, wire.EncodeOptions{})
 			return yield(text, err) && err == nil
 		}
 		if r.Stdin {
@@ -78,7 +78,7 @@ func (a *App) canonical(in front.Invocation, m wire.Method, r *front.Request, fr
 			}
 			return
 		}
-		messages, err := encode(in, m, r)
+		messages, err := a.encode(in, m, r)
 		if err != nil {
 			yield(nil, err)
 			return

@@ -57,6 +57,21 @@ func noPanic(m wire.Message, err *error) {
 	}
 }
 
+// Fast reports whether the tables take every message of the schema, so that nothing
+// goes the slow way.
+func (s *Schema) Fast() (bool, error) {
+	t, err := s.Table()
+	if err != nil {
+		return false, err
+	}
+	for m := range t.Messages() {
+		if !m.Supported() {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
 // Slow returns how many messages went the slow way.
 func (s *Schema) Slow() int64 { return s.slow.Load() }
 

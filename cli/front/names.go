@@ -17,10 +17,10 @@ import (
 type endpoint struct {
 	method  wire.Method
 	service string // the full name of its gRPC service
-	folded string // its name
-	name   string // and as it is typed
-	words  []string
-	own    bool // of the gRPC service that is called like the service
+	folded  string // its name
+	name    string // and as it is typed
+	words   []string
+	own     bool // of the gRPC service that is called like the service
 }
 
 // scoped is the folded name of a method, in a gRPC service or in all of those that
