@@ -118,7 +118,7 @@ rolled back.`,
 
 type configWatchOptions struct {
 	secret bool
-	from   int64
+	from   string
 	out    format
 }
 
@@ -136,17 +136,25 @@ interrupted. The line of a value that is deleted is empty. -o json has the revis
 		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), app, first(args)) },
 	}
 	secretFlag(cmd, &o.secret)
-	cmd.Flags().Int64Var(&o.from, "from", 0, "begin with the changes after this revision")
+	cmd.Flags().StringVar(&o.from, "from", "", "begin with the changes after this revision")
 	outputFlag(cmd, &o.out)
 	return cmd
 }
 
 func (o *configWatchOptions) run(ctx context.Context, app *App, path string) error {
+	var from *int64
+	if o.from != "" {
+		n, err := parseRevision(o.from)
+		if err != nil {
+			return usage("micro config watch --help", "--from is %q, no revision", o.from)
+		}
+		from = &n
+	}
 	ctx, client, err := app.configClient(ctx)
 	if err != nil {
 		return err
 	}
-	stream, err := client.Watch(ctx, &configv1.WatchRequest{Path: path, Secrets: o.secret, FromRevision: o.from})
+	stream, err := client.Watch(ctx, &configv1.WatchRequest{Path: path, Secrets: o.secret, FromRevision: from})
 	if err != nil {
 		return err
 	}

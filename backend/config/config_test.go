@@ -454,7 +454,7 @@ func TestHistoryIsTrue(t *testing.T) {
 	from := newest - 100
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	for v, err := range c.Watch(ctx, ns, "", from, config.Reveal) {
+	for v, err := range c.Watch(ctx, ns, "", &from, config.Reveal) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -521,7 +521,7 @@ func TestWatch(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		for v, err := range c.Watch(ctx, ns, "a", 0, config.Hide) {
+		for v, err := range c.Watch(ctx, ns, "a", nil, config.Hide) {
 			if err != nil {
 				ended <- err
 				return
@@ -553,7 +553,7 @@ func TestWatch(t *testing.T) {
 	}
 
 	// What the configuration never came to begins with the value as it is.
-	for v, err := range c.Watch(t.Context(), ns, "a", 1000, config.Hide) {
+	for v, err := range c.Watch(t.Context(), ns, "a", new(int64(1000)), config.Hide) {
 		if err != nil || string(v.JSON) != "5" {
 			t.Errorf("Watch: %s, %v, want 5", v.JSON, err)
 		}
@@ -568,7 +568,7 @@ func TestWatchEndsWithTheConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	var last error
-	for _, err := range c.Watch(t.Context(), ns, "a", 0, config.Hide) {
+	for _, err := range c.Watch(t.Context(), ns, "a", nil, config.Hide) {
 		if last = err; err == nil {
 			if err := c.Close(); err != nil {
 				t.Fatal(err)

@@ -11,20 +11,20 @@ import (
 // that changed it, in order and without a gap, until the loop ends. A value that is
 // not there has no JSON.
 //
-// With from > 0 it yields first each change since that revision instead; when these
-// are not kept any more, or the configuration never came to it, it begins with the
-// value as it is. A consumer that falls behind by more than is kept sees the value as
+// With from it yields first each change since that revision instead; when these are
+// not kept any more, or the configuration never came to it, it begins with the value
+// as it is. A consumer that falls behind by more than is kept sees the value as
 // it is then.
 //
 // An error is yielded last: ctx's when it ended, [store.ErrClosed] after Close.
-func (c *Config) Watch(ctx context.Context, ns, path string, from int64, show Show) iter.Seq2[Value, error] {
+func (c *Config) Watch(ctx context.Context, ns, path string, from *int64, show Show) iter.Seq2[Value, error] {
 	return func(yield func(Value, error) bool) {
 		p, err := parsePath(path)
 		if err != nil {
 			yield(Value{}, err)
 			return
 		}
-		w := watch{c: c, ns: ns, path: p, show: show, at: from, yield: yield}
+		w := watch{c: c, ns: ns, path: p, show: show, from: from, yield: yield}
 		if err := w.run(ctx); err != nil {
 			yield(Value{}, err)
 		}
@@ -37,6 +37,7 @@ type watch struct {
 	ns    string
 	path  path
 	show  Show
+	from  *int64 // the revision to go on after; nil: from what is there
 	yield func(Value, error) bool
 
 	at  int64  // the revision that has been shown
@@ -70,12 +71,12 @@ func (w *watch) run(ctx context.Context) error {
 
 // catchUp shows what has been changed up to d.
 func (w *watch) catchUp(ctx context.Context, d document) error {
-	if w.all == nil && w.at > 0 {
-		then, err := w.c.at(ctx, w.ns, d, w.at)
+	if w.all == nil && w.from != nil {
+		then, err := w.c.at(ctx, w.ns, d, *w.from)
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return err
 		}
-		w.all = then
+		w.at, w.all = *w.from, then
 	}
 	if w.all == nil {
 		return w.reset(d)

@@ -108,7 +108,7 @@ func (c *configAPI) Watch(req *configv1.WatchRequest, out grpc.ServerStreamingSe
 	if req.GetFromRevision() < 0 {
 		return invalid("a watch from revision %d", req.GetFromRevision())
 	}
-	for v, err := range c.config.Watch(ctx, callerOf(ctx).namespace, req.GetPath(), req.GetFromRevision(), showSecrets(req)) {
+	for v, err := range c.config.Watch(ctx, callerOf(ctx).namespace, req.GetPath(), req.FromRevision, showSecrets(req)) {
 		if err != nil {
 			return err
 		}

@@ -115,7 +115,7 @@ func TestConfigOverTheWire(t *testing.T) {
 			return err
 		}, codes.InvalidArgument},
 		{"a watch from before the beginning", func() error {
-			stream, err := c.Watch(ctx, &configv1.WatchRequest{FromRevision: -1})
+			stream, err := c.Watch(ctx, &configv1.WatchRequest{FromRevision: proto.Int64(-1)})
 			if err == nil {
 				_, err = stream.Recv()
 			}

@@ -962,8 +962,8 @@ type WatchRequest struct {
 	// Show secrets.
 	Secrets bool `protobuf:"varint,2,opt,name=secrets,proto3" json:"secrets,omitempty"`
 	// Go on after this revision: send each change made since, and not the value as it is.
-	// When it is not kept any more, or 0, begin with the value as it is.
-	FromRevision  int64 `protobuf:"varint,3,opt,name=from_revision,json=fromRevision,proto3" json:"from_revision,omitempty"`
+	// When that is not kept any more, begin with the value as it is.
+	FromRevision  *int64 `protobuf:"varint,3,opt,name=from_revision,json=fromRevision,proto3,oneof" json:"from_revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1013,8 +1013,8 @@ func (x *WatchRequest) GetSecrets() bool {
 }
 
 func (x *WatchRequest) GetFromRevision() int64 {
-	if x != nil {
-		return x.FromRevision
+	if x != nil && x.FromRevision != nil {
+		return *x.FromRevision
 	}
 	return 0
 }
@@ -1155,11 +1155,12 @@ const file_micro_config_v1_config_proto_rawDesc = "" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x03R\brevision\".\n" +
 	"\x10RollbackResponse\x12\x1a\n" +
-	"\brevision\x18\x01 \x01(\x03R\brevision\"a\n" +
+	"\brevision\x18\x01 \x01(\x03R\brevision\"x\n" +
 	"\fWatchRequest\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x18\n" +
-	"\asecrets\x18\x02 \x01(\bR\asecrets\x12#\n" +
-	"\rfrom_revision\x18\x03 \x01(\x03R\ffromRevision\"g\n" +
+	"\asecrets\x18\x02 \x01(\bR\asecrets\x12(\n" +
+	"\rfrom_revision\x18\x03 \x01(\x03H\x00R\ffromRevision\x88\x01\x01B\x10\n" +
+	"\x0e_from_revision\"g\n" +
 	"\rWatchResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x03R\brevision\x12\x17\n" +
 	"\x04json\x18\x02 \x01(\tH\x00R\x04json\x88\x01\x01\x12\x18\n" +
@@ -1241,6 +1242,7 @@ func file_micro_config_v1_config_proto_init() {
 	file_micro_config_v1_config_proto_msgTypes[2].OneofWrappers = []any{}
 	file_micro_config_v1_config_proto_msgTypes[4].OneofWrappers = []any{}
 	file_micro_config_v1_config_proto_msgTypes[12].OneofWrappers = []any{}
+	file_micro_config_v1_config_proto_msgTypes[15].OneofWrappers = []any{}
 	file_micro_config_v1_config_proto_msgTypes[16].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
