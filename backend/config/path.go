@@ -2,6 +2,7 @@ package config
 
 import (
 	"iter"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -29,11 +30,11 @@ func parsePath(s string) (path, error) {
 	var p path
 	var name strings.Builder
 	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '.':
+		switch c := s[i]; c {
+		case '.':
 			p = append(p, name.String())
 			name.Reset()
-		case c == '\\':
+		case '\\':
 			if i++; i == len(s) || s[i] != '.' && s[i] != '\\' {
 				return nil, invalid("the path %q has a backslash that is not before a dot or another one", s)
 			}
@@ -88,7 +89,7 @@ func (p path) String() string {
 
 // below returns the path of a member of the object at p.
 func (p path) below(name string) path {
-	return append(p[:len(p):len(p)], name)
+	return append(slices.Clip(p), name)
 }
 
 // ancestors yields what a path, as a string, is below of, but for the empty path, from

@@ -6,7 +6,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
@@ -103,7 +102,7 @@ func TestConfigOverTheWire(t *testing.T) {
 			return err
 		}, codes.NotFound},
 		{"a condition that does not hold", func() error {
-			_, err := c.Set(ctx, &configv1.SetRequest{Path: "a", Json: "1", IfRevision: proto.Int64(9)})
+			_, err := c.Set(ctx, &configv1.SetRequest{Path: "a", Json: "1", IfRevision: new(int64(9))})
 			return err
 		}, codes.Aborted},
 		{"a page of less than nothing", func() error {
@@ -115,7 +114,7 @@ func TestConfigOverTheWire(t *testing.T) {
 			return err
 		}, codes.InvalidArgument},
 		{"a watch from before the beginning", func() error {
-			stream, err := c.Watch(ctx, &configv1.WatchRequest{FromRevision: proto.Int64(-1)})
+			stream, err := c.Watch(ctx, &configv1.WatchRequest{FromRevision: new(int64(-1))})
 			if err == nil {
 				_, err = stream.Recv()
 			}
@@ -157,8 +156,8 @@ func TestConfigOverTheWire(t *testing.T) {
 			Account:  "acme/alice",
 			Action:   "set",
 			Changes: []*configv1.Change{
-				{Path: "a.b", Before: proto.String("1"), After: proto.String("2")},
-				{Path: "a.c", After: proto.String("3")},
+				{Path: "a.b", Before: new("1"), After: new("2")},
+				{Path: "a.c", After: new("3")},
 			},
 		}},
 		NextPageToken: "2",
