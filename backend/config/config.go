@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/micro/micro/v3/backend/store"
@@ -72,6 +73,8 @@ type Config struct {
 	box   seal.Box
 	now   func() time.Time
 	docs  *store.Views[*store.View[document]]
+	// tails holds a *tail for each namespace that is watched, or was.
+	tails sync.Map
 }
 
 // New returns the configuration that a store holds. Close it before the store.
@@ -188,9 +191,8 @@ func (c *Config) List(ctx context.Context, ns, path, after string, limit int, sh
 	if err != nil {
 		return nil, 0, false, err
 	}
-	prefix := p.String()
-	for _, at := range d.Leaves.paths() {
-		if at <= after && after != "" || !within(at, prefix) {
+	for _, at := range d.Leaves.paths(p.String()) {
+		if at <= after && after != "" {
 			continue
 		}
 		if len(list) == limit {

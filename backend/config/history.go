@@ -123,9 +123,13 @@ type Change struct {
 
 // History returns at most limit revisions that changed something at a path or below,
 // the newest first, and what to give for page to go on behind them; empty when that
-// was all.
+// was all. What is a secret now is hidden as one in what was before it was.
 func (c *Config) History(ctx context.Context, ns, path, page string, limit int, show Show) (list []Revision, next string, err error) {
 	p, err := parsePath(path)
+	if err != nil {
+		return nil, "", err
+	}
+	d, _, err := c.current(ctx, ns)
 	if err != nil {
 		return nil, "", err
 	}
@@ -152,7 +156,7 @@ func (c *Config) History(ctx context.Context, ns, path, page string, limit int, 
 		if len(list) == limit {
 			return list, strconv.FormatInt(list[limit-1].Revision, 10), nil
 		}
-		public, err := c.public(ns, e, p.String(), show)
+		public, err := c.public(ns, d, e, p.String(), show)
 		if err != nil {
 			return nil, "", err
 		}
@@ -162,13 +166,15 @@ func (c *Config) History(ctx context.Context, ns, path, page string, limit int, 
 }
 
 // public returns a revision as it is shown, with its changes below a path.
-func (c *Config) public(ns string, e entry, prefix string, show Show) (Revision, error) {
+func (c *Config) public(ns string, now document, e entry, prefix string, show Show) (Revision, error) {
 	out := Revision{Revision: e.Revision, Time: e.Time, By: e.By, Action: e.Action}
 	for _, ch := range e.Changes {
 		if !within(ch.Path, prefix) {
 			continue
 		}
-		pub := Change{Path: ch.Path}
+		secret := now.Leaves[ch.Path].secret() ||
+			ch.Before != nil && ch.Before.secret() || ch.After != nil && ch.After.secret()
+		pub := Change{Path: ch.Path, Secret: secret}
 		for _, side := range []struct {
 			leaf *leaf
 			json *[]byte
@@ -176,11 +182,15 @@ func (c *Config) public(ns string, e entry, prefix string, show Show) (Revision,
 			if side.leaf == nil {
 				continue
 			}
+			if secret && show == Hide {
+				*side.json = []byte(`"` + Hidden + `"`)
+				continue
+			}
 			b, err := c.shown(ns, ch.Path, *side.leaf, show)
 			if err != nil {
 				return Revision{}, err
 			}
-			*side.json, pub.Secret = b, pub.Secret || side.leaf.secret()
+			*side.json = b
 		}
 		out.Changes = append(out.Changes, pub)
 	}

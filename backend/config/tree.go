@@ -27,7 +27,20 @@ func (l leaf) secret() bool { return l.Sealed != nil }
 // leaves are those of a tree, by their paths: no path of them is below another one.
 type leaves map[string]leaf
 
-func (ls leaves) paths() []string { return slices.Sorted(maps.Keys(ls)) }
+// paths returns the paths of the leaves at and below a path, in order.
+func (ls leaves) paths(prefix string) []string {
+	if ls.has(prefix) {
+		return []string{prefix}
+	}
+	var paths []string
+	for at := range ls {
+		if within(at, prefix) {
+			paths = append(paths, at)
+		}
+	}
+	slices.Sort(paths)
+	return paths
+}
 
 func (ls leaves) has(at string) bool {
 	_, ok := ls[at]
@@ -83,12 +96,8 @@ func (c *Config) shown(ns, at string, l leaf, show Show) ([]byte, error) {
 // value returns what is at a path; its JSON is nil when there is nothing.
 func (c *Config) value(ns string, all leaves, p path, show Show) (Value, error) {
 	var v Value
-	prefix := p.String()
 	var root node
-	for _, at := range all.paths() {
-		if !within(at, prefix) {
-			continue
-		}
+	for _, at := range all.paths(p.String()) {
 		l := all[at]
 		b, err := c.shown(ns, at, l, show)
 		if err != nil {

@@ -84,7 +84,7 @@ func (w *watch) catchUp(ctx context.Context, d document) error {
 	if w.at >= d.Revision {
 		return nil
 	}
-	since, err := w.c.since(ctx, w.ns, w.at, d.Revision)
+	since, err := w.c.recent(ctx, w.ns, w.at, d.Revision)
 	if errors.Is(err, ErrNotFound) {
 		return w.reset(d)
 	}
