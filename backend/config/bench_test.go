@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -33,7 +34,7 @@ func BenchmarkGet(b *testing.B) {
 func BenchmarkSet(b *testing.B) {
 	c := benchConfig(b)
 	for i := 0; b.Loop(); i++ {
-		mustSet(b, c, "section5.k7", fmt.Sprint(i), config.SetOptions{})
+		mustSet(b, c, "section5.k7", strconv.Itoa(i), config.SetOptions{})
 	}
 }
 
@@ -66,7 +67,7 @@ func BenchmarkWatchers(b *testing.B) {
 	for i := 0; b.Loop(); i++ {
 		saw.Add(watchers)
 		start := time.Now()
-		mustSet(b, c, "section5.k7", fmt.Sprint(-1-i), config.SetOptions{})
+		mustSet(b, c, "section5.k7", strconv.Itoa(-1-i), config.SetOptions{})
 		saw.Wait()
 		took = append(took, time.Since(start))
 	}

@@ -26,43 +26,43 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // ns is the namespace of most tests.
 const ns = "acme"
 
-func openStore(t testing.TB) store.Store {
-	t.Helper()
-	db, err := engine.Open(t.Context(), "data", engine.Options{FS: vfs.NewMem()})
+func openStore(tb testing.TB) store.Store {
+	tb.Helper()
+	db, err := engine.Open(tb.Context(), "data", engine.Options{FS: vfs.NewMem()})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	s, err := embedded.Open(t.Context(), db, embedded.Options{})
+	s, err := embedded.Open(tb.Context(), db, embedded.Options{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := errors.Join(s.Close(), db.Close()); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return s
 }
 
-func newConfig(t testing.TB, s store.Store) *config.Config {
-	t.Helper()
+func newConfig(tb testing.TB, s store.Store) *config.Config {
+	tb.Helper()
 	c, err := config.New(config.Options{Store: s, MasterKey: bytes.Repeat([]byte{7}, 32)})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := c.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return c
 }
 
-func mustSet(t testing.TB, c *config.Config, path, value string, o config.SetOptions) int64 {
-	t.Helper()
-	revision, err := c.Set(t.Context(), ns, path, []byte(value), o)
+func mustSet(tb testing.TB, c *config.Config, path, value string, o config.SetOptions) int64 {
+	tb.Helper()
+	revision, err := c.Set(tb.Context(), ns, path, []byte(value), o)
 	if err != nil {
-		t.Fatalf("Set(%q, %s): %v", path, value, err)
+		tb.Fatalf("Set(%q, %s): %v", path, value, err)
 	}
 	return revision
 }
