@@ -25,8 +25,9 @@ type Rule struct {
 // Classes of endpoints that a rule may name instead of one endpoint or "*". They
 // cannot be mistaken for an endpoint: those have a dot.
 const (
-	Read  = "read"
-	Write = "write"
+	Read   = "read"
+	Write  = "write"
+	Secret = "secret" // shows secrets; it needs the right to read too
 )
 
 // Resource is what a call wants to use.
@@ -34,17 +35,19 @@ type Resource struct {
 	Type     string // "service", or the name of one of the server's APIs
 	Name     string // which one
 	Endpoint string // Service.Method
-	Class    string // Read or Write; empty when the endpoint declares none
+	Class    string // Read, Write or Secret; empty when the endpoint declares none
 }
 
 // initialRules are those of a new namespace: anybody may call its services, its
-// accounts may look at everything, and its administrators may change it.
+// accounts may look at everything but secrets, its administrators may change it, and
+// its services may use its secrets.
 func initialRules() []Rule {
 	return []Rule{
 		{ID: "call", Resource: "service:*:*"},
 		{ID: "read", Scope: "*", Resource: "*:*:" + Read},
 		{ID: "manage", Scope: ScopeAdmin, Resource: "*:*:*"},
 		{ID: "register", Scope: ScopeService, Resource: "registry:*:*"},
+		{ID: "secrets", Scope: ScopeService, Resource: "config:*:" + Secret},
 	}
 }
 

@@ -1,66 +1,45 @@
 package auth
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"runtime"
 	"strings"
 
 	"golang.org/x/crypto/argon2"
+
+	"github.com/micro/micro/v3/internal/seal"
 )
 
 // MasterKeySize is the length of a master key in bytes.
-const MasterKeySize = 32
+const MasterKeySize = seal.MasterKeySize
 
 // secrets holds the keys that are derived from the master key.
 type secrets struct {
-	atRest  cipher.AEAD
+	atRest  seal.Box
 	refresh []byte
 }
 
 func newSecrets(master []byte) (secrets, error) {
-	if len(master) != MasterKeySize {
-		return secrets{}, fmt.Errorf("the master key has %d bytes, not %d", len(master), MasterKeySize)
-	}
-	atRest, err := hkdf.Key(sha256.New, master, nil, "micro auth at rest", 32)
+	atRest, err := seal.NewBox(master, "micro auth at rest")
 	if err != nil {
 		return secrets{}, err
 	}
-	refresh, err := hkdf.Key(sha256.New, master, nil, "micro auth refresh tokens", 32)
+	refresh, err := seal.Derive(master, "micro auth refresh tokens")
 	if err != nil {
 		return secrets{}, err
 	}
-	block, err := aes.NewCipher(atRest)
-	if err != nil {
-		return secrets{}, err
-	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		return secrets{}, err
-	}
-	return secrets{atRest: aead, refresh: refresh}, nil
+	return secrets{atRest: atRest, refresh: refresh}, nil
 }
 
 // seal encrypts a value for the record with the given key; it opens there only.
-func (s secrets) seal(key string, plain []byte) []byte {
-	return s.atRest.Seal(nil, nil, plain, []byte(key))
-}
+func (s secrets) seal(key string, plain []byte) []byte { return s.atRest.Seal(key, plain) }
 
-func (s secrets) open(key string, sealed []byte) ([]byte, error) {
-	plain, err := s.atRest.Open(nil, nil, sealed, []byte(key))
-	if err != nil {
-		return nil, errors.New("it was encrypted with another master key, or was altered")
-	}
-	return plain, nil
-}
+func (s secrets) open(key string, sealed []byte) ([]byte, error) { return s.atRest.Open(key, sealed) }
 
 // derive returns the secret part of an opaque token: the store holds what it is
 // derived from and never the secret itself.

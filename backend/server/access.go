@@ -14,6 +14,7 @@ import (
 	"github.com/micro/micro/v3/backend/auth"
 	"github.com/micro/micro/v3/backend/proxy"
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
+	configv1 "github.com/micro/micro/v3/proto/micro/config/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
@@ -24,6 +25,9 @@ type access struct {
 	typ   string               // the type of the resource
 	class string               // auth.Read or auth.Write
 	name  func(req any) string // the name of the resource; "*" when nil
+	// reveals reports whether a request asks for secrets too, which needs a right of
+	// its own; nil: none does.
+	reveals func(req any) bool
 }
 
 type accessKind uint8
@@ -67,6 +71,10 @@ func methods() map[string]access {
 		}
 		return a
 	}
+	revealing := func(a access) access {
+		a.reveals = asksForSecrets
+		return a
+	}
 	return map[string]access{
 		authv1.Auth_Signup_FullMethodName:         {kind: anybody},
 		authv1.Auth_Login_FullMethodName:          {kind: anybody},
@@ -80,6 +88,14 @@ func methods() map[string]access {
 		authv1.Rules_Create_FullMethodName:        write("auth"),
 		authv1.Rules_List_FullMethodName:          read("auth"),
 		authv1.Rules_Delete_FullMethodName:        write("auth"),
+
+		configv1.Config_Get_FullMethodName:      revealing(read("config")),
+		configv1.Config_Set_FullMethodName:      write("config"),
+		configv1.Config_Delete_FullMethodName:   write("config"),
+		configv1.Config_List_FullMethodName:     revealing(read("config")),
+		configv1.Config_History_FullMethodName:  revealing(read("config")),
+		configv1.Config_Rollback_FullMethodName: write("config"),
+		configv1.Config_Watch_FullMethodName:    revealing(read("config")),
 
 		registryv1.Registry_Register_FullMethodName:   withService(write("registry")),
 		registryv1.Registry_Renew_FullMethodName:      withService(write("registry")),
@@ -183,6 +199,10 @@ func (g *guard) check(ctx context.Context, method string, a access, req any) err
 	}
 	r := auth.Resource{Type: a.typ, Name: name, Endpoint: proxy.Endpoint(grpcService, m), Class: a.class}
 	err = g.auth.Authorize(ctx, c.Identity, c.namespace, r)
+	if err == nil && a.reveals != nil && a.reveals(req) {
+		r.Endpoint, r.Class = proxy.Endpoint(grpcService, "Secrets"), auth.Secret
+		err = g.auth.Authorize(ctx, c.Identity, c.namespace, r)
+	}
 	if errors.Is(err, auth.ErrNotFound) {
 		err = auth.ErrAnonymous // a namespace that is not there looks like one that is closed
 	}

@@ -50,6 +50,13 @@ micro.auth.v1.Auth/WhoAmI                                      login      yes   
 micro.auth.v1.Rules/Create                                     login      login      denied     denied     yes        login      token
 micro.auth.v1.Rules/Delete                                     login      login      denied     denied     yes        login      token
 micro.auth.v1.Rules/List                                       login      login      yes        yes        yes        login      token
+micro.config.v1.Config/Delete                                  login      login      denied     denied     yes        login      token
+micro.config.v1.Config/Get                                     login      login      yes        yes        yes        login      token
+micro.config.v1.Config/History                                 login      login      yes        yes        yes        login      token
+micro.config.v1.Config/List                                    login      login      yes        yes        yes        login      token
+micro.config.v1.Config/Rollback                                login      login      denied     denied     yes        login      token
+micro.config.v1.Config/Set                                     login      login      denied     denied     yes        login      token
+micro.config.v1.Config/Watch                                   login      login      yes        yes        yes        login      token
 micro.registry.v1.Registry/Deregister                          login      login      denied     yes        yes        login      token
 micro.registry.v1.Registry/Get                                 yes        yes        yes        yes        yes        login      token
 micro.registry.v1.Registry/GetSchema                           yes        yes        yes        yes        yes        login      token

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/micro/micro/v3/backend/auth"
+	"github.com/micro/micro/v3/backend/config"
 	"github.com/micro/micro/v3/backend/deploy"
 	"github.com/micro/micro/v3/backend/proxy"
 	"github.com/micro/micro/v3/backend/registry"
@@ -53,6 +54,10 @@ func meanings() []meaning {
 		{proxy.ErrPath, codes.Unimplemented, "NO_METHOD"},
 		{proxy.ErrClosed, codes.Unavailable, "SHUTTING_DOWN"},
 		{errStopping, codes.Unavailable, "SHUTTING_DOWN"},
+		{config.ErrNotFound, codes.NotFound, "NOT_FOUND"},
+		{config.ErrConflict, codes.Aborted, "CONFLICT"},
+		{config.ErrNotObject, codes.FailedPrecondition, "NOT_OBJECT"},
+		{config.ErrInvalid, codes.InvalidArgument, "INVALID"},
 		{registry.ErrNotFound, codes.NotFound, "NOT_FOUND"},
 		{registry.ErrTaken, codes.AlreadyExists, "TAKEN"},
 		{registry.ErrInvalid, codes.InvalidArgument, "INVALID"},

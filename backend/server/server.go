@@ -31,6 +31,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/micro/micro/v3/backend/auth"
+	"github.com/micro/micro/v3/backend/config"
 	"github.com/micro/micro/v3/backend/deploy"
 	"github.com/micro/micro/v3/backend/gateway"
 	"github.com/micro/micro/v3/backend/proxy"
@@ -41,6 +42,7 @@ import (
 	images "github.com/micro/micro/v3/image/registry"
 	"github.com/micro/micro/v3/internal/buildinfo"
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
+	configv1 "github.com/micro/micro/v3/proto/micro/config/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
@@ -92,6 +94,7 @@ const (
 type Server struct {
 	config    Config
 	auth      *auth.Auth
+	settings  *config.Config
 	registry  *registry.Registry
 	images    *images.Registry
 	runtime   runtime.Runtime
@@ -180,6 +183,10 @@ func (s *Server) open(ctx context.Context) error {
 	if err := s.initialize(ctx); err != nil {
 		return err
 	}
+	if s.settings, err = config.New(config.Options{Store: c.Store, MasterKey: key}); err != nil {
+		return fmt.Errorf("open config: %w", err)
+	}
+	s.onClose(s.settings.Close)
 	s.registry = registry.New(c.Store)
 	s.onClose(s.registry.Close)
 	if err := s.forgetLeases(ctx); err != nil {
@@ -359,6 +366,7 @@ func (s *Server) build() error {
 	authv1.RegisterAuthServer(s.grpc, &authAPI{auth: s.auth, signup: c.Signup})
 	authv1.RegisterAccountsServer(s.grpc, &accountsAPI{auth: s.auth})
 	authv1.RegisterRulesServer(s.grpc, &rulesAPI{auth: s.auth})
+	configv1.RegisterConfigServer(s.grpc, &configAPI{config: s.settings})
 	registryv1.RegisterRegistryServer(s.grpc, &registryAPI{
 		registry: s.registry, directory: s.directory, schemas: schemas, forwardable: s.forwardable,
 	})

@@ -10,6 +10,7 @@ func Summaries() []Summary {
 		{"auth", "Manage the accounts and rules of the namespace"},
 		{"call", "Call a service"},
 		{"completion", "Write the script that completes commands in a shell"},
+		{"config", "Read and change the configuration of the namespace"},
 		{"describe", "Show a service, method, message or enum"},
 		{"env", "Show and change the environments to work with"},
 		{"gen", "Generate Go code from the .proto files of a project"},

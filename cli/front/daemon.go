@@ -12,8 +12,8 @@ import (
 // looked for. A test holds the list against the command tree.
 func IsCommand(word string) bool {
 	switch word {
-	case "auth", "call", "completion", "describe", "env", "exit-codes", "gen", "help", "history", "kill", "login", "logout", "logs",
-		"new", "run", "server", "services", "signup", "status", "stream", "update", "user", "version",
+	case "auth", "call", "completion", "config", "describe", "env", "exit-codes", "gen", "help", "history", "kill", "login", "logout",
+		"logs", "new", "run", "server", "services", "signup", "status", "stream", "update", "user", "version",
 		"__complete", "__completeNoDesc":
 		return true
 	default:
