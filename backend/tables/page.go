@@ -94,18 +94,21 @@ func (t *Tables) Page(ctx context.Context, at Table, s Selection, limit int, tok
 
 // Tables returns the names of the tables of a database, as [Tables.Page] does.
 func (t *Tables) Tables(ctx context.Context, ns, database string, limit int, token string) (names []string, next string, err error) {
-	if database == "" {
-		database = ns
-	}
-	if err := checkName("database", database); err != nil {
+	prefix, err := databasePrefix(ns, database)
+	if err != nil {
 		return nil, "", err
 	}
-	return t.names(ctx, records(ns)+database+"\x00", limit, token)
+	return t.names(ctx, prefix, limit, token)
 }
 
-// Databases returns the names of the databases of a namespace, as [Tables.Page] does.
+// Databases returns the names of the databases of a namespace, the one that is
+// called like it first, as [Tables.Page] does.
 func (t *Tables) Databases(ctx context.Context, ns string, limit int, token string) (names []string, next string, err error) {
-	return t.names(ctx, records(ns), limit, token)
+	names, next, err = t.names(ctx, records(ns), limit, token)
+	if len(names) > 0 && names[0] == "" {
+		names[0] = ns
+	}
+	return names, next, err
 }
 
 // names returns what stands between prefix and the next zero byte, each once. It
@@ -122,15 +125,15 @@ func (t *Tables) names(ctx context.Context, prefix string, limit int, token stri
 		r.Start = prefix + after + "\x01"
 	}
 	for {
-		name := ""
+		name, found := "", false
 		for rec, err := range t.store.Range(ctx, r) {
 			if err != nil {
 				return nil, "", err
 			}
-			name, _, _ = strings.Cut(rec.Key[len(prefix):], "\x00")
+			name, _, found = strings.Cut(rec.Key[len(prefix):], "\x00")
 		}
 		switch {
-		case name == "":
+		case !found:
 			return names, "", nil
 		case len(names) == limit:
 			return names, makeToken(mark, names[limit-1]), nil

@@ -4,8 +4,10 @@
 //	NAMESPACE/store/record/DATABASE 0 TABLE 0 KEY   a record: metadata and value
 //	NAMESPACE/store/import/ID/PART                  what an import has brought so far
 //
-// A table is there as long as it has a record, and so is a database. What a caller
-// gives for a key always stands behind the namespace, the database and the table.
+// A table is there as long as it has a record, and so is a database. The one that is
+// called like the namespace is empty in keys, so that it is the first in every
+// namespace. What a caller gives for a key always stands behind the namespace, the
+// database and the table.
 package tables
 
 import (
@@ -67,19 +69,25 @@ type Table struct{ Namespace, Database, Name string }
 
 // prefix returns what the keys of the table's records begin with.
 func (t Table) prefix() (string, error) {
-	if t.Database == "" {
-		t.Database = t.Namespace
+	database, err := databasePrefix(t.Namespace, t.Database)
+	if err != nil {
+		return "", err
 	}
 	if t.Name == "" {
 		t.Name = DefaultTable
 	}
-	if err := checkName("database", t.Database); err != nil {
-		return "", err
-	}
 	if err := checkName("table", t.Name); err != nil {
 		return "", err
 	}
-	return records(t.Namespace) + t.Database + "\x00" + t.Name + "\x00", nil
+	return database + t.Name + "\x00", nil
+}
+
+// databasePrefix returns what the keys of a database's records begin with.
+func databasePrefix(ns, database string) (string, error) {
+	if database == "" || database == ns {
+		return records(ns) + "\x00", nil
+	}
+	return records(ns) + database + "\x00", checkName("database", database)
 }
 
 func records(ns string) string { return ns + "/store/record/" }

@@ -30,7 +30,7 @@ func (t *Tables) Export(ctx context.Context, ns, database, table string) (revisi
 	case table != "":
 		prefix, err = Table{ns, database, table}.prefix()
 	case database != "":
-		prefix, err = base+database+"\x00", checkName("database", database)
+		prefix, err = databasePrefix(ns, database)
 	}
 	if err != nil {
 		return 0, nil, err
@@ -50,9 +50,6 @@ func (t *Tables) Export(ctx context.Context, ns, database, table string) (revisi
 			if err != nil {
 				yield(Entry{}, err)
 				return
-			}
-			if db == ns {
-				db = ""
 			}
 			if !yield(Entry{Database: db, Table: name, Record: r}, nil) {
 				return

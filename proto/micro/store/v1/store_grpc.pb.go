@@ -68,7 +68,8 @@ type StoreClient interface {
 	Batch(ctx context.Context, in *BatchRequest, opts ...grpc.CallOption) (*BatchResponse, error)
 	// Tables returns the names of a database's tables, in order.
 	Tables(ctx context.Context, in *TablesRequest, opts ...grpc.CallOption) (*TablesResponse, error)
-	// Databases returns the names of the namespace's databases, in order.
+	// Databases returns the names of the namespace's databases, in order after the one
+	// that is called like the namespace.
 	Databases(ctx context.Context, in *DatabasesRequest, opts ...grpc.CallOption) (*DatabasesResponse, error)
 	// Watch sends changes of one table in order, without gap or repetition, until
 	// the caller ends the stream.
@@ -256,7 +257,8 @@ type StoreServer interface {
 	Batch(context.Context, *BatchRequest) (*BatchResponse, error)
 	// Tables returns the names of a database's tables, in order.
 	Tables(context.Context, *TablesRequest) (*TablesResponse, error)
-	// Databases returns the names of the namespace's databases, in order.
+	// Databases returns the names of the namespace's databases, in order after the one
+	// that is called like the namespace.
 	Databases(context.Context, *DatabasesRequest) (*DatabasesResponse, error)
 	// Watch sends changes of one table in order, without gap or repetition, until
 	// the caller ends the stream.
