@@ -72,6 +72,15 @@ func methods() map[string]access {
 		a.name = tableName
 		return a
 	}
+	withAnyTable := func(a access) access {
+		a.name = func(req any) string {
+			if r, ok := req.(inTable); ok && r.GetTable() != "" {
+				return r.GetTable()
+			}
+			return "*"
+		}
+		return a
+	}
 	return map[string]access{
 		authv1.Auth_Signup_FullMethodName:         {kind: anybody},
 		authv1.Auth_Login_FullMethodName:          {kind: anybody},
@@ -111,7 +120,7 @@ func methods() map[string]access {
 		// Of many tables: the handlers ask about each.
 		storev1.Store_Tables_FullMethodName:    read("store"),
 		storev1.Store_Databases_FullMethodName: read("store"),
-		storev1.Store_Export_FullMethodName:    read("store"),
+		storev1.Store_Export_FullMethodName:    withAnyTable(read("store")),
 		storev1.Store_Import_FullMethodName:    write("store"),
 
 		"/grpc.health.v1.Health/Check":                                   {kind: anybody},

@@ -200,6 +200,12 @@ func TestStoreRules(t *testing.T) {
 			t.Errorf("export %v: %v, %v", req, seen, err)
 		}
 	}
+	// Who may read one table may export it, and nothing else.
+	s.rule(t, &authv1.Rule{Id: "none", Resource: "store:*:*", Access: authv1.Access_ACCESS_DENIED, Priority: 20})
+	s.rule(t, &authv1.Rule{Id: "one", Resource: "store:open:read", Access: authv1.Access_ACCESS_GRANTED, Priority: 30})
+	if seen, err := exported(&storev1.ExportRequest{}); reasonOf(err) != "DENIED" || seen != "" {
+		t.Errorf("export all with the right to one table: %v, %v", seen, err)
+	}
 	if seen, err := exported(&storev1.ExportRequest{Table: "open"}); err != nil || !strings.Contains(seen, "complete:true") {
 		t.Errorf("export what is open: %v, %v", seen, err)
 	}
