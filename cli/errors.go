@@ -32,6 +32,7 @@ const (
 	ExitNotFound    = front.ExitNotFound
 	ExitDenied      = front.ExitDenied
 	ExitUnreachable = front.ExitUnreachable
+	ExitConflict    = front.ExitConflict
 	ExitInterrupted = front.ExitInterrupted
 )
 

@@ -87,7 +87,7 @@ service that runs: micro SERVICE [ENDPOINT] --field=value.`,
 			root.AddCommand(c)
 		}
 	}
-	group("services", newRunCmd(app), newUpdateCmd(app), newKillCmd(app), newStatusCmd(app), newServicesCmd(app), newLogsCmd(app), newCallCmd(app), newStreamCmd(app), newHistoryCmd(app), newDescribeCmd(app))
+	group("services", newRunCmd(app), newUpdateCmd(app), newKillCmd(app), newStatusCmd(app), newServicesCmd(app), newLogsCmd(app), newCallCmd(app), newStreamCmd(app), newHistoryCmd(app), newDescribeCmd(app), newStoreCmd(app))
 	group("source", newNewCmd(app), newGenCmd(app))
 	group("access", newEnvCmd(app), newLoginCmd(app), newLogoutCmd(app), newSignupCmd(app), newUserCmd(app), newAuthCmd(app))
 	group("data", newConfigCmd(app))
@@ -298,6 +298,7 @@ func newExitCodesTopic() *cobra.Command {
   5    what was named does not exist
   6    the account may not do it
   7    the server cannot be reached, or did not answer in time
+  8    what should be changed was changed by somebody else in between
   130  interrupted`,
 	}
 }

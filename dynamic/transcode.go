@@ -1,6 +1,8 @@
 package dynamic
 
 import (
+	"bytes"
+	stdjson "encoding/json"
 	"errors"
 	"fmt"
 
@@ -46,7 +48,12 @@ func (s *Schema) Decode(m wire.Message, data []byte) (out []byte, err error) {
 	if err := (proto.UnmarshalOptions{Resolver: s.types()}).Unmarshal(data, msg); err != nil {
 		return nil, err
 	}
-	return (protojson.MarshalOptions{Resolver: s.types()}).Marshal(msg)
+	if out, err = (protojson.MarshalOptions{Resolver: s.types()}).Marshal(msg); err != nil {
+		return nil, err
+	}
+	var compact bytes.Buffer // protojson varies its spaces on purpose
+	err = stdjson.Compact(&compact, out)
+	return compact.Bytes(), err
 }
 
 // noPanic makes an error of a panic: protojson trusts that what is called like a

@@ -17,6 +17,7 @@ import (
 	configv1 "github.com/micro/micro/v3/proto/micro/config/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
+	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
 )
 
 // access says what a caller of a method needs.
@@ -75,6 +76,19 @@ func methods() map[string]access {
 		a.reveals = asksForSecrets
 		return a
 	}
+	withTable := func(a access) access {
+		a.name = tableName
+		return a
+	}
+	withAnyTable := func(a access) access {
+		a.name = func(req any) string {
+			if r, ok := req.(inTable); ok && r.GetTable() != "" {
+				return r.GetTable()
+			}
+			return "*"
+		}
+		return a
+	}
 	return map[string]access{
 		authv1.Auth_Signup_FullMethodName:         {kind: anybody},
 		authv1.Auth_Login_FullMethodName:          {kind: anybody},
@@ -112,6 +126,18 @@ func methods() map[string]access {
 		runtimev1.Runtime_Delete_FullMethodName: withName(write("runtime")),
 		runtimev1.Runtime_Watch_FullMethodName:  withName(read("runtime")),
 		runtimev1.Runtime_Logs_FullMethodName:   withName(read("runtime")),
+
+		storev1.Store_Read_FullMethodName:   withTable(read("store")),
+		storev1.Store_List_FullMethodName:   withTable(read("store")),
+		storev1.Store_Watch_FullMethodName:  withTable(read("store")),
+		storev1.Store_Write_FullMethodName:  withTable(write("store")),
+		storev1.Store_Delete_FullMethodName: withTable(write("store")),
+		storev1.Store_Batch_FullMethodName:  withTable(write("store")),
+		// Of many tables: the handlers ask about each.
+		storev1.Store_Tables_FullMethodName:    read("store"),
+		storev1.Store_Databases_FullMethodName: read("store"),
+		storev1.Store_Export_FullMethodName:    withAnyTable(read("store")),
+		storev1.Store_Import_FullMethodName:    write("store"),
 
 		"/grpc.health.v1.Health/Check":                                   {kind: anybody},
 		"/grpc.health.v1.Health/List":                                    {kind: anybody},

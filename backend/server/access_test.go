@@ -19,6 +19,7 @@ import (
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
+	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
 )
 
 // accessMatrix is who may call what of acme under the rules of a new namespace.
@@ -70,6 +71,16 @@ micro.runtime.v1.Runtime/Get                                   login      login 
 micro.runtime.v1.Runtime/List                                  login      login      yes        yes        yes        login      token
 micro.runtime.v1.Runtime/Logs                                  login      login      yes        yes        yes        login      token
 micro.runtime.v1.Runtime/Watch                                 login      login      yes        yes        yes        login      token
+micro.store.v1.Store/Batch                                     login      login      denied     yes        yes        login      token
+micro.store.v1.Store/Databases                                 login      login      yes        yes        yes        login      token
+micro.store.v1.Store/Delete                                    login      login      denied     yes        yes        login      token
+micro.store.v1.Store/Export                                    login      login      yes        yes        yes        login      token
+micro.store.v1.Store/Import                                    login      login      denied     yes        yes        login      token
+micro.store.v1.Store/List                                      login      login      yes        yes        yes        login      token
+micro.store.v1.Store/Read                                      login      login      yes        yes        yes        login      token
+micro.store.v1.Store/Tables                                    login      login      yes        yes        yes        login      token
+micro.store.v1.Store/Watch                                     login      login      yes        yes        yes        login      token
+micro.store.v1.Store/Write                                     login      login      denied     yes        yes        login      token
 `
 
 // ownMethods returns the methods of every gRPC service that a server has
@@ -149,6 +160,8 @@ func TestAccessMatrix(t *testing.T) {
 		runtimev1.Runtime_Delete_FullMethodName:                          &runtimev1.DeleteRequest{Name: "none"},
 		runtimev1.Runtime_Watch_FullMethodName:                           &runtimev1.WatchRequest{Name: "none"},
 		runtimev1.Runtime_Logs_FullMethodName:                            &runtimev1.LogsRequest{Name: "none"},
+		storev1.Store_Read_FullMethodName:                                &storev1.ReadRequest{Key: []byte("none")},
+		storev1.Store_Delete_FullMethodName:                              &storev1.DeleteRequest{Key: []byte("none")},
 		reflectv1.ServerReflection_ServerReflectionInfo_FullMethodName:   listServices(),
 		"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": listServices(),
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/micro/micro/v3/backend/registry"
 	"github.com/micro/micro/v3/backend/runtime"
 	"github.com/micro/micro/v3/backend/store"
+	"github.com/micro/micro/v3/backend/tables"
 )
 
 // errorDomain is the domain of the reasons that a client can tell apart, in
@@ -66,7 +67,10 @@ func meanings() []meaning {
 		{errNoImage, codes.FailedPrecondition, "NO_IMAGE"},
 		{errInvalid, codes.InvalidArgument, "INVALID"},
 		{runtime.ErrNotFound, codes.NotFound, "NOT_FOUND"},
+		{tables.ErrNotFound, codes.NotFound, "NOT_FOUND"},
+		{tables.ErrInvalid, codes.InvalidArgument, "INVALID"},
 		{store.ErrConflict, codes.Aborted, "CONFLICT"},
+		{store.ErrCompacted, codes.OutOfRange, "COMPACTED"},
 		{store.ErrTooLarge, codes.InvalidArgument, "TOO_LARGE"},
 		{store.ErrFull, codes.ResourceExhausted, "DISK_FULL"},
 		{store.ErrClosed, codes.Unavailable, "SHUTTING_DOWN"},

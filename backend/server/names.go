@@ -11,8 +11,8 @@ import (
 // tree, which this package does not see.
 func Commands() []string {
 	return []string{
-		"auth", "call", "completion", "config", "describe", "env", "exit-codes", "gen", "help", "history", "kill", "login", "logout", "logs", "new",
-		"run", "server", "services", "signup", "status", "stream", "update", "user", "version",
+		"auth", "call", "completion", "config", "describe", "env", "exit-codes", "gen", "help", "history", "kill", "login", "logout",
+		"logs", "new", "run", "server", "services", "signup", "status", "store", "stream", "update", "user", "version",
 	}
 }
 
@@ -22,7 +22,7 @@ func planned() []string {
 	return []string{
 		"apply", "backup", "build", "dashboard", "delete", "dev", "diff", "doctor", "events",
 		"export", "get", "health", "inspect", "micro", "namespace", "network", "promote", "registry",
-		"releases", "restart", "restore", "rollback", "runtime", "scale", "stats", "store", "top", "undo",
+		"releases", "restart", "restore", "rollback", "runtime", "scale", "stats", "top", "undo",
 		"web",
 	}
 }

@@ -96,7 +96,7 @@ func TestRegistrationRefused(t *testing.T) {
 		{"no address", &registryv1.RegisterRequest{Instance: &registryv1.Instance{Service: "echo"}}},
 		{"no service", &registryv1.RegisterRequest{Instance: &registryv1.Instance{Address: address}}},
 		{"a command", &registryv1.RegisterRequest{Instance: &registryv1.Instance{Service: "run", Address: address}}},
-		{"a command to come", &registryv1.RegisterRequest{Instance: &registryv1.Instance{Service: "store", Address: address}}},
+		{"a command to come", &registryv1.RegisterRequest{Instance: &registryv1.Instance{Service: "backup", Address: address}}},
 		{"a name that leads elsewhere", &registryv1.RegisterRequest{Instance: &registryv1.Instance{Service: "../globex", Address: address}}},
 		{"an id that leads elsewhere", &registryv1.RegisterRequest{Instance: &registryv1.Instance{Service: "echo", Id: "a/b", Address: address}}},
 		{"an id with a space", &registryv1.RegisterRequest{Instance: &registryv1.Instance{Service: "echo", Id: "a b", Address: address}}},

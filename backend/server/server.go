@@ -38,6 +38,7 @@ import (
 	"github.com/micro/micro/v3/backend/registry"
 	"github.com/micro/micro/v3/backend/runtime"
 	"github.com/micro/micro/v3/backend/store"
+	"github.com/micro/micro/v3/backend/tables"
 	"github.com/micro/micro/v3/dynamic"
 	images "github.com/micro/micro/v3/image/registry"
 	"github.com/micro/micro/v3/internal/buildinfo"
@@ -45,6 +46,7 @@ import (
 	configv1 "github.com/micro/micro/v3/proto/micro/config/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
+	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
 )
 
 // Config is what [Run] needs.
@@ -371,6 +373,7 @@ func (s *Server) build() error {
 		registry: s.registry, directory: s.directory, schemas: schemas, forwardable: s.forwardable,
 	})
 	runtimev1.RegisterRuntimeServer(s.grpc, &runtimeAPI{deployer: s.deployer, runtime: s.runtime, hasImage: s.hasImage})
+	storev1.RegisterStoreServer(s.grpc, &storeAPI{tables: tables.New(c.Store), authorize: guard.checkTable})
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	(&reflector{auth: s.auth, registry: s.registry, schemas: schemas, own: s.grpc, apis: apis}).register(s.grpc)
 

@@ -21,6 +21,7 @@ const (
 	ExitNotFound    = 5
 	ExitDenied      = 6
 	ExitUnreachable = 7
+	ExitConflict    = 8
 	ExitInterrupted = 130
 )
 
@@ -128,6 +129,8 @@ func Explain(s Status, at Place) *Error {
 		e.Hint = "free some space in the server's data directory; it takes writes again by itself"
 	case "NO_IMAGE":
 		e.Hint = "micro run"
+	case "CONFLICT":
+		e.Exit = ExitConflict
 	}
 	switch s.Code {
 	case unary.CodeUnavailable:

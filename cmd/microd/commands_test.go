@@ -29,7 +29,7 @@ func TestCommandsAreKnownEverywhere(t *testing.T) {
 		t.Errorf("commands of the tree (-) and names that backend/server reserves for them (+):\n%s", diff)
 	}
 	// The front knows no word that is none.
-	for _, word := range []string{"helloworld", "micro", "microd", "", "-h", "Run", "runs", "config", "store", "registry"} {
+	for _, word := range []string{"helloworld", "micro", "microd", "", "-h", "Run", "runs", "config", "registry"} {
 		if !slices.Contains(commands, word) && front.IsCommand(word) {
 			t.Errorf("%q is no command, and cli/front takes it for one", word)
 		}

@@ -17,7 +17,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
@@ -47,7 +46,7 @@ func New(conn grpc.ClientConnInterface) *Client {
 func Default() (*Client, error) { return standard() }
 
 var standard = sync.OnceValues(func() (*Client, error) {
-	conn, err := platform.Dial(os.Getenv)
+	conn, err := platform.Conn()
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -29,6 +30,12 @@ import (
 
 // defaultProxy is where a server of this machine listens unless told otherwise.
 const defaultProxy = "127.0.0.1:8081"
+
+// Conn returns the connection of this process, which is made when it is first needed and
+// stays: that of [Dial] with the process's environment.
+func Conn() (*grpc.ClientConn, error) { return connection() }
+
+var connection = sync.OnceValues(func() (*grpc.ClientConn, error) { return Dial(os.Getenv) })
 
 // Dial returns a connection to the server whose calls are made as the service. It
 // connects when it is first used, and again whenever it has to. The caller closes it.

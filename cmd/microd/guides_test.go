@@ -1,0 +1,45 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Each command of a guide is one that a story of the same name runs.
+func TestGuidesAreRun(t *testing.T) {
+	t.Parallel()
+	for _, guide := range []string{"store"} {
+		text, err := os.ReadFile(filepath.Join("../../docs/guides", guide+".md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stories, err := filepath.Glob(filepath.Join("../../testdata/script", guide+"*.txtar"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var run strings.Builder
+		for _, name := range stories {
+			b, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			run.Write(b)
+		}
+		commands := 0
+		for line := range strings.Lines(string(text)) {
+			command, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "    micro ")
+			if !ok {
+				continue
+			}
+			commands++
+			if !strings.Contains(run.String(), "micro "+command+"\n") && !strings.Contains(run.String(), "micro "+command+" &") {
+				t.Errorf("%s.md: no story runs `micro %s`", guide, command)
+			}
+		}
+		if commands == 0 {
+			t.Errorf("%s.md has no commands", guide)
+		}
+	}
+}
