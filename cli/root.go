@@ -76,6 +76,7 @@ service that runs: micro SERVICE [ENDPOINT] --field=value.`,
 	completeFlag(root, "namespace", cobra.NoFileCompletions)
 	root.AddGroup(
 		&cobra.Group{ID: "services", Title: "Services:"},
+		&cobra.Group{ID: "data", Title: "Data:"},
 		&cobra.Group{ID: "source", Title: "Source:"},
 		&cobra.Group{ID: "access", Title: "Environments and access:"},
 		&cobra.Group{ID: "server", Title: "Server:"},
@@ -87,6 +88,7 @@ service that runs: micro SERVICE [ENDPOINT] --field=value.`,
 		}
 	}
 	group("services", newRunCmd(app), newUpdateCmd(app), newKillCmd(app), newStatusCmd(app), newServicesCmd(app), newLogsCmd(app), newCallCmd(app), newStreamCmd(app), newHistoryCmd(app), newDescribeCmd(app))
+	group("data", newEventsCmd(app))
 	group("source", newNewCmd(app), newGenCmd(app))
 	group("access", newEnvCmd(app), newLoginCmd(app), newLogoutCmd(app), newSignupCmd(app), newUserCmd(app), newAuthCmd(app))
 	group("server", newServerCmd(app))

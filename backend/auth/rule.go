@@ -38,13 +38,15 @@ type Resource struct {
 }
 
 // initialRules are those of a new namespace: anybody may call its services, its
-// accounts may look at everything, and its administrators may change it.
+// accounts may look at everything, its administrators may change it, and its services
+// register themselves and publish and consume events.
 func initialRules() []Rule {
 	return []Rule{
 		{ID: "call", Resource: "service:*:*"},
 		{ID: "read", Scope: "*", Resource: "*:*:" + Read},
 		{ID: "manage", Scope: ScopeAdmin, Resource: "*:*:*"},
 		{ID: "register", Scope: ScopeService, Resource: "registry:*:*"},
+		{ID: "events", Scope: ScopeService, Resource: "events:*:*"},
 	}
 }
 

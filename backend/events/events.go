@@ -61,9 +61,8 @@ type Log interface {
 	// the topic was not there before; else a topic that is not there is [ErrNotFound].
 	Read(ctx context.Context, t Topic, r Range) ([]Event, error)
 
-	// Topics returns the topics of a namespace in the order of their names, those
-	// behind the name after, at most limit.
-	Topics(ctx context.Context, namespace, after string, limit int) ([]TopicInfo, error)
+	// Topics returns topics of a namespace in the order of their names.
+	Topics(ctx context.Context, namespace string, l List) ([]TopicInfo, error)
 
 	// SetRetention says what a topic keeps, and makes it when it is not there. What
 	// is beyond it is removed soon, not at once.
@@ -102,14 +101,29 @@ type Groups interface {
 	// The delay does not outlast a restart.
 	Nack(ctx context.Context, g Group, d Delivery, delay time.Duration) error
 
-	// Groups returns the groups of a topic in the order of their names, those behind
-	// the name after, at most limit.
-	Groups(ctx context.Context, t Topic, after string, limit int) ([]GroupInfo, error)
+	// Groups returns groups of a topic in the order of their names.
+	Groups(ctx context.Context, t Topic, l List) ([]GroupInfo, error)
 
 	// DeleteGroup forgets a group and what it has handled, [ErrNotFound] when there
 	// is none.
 	DeleteGroup(ctx context.Context, g Group) error
 }
+
+// Engine is a [Log] with its [Groups].
+type Engine interface {
+	Log
+	Groups
+}
+
+// List selects from a list by names.
+type List struct {
+	Name  string // only that one; empty: any
+	After string // those behind it
+	Limit int    // at most so many; 0, or more than [MaxRead]: MaxRead
+}
+
+// Has reports whether a name is one of those, but for their number.
+func (l List) Has(name string) bool { return name > l.After && (l.Name == "" || l.Name == name) }
 
 // Topic names a topic. A name is 1 to [MaxName] of letters, digits and "._-/", and
 // begins with a letter or digit.

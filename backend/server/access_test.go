@@ -50,6 +50,14 @@ micro.auth.v1.Auth/WhoAmI                                      login      yes   
 micro.auth.v1.Rules/Create                                     login      login      denied     denied     yes        login      token
 micro.auth.v1.Rules/Delete                                     login      login      denied     denied     yes        login      token
 micro.auth.v1.Rules/List                                       login      login      yes        yes        yes        login      token
+micro.events.v1.Events/Consume                                 login      login      denied     yes        yes        login      token
+micro.events.v1.Events/DeleteGroup                             login      login      denied     yes        yes        login      token
+micro.events.v1.Events/DeleteTopic                             login      login      denied     yes        yes        login      token
+micro.events.v1.Events/ListGroups                              login      login      yes        yes        yes        login      token
+micro.events.v1.Events/ListTopics                              login      login      yes        yes        yes        login      token
+micro.events.v1.Events/Publish                                 login      login      denied     yes        yes        login      token
+micro.events.v1.Events/Read                                    login      login      yes        yes        yes        login      token
+micro.events.v1.Events/SetRetention                            login      login      denied     yes        yes        login      token
 micro.registry.v1.Registry/Deregister                          login      login      denied     yes        yes        login      token
 micro.registry.v1.Registry/Get                                 yes        yes        yes        yes        yes        login      token
 micro.registry.v1.Registry/GetSchema                           yes        yes        yes        yes        yes        login      token

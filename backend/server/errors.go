@@ -16,6 +16,7 @@ import (
 
 	"github.com/micro/micro/v3/backend/auth"
 	"github.com/micro/micro/v3/backend/deploy"
+	"github.com/micro/micro/v3/backend/events"
 	"github.com/micro/micro/v3/backend/proxy"
 	"github.com/micro/micro/v3/backend/registry"
 	"github.com/micro/micro/v3/backend/runtime"
@@ -61,6 +62,11 @@ func meanings() []meaning {
 		{errNoImage, codes.FailedPrecondition, "NO_IMAGE"},
 		{errInvalid, codes.InvalidArgument, "INVALID"},
 		{runtime.ErrNotFound, codes.NotFound, "NOT_FOUND"},
+		{events.ErrNotFound, codes.NotFound, "NOT_FOUND"},
+		{events.ErrInvalid, codes.InvalidArgument, "INVALID"},
+		{events.ErrTooLarge, codes.InvalidArgument, "TOO_LARGE"},
+		{events.ErrFull, codes.ResourceExhausted, "DISK_FULL"},
+		{events.ErrClosed, codes.Unavailable, "SHUTTING_DOWN"},
 		{store.ErrConflict, codes.Aborted, "CONFLICT"},
 		{store.ErrTooLarge, codes.InvalidArgument, "TOO_LARGE"},
 		{store.ErrFull, codes.ResourceExhausted, "DISK_FULL"},

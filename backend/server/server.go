@@ -32,6 +32,7 @@ import (
 
 	"github.com/micro/micro/v3/backend/auth"
 	"github.com/micro/micro/v3/backend/deploy"
+	"github.com/micro/micro/v3/backend/events"
 	"github.com/micro/micro/v3/backend/gateway"
 	"github.com/micro/micro/v3/backend/proxy"
 	"github.com/micro/micro/v3/backend/registry"
@@ -41,6 +42,7 @@ import (
 	images "github.com/micro/micro/v3/image/registry"
 	"github.com/micro/micro/v3/internal/buildinfo"
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
+	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
@@ -58,6 +60,7 @@ type Config struct {
 	// TokenTTL is how long access tokens are good; 0: [auth.AccessTTL].
 	TokenTTL time.Duration
 	Store    store.Store
+	Events   events.Engine
 	// OpenRuntime opens what services run on; the server closes it.
 	OpenRuntime func(ctx context.Context, images runtime.OpenImage) (runtime.Runtime, error)
 	Logger      *slog.Logger
@@ -362,6 +365,7 @@ func (s *Server) build() error {
 	registryv1.RegisterRegistryServer(s.grpc, &registryAPI{
 		registry: s.registry, directory: s.directory, schemas: schemas, forwardable: s.forwardable,
 	})
+	eventsv1.RegisterEventsServer(s.grpc, &eventsAPI{events: c.Events})
 	runtimev1.RegisterRuntimeServer(s.grpc, &runtimeAPI{deployer: s.deployer, runtime: s.runtime, hasImage: s.hasImage})
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	(&reflector{auth: s.auth, registry: s.registry, schemas: schemas, own: s.grpc, apis: apis}).register(s.grpc)

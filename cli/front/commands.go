@@ -12,6 +12,7 @@ func Summaries() []Summary {
 		{"completion", "Write the script that completes commands in a shell"},
 		{"describe", "Show a service, method, message or enum"},
 		{"env", "Show and change the environments to work with"},
+		{"events", "Publish events to topics and consume them"},
 		{"gen", "Generate Go code from the .proto files of a project"},
 		{"help", "Help about any command"},
 		{"history", "Show earlier calls, and repeat one"},

@@ -398,7 +398,7 @@ func (l *Log) Nack(ctx context.Context, name events.Group, d events.Delivery, de
 }
 
 // Groups implements [events.Groups].
-func (l *Log) Groups(ctx context.Context, name events.Topic, after string, limit int) ([]events.GroupInfo, error) {
+func (l *Log) Groups(ctx context.Context, name events.Topic, which events.List) ([]events.GroupInfo, error) {
 	if err := l.enter(ctx); err != nil {
 		return nil, err
 	}
@@ -416,12 +416,12 @@ func (l *Log) Groups(ctx context.Context, name events.Topic, after string, limit
 	var list []events.GroupInfo
 	s := t.durable.Load()
 	for _, g := range groups {
-		if g.name.Name > after {
+		if which.Has(g.name.Name) {
 			list = append(list, g.info(s))
 		}
 	}
 	slices.SortFunc(list, func(a, b events.GroupInfo) int { return strings.Compare(a.Name, b.Name) })
-	return list[:min(len(list), limitOf(limit))], nil
+	return list[:min(len(list), limitOf(which.Limit))], nil
 }
 
 func (g *group) info(s *state) events.GroupInfo {

@@ -59,10 +59,7 @@ type Log struct {
 	count   map[string]int          // of those, by namespace
 }
 
-var (
-	_ events.Log    = (*Log)(nil)
-	_ events.Groups = (*Log)(nil)
-)
+var _ events.Engine = (*Log)(nil)
 
 // topic is one of the log. One that was deleted and made anew is another one.
 type topic struct {
@@ -534,7 +531,7 @@ func (l *Log) search(t *topic, s *state, f func(time, total int64) bool) (int64,
 }
 
 // Topics implements [events.Log].
-func (l *Log) Topics(ctx context.Context, namespace, after string, limit int) ([]events.TopicInfo, error) {
+func (l *Log) Topics(ctx context.Context, namespace string, which events.List) ([]events.TopicInfo, error) {
 	if err := l.enter(ctx); err != nil {
 		return nil, err
 	}
@@ -542,7 +539,7 @@ func (l *Log) Topics(ctx context.Context, namespace, after string, limit int) ([
 	var list []events.TopicInfo
 	l.mu.RLock()
 	for name, t := range l.topics {
-		if name.Namespace == namespace && name.Name > after {
+		if name.Namespace == namespace && which.Has(name.Name) {
 			s := t.durable.Load()
 			list = append(list, events.TopicInfo{
 				Name: name.Name, Oldest: s.oldest, Next: s.next, Bytes: s.total - s.cut, Retention: s.retention,
@@ -551,7 +548,7 @@ func (l *Log) Topics(ctx context.Context, namespace, after string, limit int) ([
 	}
 	l.mu.RUnlock()
 	slices.SortFunc(list, func(a, b events.TopicInfo) int { return strings.Compare(a.Name, b.Name) })
-	return list[:min(len(list), limitOf(limit))], nil
+	return list[:min(len(list), limitOf(which.Limit))], nil
 }
 
 // SetRetention implements [events.Log].

@@ -18,11 +18,8 @@ import (
 // patience is how long something may take before it counts as never.
 const patience = 30 * time.Second
 
-// Log is a driver with all that it can do.
-type Log interface {
-	events.Log
-	events.Groups
-}
+// Log is a driver.
+type Log = events.Engine
 
 // Test tests a driver. Each call of open returns a log that is empty and that the
 // test may close; open closes it when the test has ended, if need be once more.

@@ -50,7 +50,7 @@ func groupTests() map[string]func(*testing.T, Log) {
 			other := events.Group{Topic: orders, Name: "other"}
 			ack(t, l, workers, fetch(t, l, workers, events.Fetch{}))
 			equal(t, "fetched", brief(fetch(t, l, other, events.Fetch{Limit: 1})), []string{"a #1"})
-			list, err := l.Groups(within(t), orders, "", 0)
+			list, err := l.Groups(within(t), orders, events.List{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -114,7 +114,7 @@ func testShare(t *testing.T, l Log) {
 	}
 	wg.Wait()
 	equal(t, "left", left, 0)
-	list, err := l.Groups(within(t), orders, "", 0)
+	list, err := l.Groups(within(t), orders, events.List{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,13 +251,13 @@ func durableTests() map[string]func(*testing.T, opener) {
 			l := open(t)
 			count(t, l, orders, 250)
 			want := read(t, l, orders, 0)
-			info, err := l.Topics(within(t), "acme", "", 0)
+			info, err := l.Topics(within(t), "acme", events.List{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			l = reopen(t, l, open)
 			equal(t, "log", read(t, l, orders, 0), want)
-			again, err := l.Topics(within(t), "acme", "", 0)
+			again, err := l.Topics(within(t), "acme", events.List{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -291,7 +291,7 @@ func durableTests() map[string]func(*testing.T, opener) {
 				t.Fatal(err)
 			}
 			l = reopen(t, l, open)
-			list, err := l.Topics(within(t), "acme", "", 0)
+			list, err := l.Topics(within(t), "acme", events.List{})
 			if err != nil || len(list) != 0 {
 				t.Errorf("%v, %v", list, err)
 			}

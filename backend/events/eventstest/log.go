@@ -138,7 +138,7 @@ func topicTests() map[string]func(*testing.T, Log) {
 			}
 			publish(t, l, events.Topic{Namespace: "globex", Name: "z"}, "x")
 			names := func(after string, limit int) (out []string) {
-				list, err := l.Topics(within(t), "acme", after, limit)
+				list, err := l.Topics(within(t), "acme", events.List{After: after, Limit: limit})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -150,10 +150,15 @@ func topicTests() map[string]func(*testing.T, Log) {
 			equal(t, "all", names("", 0), []string{"a", "b", "c/d"})
 			equal(t, "a page", names("", 2), []string{"a", "b"})
 			equal(t, "the next", names("b", 2), []string{"c/d"})
-			list, err := l.Topics(within(t), "acme", "", 1)
+			list, err := l.Topics(within(t), "acme", events.List{Limit: 1})
 			if err != nil {
 				t.Fatal(err)
 			}
+			only, err := l.Topics(within(t), "acme", events.List{Name: "a"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			equal(t, "only one", only, list)
 			want := events.TopicInfo{Name: "a", Oldest: 1, Next: 2, Bytes: events.Overhead + 1, Retention: events.DefaultRetention()}
 			equal(t, "a topic", list[0], want)
 		},
@@ -202,7 +207,7 @@ func retain(t *testing.T, l Log, r events.Retention, done func(events.TopicInfo)
 	count(t, l, orders, 1000)
 	ctx := within(t)
 	for {
-		list, err := l.Topics(ctx, "acme", "", 0)
+		list, err := l.Topics(ctx, "acme", events.List{})
 		if err != nil {
 			t.Fatal(err)
 		}
