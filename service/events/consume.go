@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc"
 
 	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
+	"github.com/micro/micro/v3/service/logger"
 )
 
 // Handler handles an event of a group. When it returns an error the event is
@@ -16,7 +17,7 @@ type Handler func(ctx context.Context, e *Event) error
 
 // Consume returns the events of a topic as this service gets them; see
 // [Client.Consume] for the options. The channel is closed when they end, which they
-// do only when the server refuses to send them.
+// do only when the server refuses to send them; the log says why.
 func Consume(topic string, opts ...ConsumeOption) (<-chan Event, error) {
 	c, err := standard()
 	if err != nil {
@@ -25,10 +26,11 @@ func Consume(topic string, opts ...ConsumeOption) (<-chan Event, error) {
 	out := make(chan Event)
 	go func() {
 		defer close(out)
-		_ = c.Consume(context.Background(), topic, func(_ context.Context, e *Event) error {
+		err := c.Consume(context.Background(), topic, func(_ context.Context, e *Event) error {
 			out <- *e
 			return nil
 		}, opts...)
+		logger.Default().Error("consuming ended", "topic", topic, "err", err)
 	}()
 	return out, nil
 }
