@@ -26,14 +26,14 @@ func (s *testServer) publish(t *testing.T, topic string, payloads ...string) {
 	}
 }
 
-// consume opens a stream of a group.
-func (s *testServer) consume(ctx context.Context, t *testing.T, topic string, start *eventsv1.ConsumeStart) eventsv1.Events_ConsumeClient {
+// consume opens a stream of a group of the topic "orders".
+func (s *testServer) consume(ctx context.Context, t *testing.T, start *eventsv1.ConsumeStart) eventsv1.Events_ConsumeClient {
 	t.Helper()
 	stream, err := eventsv1.NewEventsClient(s.conn).Consume(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := stream.Send(&eventsv1.ConsumeRequest{Topic: topic, Start: start}); err != nil {
+	if err := stream.Send(&eventsv1.ConsumeRequest{Topic: "orders", Start: start}); err != nil {
 		t.Fatal(err)
 	}
 	return stream
@@ -62,7 +62,7 @@ func TestConsume(t *testing.T) {
 	begin := &eventsv1.ConsumeStart{Group: "g", MaxInFlight: 2, AckWait: durationpb.New(time.Hour), MaxDeliveries: 3}
 
 	ctx, cancel := context.WithCancel(as(t, s.admin, "acme"))
-	first := s.consume(ctx, t, "orders", begin)
+	first := s.consume(ctx, t, begin)
 	if got := next(t, first); !slices.Equal(got, []string{"a#1", "b#1"}) {
 		t.Fatalf("the first consumer got %v", got)
 	}
@@ -74,7 +74,7 @@ func TestConsume(t *testing.T) {
 	}
 	cancel()
 
-	second := s.consume(as(t, s.admin, "acme"), t, "orders", begin)
+	second := s.consume(as(t, s.admin, "acme"), t, begin)
 	got := next(t, second)
 	for len(got) < 2 { // both come back one after the other
 		got = append(got, next(t, second)...)
@@ -111,7 +111,7 @@ func TestConsumeAfterTheWait(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.publish(t, "orders", "a")
-	stream := s.consume(as(t, s.admin, "acme"), t, "orders", &eventsv1.ConsumeStart{Group: "g", MaxInFlight: 1, AckWait: durationpb.New(20 * time.Millisecond)})
+	stream := s.consume(as(t, s.admin, "acme"), t, &eventsv1.ConsumeStart{Group: "g", MaxInFlight: 1, AckWait: durationpb.New(20 * time.Millisecond)})
 	for i := 1; i <= 3; i++ {
 		if got, want := next(t, stream), fmt.Sprintf("a#%d", i); got[0] != want {
 			t.Errorf("got %v, want %v", got, want)
@@ -180,7 +180,7 @@ func TestEventsOfOthers(t *testing.T) {
 	}
 	// A rule for one topic opens no other one.
 	s.rule(t, &authv1.Rule{Id: "orders", Scope: "clerk", Resource: "events:orders:*", Access: authv1.Access_ACCESS_GRANTED})
-	clerk := s.account(t, "bob", "clerk")
+	clerk := s.account(t, "clerk", "clerk")
 	for topic, want := range map[string]string{"orders": "OK", "others": "DENIED", "orders.dead": "DENIED"} {
 		_, err := client.Publish(as(t, clerk, "acme"), &eventsv1.PublishRequest{Topic: topic, Events: []*eventsv1.Event{{}}})
 		if got := reasonOf(err); got != want {
@@ -262,7 +262,7 @@ func TestStopWithConsumers(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.publish(t, "orders", "a")
-	stream := s.consume(as(t, s.admin, "acme"), t, "orders", &eventsv1.ConsumeStart{Group: "g"})
+	stream := s.consume(as(t, s.admin, "acme"), t, &eventsv1.ConsumeStart{Group: "g"})
 	next(t, stream)
 	follow, err := eventsv1.NewEventsClient(s.conn).Read(as(t, s.admin, "acme"), &eventsv1.ReadRequest{Topic: "orders", Follow: true, Latest: true})
 	if err != nil {

@@ -141,7 +141,7 @@ func (c *Client) consume(ctx context.Context, topic string, o *options, handle H
 	for {
 		select {
 		case <-deliveries: // it goes back to the group
-		case <-ended:
+		case <-ended: //nolint:errcheck // ctx is why it ended
 			return ctx.Err()
 		case <-late.C:
 			return ctx.Err()

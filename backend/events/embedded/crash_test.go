@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -118,12 +119,8 @@ func (w *world) clone() *world {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c := &world{acked: w.acked, begun: w.begun, handled: map[string]bool{}, settled: map[int64]string{}}
-	for k, v := range w.handled {
-		c.handled[k] = v
-	}
-	for k, v := range w.settled {
-		c.settled[k] = v
-	}
+	maps.Copy(c.handled, w.handled)
+	maps.Copy(c.settled, w.settled)
 	return c
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -236,7 +237,7 @@ func limitTests() map[string]func(*testing.T, Log) {
 		"events": func(t *testing.T, l Log) {
 			meta := map[string]string{}
 			for i := range events.MaxMetadata + 1 {
-				meta[fmt.Sprint(i)] = ""
+				meta[strconv.Itoa(i)] = ""
 			}
 			for name, tt := range map[string]struct {
 				list []events.Event
