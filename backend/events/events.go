@@ -101,6 +101,11 @@ type Groups interface {
 	// The delay does not outlast a restart.
 	Nack(ctx context.Context, g Group, d Delivery, delay time.Duration) error
 
+	// Release gives deliveries back that nobody has begun to handle: they can be
+	// delivered again at once, and do not count. It changes nothing of those that
+	// were settled or delivered to somebody else meanwhile.
+	Release(ctx context.Context, g Group, list []Delivery) error
+
 	// Groups returns groups of a topic in the order of their names.
 	Groups(ctx context.Context, t Topic, l List) ([]GroupInfo, error)
 

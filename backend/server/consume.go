@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -65,9 +66,10 @@ func (e *eventsAPI) Consume(stream grpc.BidiStreamingServer[eventsv1.ConsumeRequ
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
-	c.release(context.WithoutCancel(ctx))
-	if errors.Is(err, io.EOF) {
-		return nil // the caller has enough
+	enough := errors.Is(err, io.EOF)
+	c.release(context.WithoutCancel(ctx), !enough && !errors.Is(err, errStopping))
+	if enough {
+		return nil
 	}
 	return err
 }
@@ -214,12 +216,20 @@ func (c *consumer) take(offset int64) (events.Delivery, bool) {
 	return o.Delivery, there
 }
 
-// release gives back what was not settled.
-func (c *consumer) release(ctx context.Context) {
+// release gives back what was not settled. Of a consumer that was cut off the oldest
+// counts as delivered: it may be what ended it. The others waited behind that.
+func (c *consumer) release(ctx context.Context, cutOff bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, o := range c.out {
-		// What fails is delivered again after the wait for an ack.
-		_ = c.events.Nack(ctx, c.group, o.Delivery, 0)
+	offsets := slices.Sorted(maps.Keys(c.out))
+	if cutOff && len(offsets) > 0 {
+		// What fails is delivered again after the wait for an ack; so below.
+		_ = c.events.Nack(ctx, c.group, c.out[offsets[0]].Delivery, 0)
+		offsets = offsets[1:]
 	}
+	var list []events.Delivery
+	for _, o := range offsets {
+		list = append(list, c.out[o].Delivery)
+	}
+	_ = c.events.Release(ctx, c.group, list)
 }

@@ -40,7 +40,7 @@ func seed(t *testing.T) uint64 {
 // with what the cut before left.
 func TestPowerCuts(t *testing.T) {
 	t.Parallel()
-	series, cuts := 20, 8
+	series, cuts := 12, 8
 	if os.Getenv("MICRO_SOAK") != "" {
 		series, cuts = 2000, 20
 	}

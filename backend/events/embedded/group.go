@@ -182,11 +182,12 @@ func (l *Log) Fetch(ctx context.Context, name events.Group, f events.Fetch) ([]e
 		}
 		got, err := l.take(g, f)
 		if err != nil {
+			g.giveBack(got.list)
 			return nil, err
 		}
 		if len(got.dead) > 0 {
 			if err := l.bury(ctx, g, got.dead, f); err != nil {
-				l.giveBack(g, got.list)
+				g.giveBack(got.list)
 				return nil, err
 			}
 		}
@@ -297,11 +298,11 @@ func (l *Log) event(t *topic, offset int64) (events.Event, error) {
 }
 
 // giveBack makes deliveries that nobody got be as if they had not been made.
-func (l *Log) giveBack(g *group, list []events.Delivery) {
+func (g *group) giveBack(list []events.Delivery) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, d := range list {
-		if i, there := g.find(d.Offset); there && g.open[i].attempts == d.Attempt {
+		if i, there := g.find(d.Offset); there && g.open[i].out && g.open[i].attempts == d.Attempt {
 			g.open[i].out, g.open[i].until, g.open[i].attempts = false, 0, d.Attempt-1
 		}
 	}
@@ -393,6 +394,24 @@ func (l *Log) Nack(ctx context.Context, name events.Group, d events.Delivery, de
 		g.open[i].out, g.open[i].until = false, l.now()+int64(delay)
 	}
 	g.mu.Unlock()
+	l.hub.wake(name.Topic)
+	return nil
+}
+
+// Release implements [events.Groups].
+func (l *Log) Release(ctx context.Context, name events.Group, list []events.Delivery) error {
+	if err := l.enter(ctx); err != nil {
+		return err
+	}
+	defer l.leave()
+	if err := name.Check(); err != nil {
+		return err
+	}
+	g := l.group(name)
+	if g == nil {
+		return noGroup(name)
+	}
+	g.giveBack(list)
 	l.hub.wake(name.Topic)
 	return nil
 }

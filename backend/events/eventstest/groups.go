@@ -162,6 +162,21 @@ func deliveryTests() map[string]func(*testing.T, Log) {
 				t.Errorf("after %v, want %v", since, soon)
 			}
 		},
+		"a release": func(t *testing.T, l Log) {
+			publish(t, l, orders, "a", "b")
+			f := events.Fetch{AckWait: hour, MaxDeliveries: 1}
+			list := fetch(t, l, workers, f)
+			if err := l.Release(within(t), workers, list[1:]); err != nil {
+				t.Fatal(err)
+			}
+			again := fetch(t, l, workers, f)
+			equal(t, "again", brief(again), []string{"b #1"})
+			ack(t, l, workers, again)
+			if err := l.Release(within(t), workers, list); err != nil {
+				t.Fatal(err)
+			}
+			equal(t, "the other one", brief(fetch(t, l, workers, f)), []string{"a #1"})
+		},
 		"a key is held back": func(t *testing.T, l Log) {
 			publish(t, l, orders, "k:1", "k:2", "j:1", "3")
 			f := events.Fetch{AckWait: hour}

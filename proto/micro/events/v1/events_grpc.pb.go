@@ -47,7 +47,9 @@ type EventsClient interface {
 	// Consume delivers events to a consumer of a group. Every event of the topic
 	// is delivered to one of the group's consumers, and again until one of them
 	// acknowledges it. The first request has start, all later ones settle what
-	// was delivered. When the stream ends, what it left is delivered to others.
+	// was delivered. When the stream ends, what it left is delivered to others;
+	// that does not count as a delivery, but for the oldest one when the stream was
+	// cut off.
 	Consume(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ConsumeRequest, ConsumeResponse], error)
 	// ListTopics returns the topics, ordered by name.
 	ListTopics(ctx context.Context, in *ListTopicsRequest, opts ...grpc.CallOption) (*ListTopicsResponse, error)
@@ -181,7 +183,9 @@ type EventsServer interface {
 	// Consume delivers events to a consumer of a group. Every event of the topic
 	// is delivered to one of the group's consumers, and again until one of them
 	// acknowledges it. The first request has start, all later ones settle what
-	// was delivered. When the stream ends, what it left is delivered to others.
+	// was delivered. When the stream ends, what it left is delivered to others;
+	// that does not count as a delivery, but for the oldest one when the stream was
+	// cut off.
 	Consume(grpc.BidiStreamingServer[ConsumeRequest, ConsumeResponse]) error
 	// ListTopics returns the topics, ordered by name.
 	ListTopics(context.Context, *ListTopicsRequest) (*ListTopicsResponse, error)
