@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/micro/micro/v3/backend/embedded"
+	"github.com/micro/micro/v3/backend/events"
+	eventsembedded "github.com/micro/micro/v3/backend/events/embedded"
 	"github.com/micro/micro/v3/backend/runtime"
 	runtimeembedded "github.com/micro/micro/v3/backend/runtime/embedded"
 	"github.com/micro/micro/v3/backend/store"
@@ -22,6 +24,7 @@ import (
 type Config struct {
 	DataDir string
 	Store   string // a URL, for example "embedded:"
+	Events  string // a URL, for example "embedded:"
 	Runtime string // a URL, for example "embedded:"
 	Logger  *slog.Logger
 	// Fatal is called once when an engine can no longer keep its promises, and
@@ -32,6 +35,7 @@ type Config struct {
 // Backend is a set of open engines.
 type Backend struct {
 	Store  store.Store
+	Events events.Engine
 	config Config
 	close  []func() error
 }
@@ -53,6 +57,9 @@ func Open(ctx context.Context, c Config) (*Backend, error) {
 	if err := checkEngine(c.Store, "embedded"); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
+	if err := checkEngine(c.Events, "embedded"); err != nil {
+		return nil, fmt.Errorf("events: %w", err)
+	}
 	if err := checkEngine(c.Runtime, "embedded"); err != nil {
 		return nil, fmt.Errorf("runtime: %w", err)
 	}
@@ -65,7 +72,11 @@ func Open(ctx context.Context, c Config) (*Backend, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &Backend{Store: s, config: c, close: []func() error{s.Close, db.Close}}, nil
+	e, err := eventsembedded.Open(ctx, db, eventsembedded.Options{})
+	if err != nil {
+		return nil, errors.Join(err, s.Close(), db.Close())
+	}
+	return &Backend{Store: s, Events: e, config: c, close: []func() error{e.Close, s.Close, db.Close}}, nil
 }
 
 // OpenRuntime opens what services run on. The caller closes it.

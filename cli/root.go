@@ -76,9 +76,9 @@ service that runs: micro SERVICE [ENDPOINT] --field=value.`,
 	completeFlag(root, "namespace", cobra.NoFileCompletions)
 	root.AddGroup(
 		&cobra.Group{ID: "services", Title: "Services:"},
+		&cobra.Group{ID: "data", Title: "Data:"},
 		&cobra.Group{ID: "source", Title: "Source:"},
 		&cobra.Group{ID: "access", Title: "Environments and access:"},
-		&cobra.Group{ID: "data", Title: "Configuration:"},
 		&cobra.Group{ID: "server", Title: "Server:"},
 	)
 	group := func(id string, cmds ...*cobra.Command) {
@@ -87,10 +87,10 @@ service that runs: micro SERVICE [ENDPOINT] --field=value.`,
 			root.AddCommand(c)
 		}
 	}
-	group("services", newRunCmd(app), newUpdateCmd(app), newKillCmd(app), newStatusCmd(app), newServicesCmd(app), newLogsCmd(app), newCallCmd(app), newStreamCmd(app), newHistoryCmd(app), newDescribeCmd(app), newStoreCmd(app))
+	group("services", newRunCmd(app), newUpdateCmd(app), newKillCmd(app), newStatusCmd(app), newServicesCmd(app), newLogsCmd(app), newCallCmd(app), newStreamCmd(app), newHistoryCmd(app), newDescribeCmd(app))
+	group("data", newStoreCmd(app), newConfigCmd(app), newEventsCmd(app))
 	group("source", newNewCmd(app), newGenCmd(app))
 	group("access", newEnvCmd(app), newLoginCmd(app), newLogoutCmd(app), newSignupCmd(app), newUserCmd(app), newAuthCmd(app))
-	group("data", newConfigCmd(app))
 	group("server", newServerCmd(app))
 	root.AddCommand(newVersionCmd(app), newExitCodesTopic(), newCompletionCmd())
 	root.SetHelpCommandGroupID("")

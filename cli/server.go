@@ -24,6 +24,7 @@ type ServeOptions struct {
 	Gateway  string
 	Proxy    string
 	Store    string // the URL of the engine
+	Events   string
 	Runtime  string
 	TLS      *tls.Config
 	Signup   bool
@@ -57,6 +58,7 @@ which is printed once; on this machine alone it is "micro".`,
 	f.String("proxy", "127.0.0.1:8081", "address of the identity proxy, for gRPC and images; port 0 takes a free one")
 	f.String("data", "", "directory of the server's data (the user's data directory)")
 	f.String("store", "embedded:", "engine that keeps accounts, rules and desired state")
+	f.String("events", "embedded:", "engine that keeps what is published")
 	f.String("runtime", "embedded:", "engine that runs services")
 	f.String("signup", "auto", "let anybody make a namespace: on, off, or auto for on when only this machine can reach the server")
 	f.String("tls-cert", "", "PEM file of the certificate of both addresses")
@@ -114,6 +116,7 @@ func serveOptions(app *App, v *viper.Viper) (ServeOptions, error) {
 		Gateway: v.GetString("gateway"),
 		Proxy:   v.GetString("proxy"),
 		Store:   v.GetString("store"),
+		Events:  v.GetString("events"),
 		Runtime: v.GetString("runtime"),
 	}
 	for flag, address := range map[string]*string{"gateway": &o.Gateway, "proxy": &o.Proxy} {

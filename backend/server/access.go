@@ -15,6 +15,7 @@ import (
 	"github.com/micro/micro/v3/backend/proxy"
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
 	configv1 "github.com/micro/micro/v3/proto/micro/config/v1"
+	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
@@ -45,6 +46,9 @@ type named interface{ GetName() string }
 
 // ofService is any request about something of a service.
 type ofService interface{ GetService() string }
+
+// ofTopic is any request about a topic.
+type ofTopic interface{ GetTopic() string }
 
 // methods holds every method that the server itself answers. A method that is
 // not here is refused.
@@ -89,6 +93,15 @@ func methods() map[string]access {
 		}
 		return a
 	}
+	withTopic := func(a access) access {
+		a.name = func(req any) string {
+			if r, ok := req.(ofTopic); ok {
+				return r.GetTopic()
+			}
+			return ""
+		}
+		return a
+	}
 	return map[string]access{
 		authv1.Auth_Signup_FullMethodName:         {kind: anybody},
 		authv1.Auth_Login_FullMethodName:          {kind: anybody},
@@ -119,6 +132,15 @@ func methods() map[string]access {
 		// Who may call a service may see what it is made of.
 		registryv1.Registry_Get_FullMethodName:       withName(read("service")),
 		registryv1.Registry_GetSchema_FullMethodName: withService(read("service")),
+
+		eventsv1.Events_Publish_FullMethodName:      withTopic(write("events")),
+		eventsv1.Events_Read_FullMethodName:         withTopic(read("events")),
+		eventsv1.Events_Consume_FullMethodName:      withTopic(write("events")),
+		eventsv1.Events_ListTopics_FullMethodName:   read("events"),
+		eventsv1.Events_SetRetention_FullMethodName: withTopic(write("events")),
+		eventsv1.Events_DeleteTopic_FullMethodName:  withTopic(write("events")),
+		eventsv1.Events_ListGroups_FullMethodName:   withTopic(read("events")),
+		eventsv1.Events_DeleteGroup_FullMethodName:  withTopic(write("events")),
 
 		runtimev1.Runtime_Apply_FullMethodName:  withName(write("runtime")),
 		runtimev1.Runtime_Get_FullMethodName:    withName(read("runtime")),

@@ -17,6 +17,7 @@ import (
 	"github.com/micro/micro/v3/backend/auth"
 	"github.com/micro/micro/v3/backend/config"
 	"github.com/micro/micro/v3/backend/deploy"
+	"github.com/micro/micro/v3/backend/events"
 	"github.com/micro/micro/v3/backend/proxy"
 	"github.com/micro/micro/v3/backend/registry"
 	"github.com/micro/micro/v3/backend/runtime"
@@ -69,6 +70,11 @@ func meanings() []meaning {
 		{runtime.ErrNotFound, codes.NotFound, "NOT_FOUND"},
 		{tables.ErrNotFound, codes.NotFound, "NOT_FOUND"},
 		{tables.ErrInvalid, codes.InvalidArgument, "INVALID"},
+		{events.ErrNotFound, codes.NotFound, "NOT_FOUND"},
+		{events.ErrInvalid, codes.InvalidArgument, "INVALID"},
+		{events.ErrTooLarge, codes.InvalidArgument, "TOO_LARGE"},
+		{events.ErrFull, codes.ResourceExhausted, "DISK_FULL"},
+		{events.ErrClosed, codes.Unavailable, "SHUTTING_DOWN"},
 		{store.ErrConflict, codes.Aborted, "CONFLICT"},
 		{store.ErrCompacted, codes.OutOfRange, "COMPACTED"},
 		{store.ErrTooLarge, codes.InvalidArgument, "TOO_LARGE"},

@@ -24,6 +24,7 @@ import (
 
 	"github.com/micro/micro/v3/backend/auth"
 	engine "github.com/micro/micro/v3/backend/embedded"
+	eventsembedded "github.com/micro/micro/v3/backend/events/embedded"
 	"github.com/micro/micro/v3/backend/proxy"
 	"github.com/micro/micro/v3/backend/runtime"
 	"github.com/micro/micro/v3/backend/server"
@@ -60,8 +61,12 @@ func start(t *testing.T, options ...func(*server.Config)) *testServer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ev, err := eventsembedded.Open(t.Context(), db, eventsembedded.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
-		if err := errors.Join(st.Close(), db.Close()); err != nil {
+		if err := errors.Join(ev.Close(), st.Close(), db.Close()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -71,6 +76,7 @@ func start(t *testing.T, options ...func(*server.Config)) *testServer {
 		Proxy:   "127.0.0.1:0",
 		Signup:  true,
 		Store:   st,
+		Events:  ev,
 		OpenRuntime: func(context.Context, runtime.OpenImage) (runtime.Runtime, error) {
 			return idleRuntime{}, nil
 		},

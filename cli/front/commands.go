@@ -13,6 +13,7 @@ func Summaries() []Summary {
 		{"config", "Read and change the configuration of the namespace"},
 		{"describe", "Show a service, method, message or enum"},
 		{"env", "Show and change the environments to work with"},
+		{"events", "Publish events to topics and consume them"},
 		{"gen", "Generate Go code from the .proto files of a project"},
 		{"help", "Help about any command"},
 		{"history", "Show earlier calls, and repeat one"},

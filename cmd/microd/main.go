@@ -107,6 +107,7 @@ func serve(ctx context.Context, o cli.ServeOptions) (err error) {
 	b, err := backend.Open(ctx, backend.Config{
 		DataDir: o.DataDir,
 		Store:   o.Store,
+		Events:  o.Events,
 		Runtime: o.Runtime,
 		Logger:  o.Logger,
 		Fatal: func(err error) {
@@ -127,6 +128,7 @@ func serve(ctx context.Context, o cli.ServeOptions) (err error) {
 		Signup:      o.Signup,
 		TokenTTL:    o.TokenTTL,
 		Store:       b.Store,
+		Events:      b.Events,
 		OpenRuntime: b.OpenRuntime,
 		Logger:      o.Logger,
 		Ready:       func(a server.Addresses) { o.Ready(a.Gateway, a.Proxy) },
