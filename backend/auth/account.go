@@ -315,10 +315,10 @@ func (a *Auth) otherAdmin(ctx context.Context, ns, id string) (held, error) {
 }
 
 // ChangePassword sets an account's password, ends all its sessions and opens a
-// new one.
-func (a *Auth) ChangePassword(ctx context.Context, ns, id, old, password string, local bool) (Session, error) {
+// new one. Wrong old passwords count as those of [Auth.Login] do.
+func (a *Auth) ChangePassword(ctx context.Context, ns, id, old, password string, from Client) (Session, error) {
 	for {
-		acc, err := a.checkPassword(ctx, ns, id, old, local)
+		acc, err := a.checkPassword(ctx, ns, id, old, from)
 		if err != nil {
 			return Session{}, err
 		}
@@ -345,15 +345,20 @@ func (a *Auth) ChangePassword(ctx context.Context, ns, id, old, password string,
 }
 
 // checkPassword returns the account when the password is right, and
-// ErrCredentials whatever else is wrong, after the same time.
-func (a *Auth) checkPassword(ctx context.Context, ns, id, password string, local bool) (held, error) {
+// ErrCredentials whatever else is wrong, after the same time; a [TooManyError] when
+// there were too many that were wrong.
+func (a *Auth) checkPassword(ctx context.Context, ns, id, password string, from Client) (held, error) {
 	if len(password) > maxPassword {
 		return held{}, ErrCredentials // nobody has one
 	}
+	attempt, err := a.throttle.begin(ns, id, from)
+	if err != nil {
+		return held{}, err
+	}
 	var acc held
 	if IsName(ns) && isID(id) {
-		var err error
 		if acc, err = a.hold(ctx, ns, id); err != nil {
+			attempt.unseen()
 			return held{}, err
 		}
 	}
@@ -361,11 +366,13 @@ func (a *Auth) checkPassword(ctx context.Context, ns, id, password string, local
 	case a.hashing <- struct{}{}:
 		defer func() { <-a.hashing }()
 	case <-ctx.Done():
+		attempt.unseen()
 		return held{}, ctx.Err()
 	}
-	if !checkPassword(acc.Password, password) || acc.revision == 0 || acc.Initial && !local {
+	if !checkPassword(acc.Password, password) || acc.revision == 0 || acc.Initial && !from.Local {
 		return held{}, ErrCredentials
 	}
+	attempt.right()
 	return acc, nil
 }
 

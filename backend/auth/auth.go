@@ -91,7 +91,8 @@ type Auth struct {
 	ttl     time.Duration // of access tokens
 	tokens  *tokens
 
-	hashing chan struct{} // one place for each password that may be hashed at once
+	throttle *throttle     // of wrong passwords
+	hashing  chan struct{} // one place for each password that may be hashed at once
 
 	// What is held in memory of the namespaces in use.
 	rules   *store.Views[*rules]
@@ -115,6 +116,7 @@ func Open(ctx context.Context, c Config) (*Auth, error) {
 	if a.now == nil {
 		a.now = time.Now
 	}
+	a.throttle = newThrottle(a.now)
 	a.rules = store.NewViews(a.openRules)
 	a.revoked = store.NewViews(func(ctx context.Context, ns string) (*store.View[struct{}], error) {
 		return store.NewView(ctx, a.store, revokedKey(ns, ""), func(store.Record) (struct{}, error) { return struct{}{}, nil })

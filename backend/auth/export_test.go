@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"crypto/ed25519"
+	"time"
 )
 
 // What tests of this package need of its insides.
@@ -34,6 +35,21 @@ func (a *Auth) Cached() int {
 	a.tokens.mu.RLock()
 	defer a.tokens.mu.RUnlock()
 	return len(a.tokens.cache)
+}
+
+// Throttle slows guessing.
+type Throttle struct{ t *throttle }
+
+// NewThrottle returns a throttle that has seen nothing.
+func NewThrottle(now func() time.Time) Throttle { return Throttle{newThrottle(now)} }
+
+// Try has a password looked at.
+func (t Throttle) Try(ns, id string, c Client, right bool) error {
+	a, err := t.t.begin(ns, id, c)
+	if err == nil && right {
+		a.right()
+	}
+	return err
 }
 
 // KeepTokens sets how many tokens are held as verified.

@@ -109,8 +109,11 @@ func methods() map[string]access {
 type caller struct {
 	auth.Identity
 	namespace string
-	local     bool // on this machine
+	address   string // of the client; empty: unknown
+	local     bool   // on this machine
 }
+
+func (c caller) client() auth.Client { return auth.Client{Address: c.address, Local: c.local} }
 
 type callerKey struct{}
 
@@ -142,7 +145,10 @@ func (g *guard) admit(ctx context.Context, a access) (context.Context, error) {
 	if err != nil && a.kind != anybody {
 		return nil, err
 	}
-	c.local = isLocal(ctx)
+	if p, ok := peer.FromContext(ctx); ok {
+		c.address = p.Addr.String()
+		c.local = isLoopback(c.address)
+	}
 	return context.WithValue(ctx, callerKey{}, c), nil
 }
 
@@ -282,12 +288,6 @@ func first(md metadata.MD, key string) string {
 		return v[0]
 	}
 	return ""
-}
-
-// isLocal reports whether the caller is on this machine.
-func isLocal(ctx context.Context) bool {
-	p, ok := peer.FromContext(ctx)
-	return ok && isLoopback(p.Addr.String())
 }
 
 // isLoopback reports whether an address, as host:port, is one that only this

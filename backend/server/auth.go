@@ -37,7 +37,7 @@ func (a *authAPI) Signup(ctx context.Context, req *authv1.SignupRequest) (*authv
 }
 
 func (a *authAPI) Login(ctx context.Context, req *authv1.LoginRequest) (*authv1.LoginResponse, error) {
-	s, err := a.auth.Login(ctx, req.GetNamespace(), req.GetUsername(), req.GetPassword(), callerOf(ctx).local)
+	s, err := a.auth.Login(ctx, req.GetNamespace(), req.GetUsername(), req.GetPassword(), callerOf(ctx).client())
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func (a *authAPI) WhoAmI(ctx context.Context, _ *authv1.WhoAmIRequest) (*authv1.
 
 func (a *authAPI) ChangePassword(ctx context.Context, req *authv1.ChangePasswordRequest) (*authv1.ChangePasswordResponse, error) {
 	c := callerOf(ctx)
-	s, err := a.auth.ChangePassword(ctx, c.Namespace, c.ID, req.GetOldPassword(), req.GetNewPassword(), c.local)
+	s, err := a.auth.ChangePassword(ctx, c.Namespace, c.ID, req.GetOldPassword(), req.GetNewPassword(), c.client())
 	if err != nil {
 		return nil, err
 	}
