@@ -4,6 +4,7 @@
 //	NAMESPACE/auth/namespace          that it exists
 //	NAMESPACE/auth/account/ID         who can log in
 //	NAMESPACE/auth/session/ID         a chain of refresh tokens
+//	NAMESPACE/auth/token/ID           an API token
 //	NAMESPACE/auth/revoked/ID         a session whose access tokens are void before their time
 //	NAMESPACE/auth/instance/ID        a running instance that has an identity
 //	NAMESPACE/auth/rule/ID            who may call what
@@ -95,8 +96,10 @@ type Auth struct {
 	hashing  chan struct{} // one place for each password that may be hashed at once
 
 	// What is held in memory of the namespaces in use.
-	rules   *store.Views[*rules]
-	revoked *store.Views[*store.View[struct{}]]
+	rules     *store.Views[*rules]
+	revoked   *store.Views[*store.View[struct{}]]
+	apiTokens *store.Views[*store.View[apiToken]] // by their ids
+	accounts  *store.Views[*store.View[account]]  // where API tokens are in use
 }
 
 // Open reads the signing keys, and makes the first one in an empty store.
@@ -121,6 +124,12 @@ func Open(ctx context.Context, c Config) (*Auth, error) {
 	a.revoked = store.NewViews(func(ctx context.Context, ns string) (*store.View[struct{}], error) {
 		return store.NewView(ctx, a.store, revokedKey(ns, ""), func(store.Record) (struct{}, error) { return struct{}{}, nil })
 	})
+	a.apiTokens = store.NewViews(func(ctx context.Context, ns string) (*store.View[apiToken], error) {
+		return store.NewView(ctx, a.store, apiTokenKey(ns, ""), decodeJSON[apiToken])
+	})
+	a.accounts = store.NewViews(func(ctx context.Context, ns string) (*store.View[account], error) {
+		return store.NewView(ctx, a.store, accountKey(ns, ""), decodeJSON[account])
+	})
 	if a.tokens, err = openTokens(ctx, a); err != nil {
 		return nil, err
 	}
@@ -131,6 +140,8 @@ func Open(ctx context.Context, c Config) (*Auth, error) {
 func (a *Auth) Close() error {
 	a.rules.Close()
 	a.revoked.Close()
+	a.apiTokens.Close()
+	a.accounts.Close()
 	a.tokens.close()
 	return nil
 }

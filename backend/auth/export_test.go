@@ -26,8 +26,8 @@ var (
 
 // SigningKey returns the key that signs, and its id.
 func (a *Auth) SigningKey(ctx context.Context) (string, ed25519.PrivateKey, error) {
-	key, err := a.tokens.key(ctx, a.tokens.current)
-	return a.tokens.current, key, err
+	key, err := a.tokens.signer(ctx)
+	return key.id, key.private, err
 }
 
 // Cached returns how many tokens are held as verified.

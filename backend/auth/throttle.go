@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// ErrTooMany: there were too many wrong passwords; the error is a [TooManyError].
+// ErrTooMany marks a [TooManyError]: there were too many wrong passwords.
 var ErrTooMany = errors.New("too many wrong passwords")
 
 // TooManyError says when a password is looked at again.

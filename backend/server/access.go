@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc"
@@ -33,6 +34,7 @@ const (
 	anybody                     // no account
 	anAccount                   // any account, for what is its own
 	ownCheck                    // the handler decides
+	operator                    // an administrator of the namespace of who runs the server
 )
 
 // named is any request about something with a name.
@@ -76,10 +78,17 @@ func methods() map[string]access {
 		authv1.Auth_ChangePassword_FullMethodName: {kind: anAccount},
 		authv1.Accounts_Create_FullMethodName:     write("auth"),
 		authv1.Accounts_List_FullMethodName:       read("auth"),
+		authv1.Accounts_Update_FullMethodName:     write("auth"),
 		authv1.Accounts_Delete_FullMethodName:     write("auth"),
 		authv1.Rules_Create_FullMethodName:        write("auth"),
 		authv1.Rules_List_FullMethodName:          read("auth"),
 		authv1.Rules_Delete_FullMethodName:        write("auth"),
+		authv1.Rules_Explain_FullMethodName:       write("auth"),
+		authv1.Tokens_Create_FullMethodName:       {kind: anAccount},
+		authv1.Tokens_List_FullMethodName:         {kind: anAccount},
+		authv1.Tokens_Delete_FullMethodName:       {kind: anAccount},
+		authv1.Keys_List_FullMethodName:           {kind: operator},
+		authv1.Keys_Rotate_FullMethodName:         {kind: operator},
 
 		registryv1.Registry_Register_FullMethodName:   withService(write("registry")),
 		registryv1.Registry_Renew_FullMethodName:      withService(write("registry")),
@@ -114,6 +123,17 @@ type caller struct {
 }
 
 func (c caller) client() auth.Client { return auth.Client{Address: c.address, Local: c.local} }
+
+// checkOperator returns nil when the caller may change what all namespaces share.
+func (c caller) checkOperator() error {
+	switch {
+	case c.ID == "":
+		return auth.ErrAnonymous
+	case c.Namespace != auth.DefaultNamespace || !slices.Contains(c.Scopes, auth.ScopeAdmin):
+		return fmt.Errorf("what only an administrator of the namespace %q may: %w", auth.DefaultNamespace, auth.ErrDenied)
+	}
+	return nil
+}
 
 type callerKey struct{}
 
@@ -177,6 +197,8 @@ func (g *guard) check(ctx context.Context, method string, a access, req any) err
 			return auth.ErrAnonymous
 		}
 		return nil
+	case operator:
+		return c.checkOperator()
 	case byRule:
 	}
 	name := "*"

@@ -359,6 +359,8 @@ func (s *Server) build() error {
 	authv1.RegisterAuthServer(s.grpc, &authAPI{auth: s.auth, signup: c.Signup})
 	authv1.RegisterAccountsServer(s.grpc, &accountsAPI{auth: s.auth})
 	authv1.RegisterRulesServer(s.grpc, &rulesAPI{auth: s.auth})
+	authv1.RegisterTokensServer(s.grpc, &tokensAPI{auth: s.auth})
+	authv1.RegisterKeysServer(s.grpc, &keysAPI{auth: s.auth})
 	registryv1.RegisterRegistryServer(s.grpc, &registryAPI{
 		registry: s.registry, directory: s.directory, schemas: schemas, forwardable: s.forwardable,
 	})
@@ -375,6 +377,7 @@ func (s *Server) build() error {
 	s.proxyHTTP = httpServer(web)
 	s.gatewayHTTP = httpServer(gateway.New(gateway.Config{
 		Proxy:   s.proxy,
+		Keys:    keySet(s.auth),
 		Schema:  schemas.get,
 		Status:  s.statuses.of,
 		Version: buildinfo.Version(),

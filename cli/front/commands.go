@@ -7,7 +7,7 @@ type Summary struct{ Name, Short string }
 // front has no command tree to ask. A test holds it against that.
 func Summaries() []Summary {
 	return []Summary{
-		{"auth", "Manage the accounts and rules of the namespace"},
+		{"auth", "Manage accounts, rules, API tokens and keys"},
 		{"call", "Call a service"},
 		{"completion", "Write the script that completes commands in a shell"},
 		{"describe", "Show a service, method, message or enum"},
