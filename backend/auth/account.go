@@ -133,64 +133,6 @@ func (a *Auth) Initialize(ctx context.Context, password string) (bool, error) {
 	return err == nil, err
 }
 
-// Signup makes a namespace with its first account, which administers it, and
-// logs that in.
-func (a *Auth) Signup(ctx context.Context, ns, id, password string) (Session, error) {
-	if !IsName(ns) {
-		return Session{}, invalid("%q cannot name a namespace: use 1 to 63 of a-z, 0-9 and '-', beginning and ending with a letter or digit", ns)
-	}
-	if err := checkNew(id, password); err != nil {
-		return Session{}, err
-	}
-	// Before the slow hash, and again in the transaction.
-	if _, err := a.store.Get(ctx, namespaceKey(ns)); err == nil {
-		return Session{}, ErrExists
-	} else if !errors.Is(err, store.ErrNotFound) {
-		return Session{}, err
-	}
-	hash, err := a.hash(ctx, password)
-	if err != nil {
-		return Session{}, err
-	}
-	acc := account{Scopes: []string{ScopeAdmin}, Created: a.now()}
-	acc.setPassword(hash)
-	first, err := a.createNamespace(ctx, ns, id, acc)
-	if err != nil {
-		return Session{}, err
-	}
-	return a.openSession(ctx, first)
-}
-
-func (a *Auth) createNamespace(ctx context.Context, ns, id string, acc account) (held, error) {
-	ops := []store.Op{
-		store.Put(namespaceKey(ns), encodeJSON(struct {
-			Created time.Time `json:"created"`
-		}{acc.Created})),
-		store.Put(accountKey(ns, id), encodeJSON(acc)),
-		store.Put(indexPrefix+ns, nil),
-	}
-	for _, r := range initialRules() {
-		ops = append(ops, store.Put(ruleKey(ns, r.ID), encodeJSON(r)))
-	}
-	revision, err := a.store.Txn(ctx, store.Txn{If: []store.Cond{{Key: namespaceKey(ns)}}, Do: ops})
-	if errors.Is(err, store.ErrConflict) {
-		return held{}, ErrExists
-	}
-	return held{acc, ns, id, revision}, err
-}
-
-// Namespaces returns the names of all namespaces, ordered.
-func (a *Auth) Namespaces(ctx context.Context) ([]string, error) {
-	var names []string
-	for r, err := range a.store.Range(ctx, store.Prefix(indexPrefix)) {
-		if err != nil {
-			return nil, err
-		}
-		names = append(names, strings.TrimPrefix(r.Key, indexPrefix))
-	}
-	return names, nil
-}
-
 // CreateAccount makes an account. ErrNotFound when there is no such namespace.
 func (a *Auth) CreateAccount(ctx context.Context, ns, id, password string, scopes []string) (Account, error) {
 	if err := checkNew(id, password); err != nil {
@@ -376,7 +318,13 @@ func (a *Auth) checkPassword(ctx context.Context, ns, id, password string, from 
 	}
 	var acc held
 	if IsName(ns) && isID(id) {
-		if acc, err = a.hold(ctx, ns, id); err != nil {
+		if acc, err = a.hold(ctx, ns, id); err == nil {
+			_, err = a.store.Get(ctx, namespaceKey(ns))
+		}
+		if errors.Is(err, store.ErrNotFound) {
+			acc, err = held{}, nil // it is being deleted
+		}
+		if err != nil {
 			attempt.unseen()
 			return held{}, err
 		}

@@ -9,6 +9,7 @@
 //	NAMESPACE/auth/instance/ID        a running instance that has an identity
 //	NAMESPACE/auth/rule/ID            who may call what
 //	$system/auth/namespace/NAMESPACE  that it exists, to find them all
+//	$system/auth/deleting/NAMESPACE   that it goes, with all that it owns
 //	$system/auth/key/ID               what tokens are signed with, encrypted
 //
 // It does not know protocols: [backend/server] turns its errors into statuses.
@@ -157,6 +158,9 @@ func (a *Auth) Exists(ctx context.Context, ns string) (bool, error) {
 
 // indexPrefix is where the names of all namespaces are.
 const indexPrefix = "$system/auth/namespace/"
+
+// deletingPrefix is where the names are of those that are being deleted.
+const deletingPrefix = "$system/auth/deleting/"
 
 func namespaceKey(ns string) string    { return ns + "/auth/namespace" }
 func accountKey(ns, id string) string  { return ns + "/auth/account/" + id }

@@ -200,6 +200,7 @@ func order(rules []Rule) {
 // first after a change.
 type rules struct {
 	*store.View[Rule]
+	namespace *store.View[struct{}] // its record
 
 	mu         sync.Mutex
 	generation int64
@@ -212,16 +213,39 @@ func (a *Auth) openRules(ctx context.Context, ns string) (*rules, error) {
 	if !IsName(ns) {
 		return nil, ErrNotFound
 	}
+	// No watch is begun for a namespace that somebody has made up.
 	if _, err := a.store.Get(ctx, namespaceKey(ns)); errors.Is(err, store.ErrNotFound) {
 		return nil, ErrNotFound
 	} else if err != nil {
 		return nil, err
 	}
-	view, err := store.NewView(ctx, a.store, ruleKey(ns, ""), decodeJSON[Rule])
+	namespace, err := store.NewView(ctx, a.store, namespaceKey(ns), func(store.Record) (struct{}, error) { return struct{}{}, nil })
 	if err != nil {
 		return nil, err
 	}
-	return &rules{View: view}, nil
+	view, err := store.NewView(ctx, a.store, ruleKey(ns, ""), decodeJSON[Rule])
+	if err != nil {
+		namespace.Close()
+		return nil, err
+	}
+	return &rules{View: view, namespace: namespace}, nil
+}
+
+// Err returns an error when the rules are not current, or the namespace was deleted.
+func (r *rules) Err() error {
+	if err := cmp.Or(r.View.Err(), r.namespace.Err()); err != nil {
+		return err
+	}
+	if _, ok := r.namespace.Get(""); !ok {
+		return ErrNotFound
+	}
+	return nil
+}
+
+// Close ends the watches.
+func (r *rules) Close() {
+	r.View.Close()
+	r.namespace.Close()
 }
 
 // inOrder returns the rules in the order in which they are tried; the caller must

@@ -87,6 +87,9 @@ func methods() map[string]access {
 		authv1.Tokens_Create_FullMethodName:       {kind: anAccount},
 		authv1.Tokens_List_FullMethodName:         {kind: anAccount},
 		authv1.Tokens_Delete_FullMethodName:       {kind: anAccount},
+		authv1.Namespaces_List_FullMethodName:     {kind: anAccount},
+		authv1.Namespaces_Create_FullMethodName:   {kind: operator},
+		authv1.Namespaces_Delete_FullMethodName:   {kind: anAccount},
 		authv1.Keys_List_FullMethodName:           {kind: operator},
 		authv1.Keys_Rotate_FullMethodName:         {kind: operator},
 

@@ -50,6 +50,9 @@ micro.auth.v1.Auth/Signup                                      yes        yes   
 micro.auth.v1.Auth/WhoAmI                                      login      yes        yes        yes        yes        yes        token
 micro.auth.v1.Keys/List                                        login      denied     denied     denied     denied     denied     token
 micro.auth.v1.Keys/Rotate                                      login      denied     denied     denied     denied     denied     token
+micro.auth.v1.Namespaces/Create                                login      denied     denied     denied     denied     denied     token
+micro.auth.v1.Namespaces/Delete                                login      denied     denied     denied     denied     denied     token
+micro.auth.v1.Namespaces/List                                  login      yes        yes        yes        yes        yes        token
 micro.auth.v1.Rules/Create                                     login      login      denied     denied     yes        login      token
 micro.auth.v1.Rules/Delete                                     login      login      denied     denied     yes        login      token
 micro.auth.v1.Rules/Explain                                    login      login      denied     denied     yes        login      token
@@ -140,6 +143,7 @@ func TestAccessMatrix(t *testing.T) {
 		authv1.Accounts_Delete_FullMethodName:                            &authv1.DeleteAccountRequest{Id: "nobody"},
 		authv1.Accounts_Update_FullMethodName:                            &authv1.UpdateAccountRequest{Id: "nobody", Disabled: new(bool)},
 		authv1.Rules_Delete_FullMethodName:                               &authv1.DeleteRuleRequest{Id: "nothing"},
+		authv1.Namespaces_Delete_FullMethodName:                          &authv1.DeleteNamespaceRequest{Name: "nothing"},
 		authv1.Tokens_Delete_FullMethodName:                              &authv1.DeleteTokenRequest{Name: "none"},
 		registryv1.Registry_Register_FullMethodName:                      &registryv1.RegisterRequest{Instance: &registryv1.Instance{Service: "echo", Address: "nowhere"}},
 		registryv1.Registry_Renew_FullMethodName:                         &registryv1.RenewRequest{Service: "echo", Id: "none"},

@@ -48,6 +48,7 @@ func meanings() []meaning {
 		{auth.ErrExists, codes.AlreadyExists, "EXISTS"},
 		{auth.ErrInvalid, codes.InvalidArgument, "INVALID"},
 		{auth.ErrTooManyTokens, codes.ResourceExhausted, "TOO_MANY_TOKENS"},
+		{auth.ErrDefaultNamespace, codes.FailedPrecondition, "DEFAULT_NAMESPACE"},
 		{auth.ErrTooManyKeys, codes.FailedPrecondition, "TOO_MANY_KEYS"},
 		{errOwnPassword, codes.FailedPrecondition, "OWN_PASSWORD"},
 		{auth.ErrLastAdmin, codes.FailedPrecondition, "LAST_ADMIN"},

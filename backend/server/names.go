@@ -11,7 +11,7 @@ import (
 // tree, which this package does not see.
 func Commands() []string {
 	return []string{
-		"auth", "call", "completion", "describe", "env", "exit-codes", "gen", "help", "history", "kill", "login", "logout", "logs", "new",
+		"auth", "call", "completion", "describe", "env", "exit-codes", "gen", "help", "history", "kill", "login", "logout", "logs", "namespace", "new",
 		"run", "server", "services", "signup", "status", "stream", "update", "user", "version",
 	}
 }
@@ -21,7 +21,7 @@ func Commands() []string {
 func planned() []string {
 	return []string{
 		"apply", "backup", "build", "config", "dashboard", "delete", "dev", "diff", "doctor", "events",
-		"export", "get", "health", "inspect", "micro", "namespace", "network", "promote", "registry",
+		"export", "get", "health", "inspect", "micro", "network", "promote", "registry",
 		"releases", "restart", "restore", "rollback", "runtime", "scale", "stats", "store", "top", "undo",
 		"web",
 	}

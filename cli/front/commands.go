@@ -19,6 +19,7 @@ func Summaries() []Summary {
 		{"login", "Log in to the environment"},
 		{"logout", "End the session, here and on the server"},
 		{"logs", "Show what a service writes"},
+		{"namespace", "List, create, delete and choose namespaces"},
 		{"new", "Write the source of a new service"},
 		{"run", "Build a service from source and run it"},
 		{"server", "Run a server in the foreground"},

@@ -2585,6 +2585,361 @@ func (x *RotateKeysResponse) GetKey() *Key {
 	return nil
 }
 
+type Namespace struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Name    string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Created *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=created,proto3" json:"created,omitempty"`
+	// It is being deleted: nobody can log in, and the name is not free yet.
+	Deleting      bool `protobuf:"varint,3,opt,name=deleting,proto3" json:"deleting,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Namespace) Reset() {
+	*x = Namespace{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Namespace) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Namespace) ProtoMessage() {}
+
+func (x *Namespace) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Namespace.ProtoReflect.Descriptor instead.
+func (*Namespace) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *Namespace) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Namespace) GetCreated() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Created
+	}
+	return nil
+}
+
+func (x *Namespace) GetDeleting() bool {
+	if x != nil {
+		return x.Deleting
+	}
+	return false
+}
+
+type ListNamespacesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most so many namespaces; 100 when 0, at most 1000.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The next_page_token of the page before; empty for the first page.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListNamespacesRequest) Reset() {
+	*x = ListNamespacesRequest{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListNamespacesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListNamespacesRequest) ProtoMessage() {}
+
+func (x *ListNamespacesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListNamespacesRequest.ProtoReflect.Descriptor instead.
+func (*ListNamespacesRequest) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *ListNamespacesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListNamespacesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListNamespacesResponse struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Namespaces []*Namespace           `protobuf:"bytes,1,rep,name=namespaces,proto3" json:"namespaces,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListNamespacesResponse) Reset() {
+	*x = ListNamespacesResponse{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListNamespacesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListNamespacesResponse) ProtoMessage() {}
+
+func (x *ListNamespacesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListNamespacesResponse.ProtoReflect.Descriptor instead.
+func (*ListNamespacesResponse) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *ListNamespacesResponse) GetNamespaces() []*Namespace {
+	if x != nil {
+		return x.Namespaces
+	}
+	return nil
+}
+
+func (x *ListNamespacesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+type CreateNamespaceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A DNS label (RFC 1123), lower case.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The id of the first account.
+	Username string `protobuf:"bytes,2,opt,name=username,proto3" json:"username,omitempty"`
+	// At least 8 bytes.
+	Password      string `protobuf:"bytes,3,opt,name=password,proto3" json:"password,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateNamespaceRequest) Reset() {
+	*x = CreateNamespaceRequest{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateNamespaceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateNamespaceRequest) ProtoMessage() {}
+
+func (x *CreateNamespaceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateNamespaceRequest.ProtoReflect.Descriptor instead.
+func (*CreateNamespaceRequest) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *CreateNamespaceRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CreateNamespaceRequest) GetUsername() string {
+	if x != nil {
+		return x.Username
+	}
+	return ""
+}
+
+func (x *CreateNamespaceRequest) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
+}
+
+type CreateNamespaceResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Account       *Account               `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateNamespaceResponse) Reset() {
+	*x = CreateNamespaceResponse{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateNamespaceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateNamespaceResponse) ProtoMessage() {}
+
+func (x *CreateNamespaceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateNamespaceResponse.ProtoReflect.Descriptor instead.
+func (*CreateNamespaceResponse) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *CreateNamespaceResponse) GetAccount() *Account {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+type DeleteNamespaceRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteNamespaceRequest) Reset() {
+	*x = DeleteNamespaceRequest{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteNamespaceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteNamespaceRequest) ProtoMessage() {}
+
+func (x *DeleteNamespaceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteNamespaceRequest.ProtoReflect.Descriptor instead.
+func (*DeleteNamespaceRequest) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *DeleteNamespaceRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type DeleteNamespaceResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteNamespaceResponse) Reset() {
+	*x = DeleteNamespaceResponse{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteNamespaceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteNamespaceResponse) ProtoMessage() {}
+
+func (x *DeleteNamespaceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteNamespaceResponse.ProtoReflect.Descriptor instead.
+func (*DeleteNamespaceResponse) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{51}
+}
+
 var File_micro_auth_v1_auth_proto protoreflect.FileDescriptor
 
 const file_micro_auth_v1_auth_proto_rawDesc = "" +
@@ -2732,7 +3087,29 @@ const file_micro_auth_v1_auth_proto_rawDesc = "" +
 	"\n" +
 	"retire_now\x18\x01 \x01(\bR\tretireNow\":\n" +
 	"\x12RotateKeysResponse\x12$\n" +
-	"\x03key\x18\x01 \x01(\v2\x12.micro.auth.v1.KeyR\x03key*\\\n" +
+	"\x03key\x18\x01 \x01(\v2\x12.micro.auth.v1.KeyR\x03key\"q\n" +
+	"\tNamespace\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x124\n" +
+	"\acreated\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x12\x1a\n" +
+	"\bdeleting\x18\x03 \x01(\bR\bdeleting\"S\n" +
+	"\x15ListNamespacesRequest\x12\x1b\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\"z\n" +
+	"\x16ListNamespacesResponse\x128\n" +
+	"\n" +
+	"namespaces\x18\x01 \x03(\v2\x18.micro.auth.v1.NamespaceR\n" +
+	"namespaces\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"d\n" +
+	"\x16CreateNamespaceRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
+	"\busername\x18\x02 \x01(\tR\busername\x12\x1a\n" +
+	"\bpassword\x18\x03 \x01(\tR\bpassword\"K\n" +
+	"\x17CreateNamespaceResponse\x120\n" +
+	"\aaccount\x18\x01 \x01(\v2\x16.micro.auth.v1.AccountR\aaccount\",\n" +
+	"\x16DeleteNamespaceRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\x19\n" +
+	"\x17DeleteNamespaceResponse*\\\n" +
 	"\vAccountType\x12\x1c\n" +
 	"\x18ACCOUNT_TYPE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11ACCOUNT_TYPE_USER\x10\x01\x12\x18\n" +
@@ -2764,7 +3141,12 @@ const file_micro_auth_v1_auth_proto_rawDesc = "" +
 	"\x06Delete\x12!.micro.auth.v1.DeleteTokenRequest\x1a\".micro.auth.v1.DeleteTokenResponse2\x9e\x01\n" +
 	"\x04Keys\x12G\n" +
 	"\x04List\x12\x1e.micro.auth.v1.ListKeysRequest\x1a\x1f.micro.auth.v1.ListKeysResponse\x12M\n" +
-	"\x06Rotate\x12 .micro.auth.v1.RotateKeysRequest\x1a!.micro.auth.v1.RotateKeysResponseB6Z4github.com/micro/micro/v3/proto/micro/auth/v1;authv1b\x06proto3"
+	"\x06Rotate\x12 .micro.auth.v1.RotateKeysRequest\x1a!.micro.auth.v1.RotateKeysResponse2\x93\x02\n" +
+	"\n" +
+	"Namespaces\x12S\n" +
+	"\x04List\x12$.micro.auth.v1.ListNamespacesRequest\x1a%.micro.auth.v1.ListNamespacesResponse\x12W\n" +
+	"\x06Create\x12%.micro.auth.v1.CreateNamespaceRequest\x1a&.micro.auth.v1.CreateNamespaceResponse\x12W\n" +
+	"\x06Delete\x12%.micro.auth.v1.DeleteNamespaceRequest\x1a&.micro.auth.v1.DeleteNamespaceResponseB6Z4github.com/micro/micro/v3/proto/micro/auth/v1;authv1b\x06proto3"
 
 var (
 	file_micro_auth_v1_auth_proto_rawDescOnce sync.Once
@@ -2779,62 +3161,69 @@ func file_micro_auth_v1_auth_proto_rawDescGZIP() []byte {
 }
 
 var file_micro_auth_v1_auth_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_micro_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
+var file_micro_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_micro_auth_v1_auth_proto_goTypes = []any{
-	(AccountType)(0),               // 0: micro.auth.v1.AccountType
-	(Access)(0),                    // 1: micro.auth.v1.Access
-	(*Account)(nil),                // 2: micro.auth.v1.Account
-	(*Session)(nil),                // 3: micro.auth.v1.Session
-	(*Rule)(nil),                   // 4: micro.auth.v1.Rule
-	(*SignupRequest)(nil),          // 5: micro.auth.v1.SignupRequest
-	(*SignupResponse)(nil),         // 6: micro.auth.v1.SignupResponse
-	(*LoginRequest)(nil),           // 7: micro.auth.v1.LoginRequest
-	(*LoginResponse)(nil),          // 8: micro.auth.v1.LoginResponse
-	(*RefreshRequest)(nil),         // 9: micro.auth.v1.RefreshRequest
-	(*RefreshResponse)(nil),        // 10: micro.auth.v1.RefreshResponse
-	(*LogoutRequest)(nil),          // 11: micro.auth.v1.LogoutRequest
-	(*LogoutResponse)(nil),         // 12: micro.auth.v1.LogoutResponse
-	(*WhoAmIRequest)(nil),          // 13: micro.auth.v1.WhoAmIRequest
-	(*WhoAmIResponse)(nil),         // 14: micro.auth.v1.WhoAmIResponse
-	(*ChangePasswordRequest)(nil),  // 15: micro.auth.v1.ChangePasswordRequest
-	(*ChangePasswordResponse)(nil), // 16: micro.auth.v1.ChangePasswordResponse
-	(*CreateAccountRequest)(nil),   // 17: micro.auth.v1.CreateAccountRequest
-	(*CreateAccountResponse)(nil),  // 18: micro.auth.v1.CreateAccountResponse
-	(*ListAccountsRequest)(nil),    // 19: micro.auth.v1.ListAccountsRequest
-	(*ListAccountsResponse)(nil),   // 20: micro.auth.v1.ListAccountsResponse
-	(*DeleteAccountRequest)(nil),   // 21: micro.auth.v1.DeleteAccountRequest
-	(*DeleteAccountResponse)(nil),  // 22: micro.auth.v1.DeleteAccountResponse
-	(*CreateRuleRequest)(nil),      // 23: micro.auth.v1.CreateRuleRequest
-	(*CreateRuleResponse)(nil),     // 24: micro.auth.v1.CreateRuleResponse
-	(*ListRulesRequest)(nil),       // 25: micro.auth.v1.ListRulesRequest
-	(*ListRulesResponse)(nil),      // 26: micro.auth.v1.ListRulesResponse
-	(*DeleteRuleRequest)(nil),      // 27: micro.auth.v1.DeleteRuleRequest
-	(*DeleteRuleResponse)(nil),     // 28: micro.auth.v1.DeleteRuleResponse
-	(*UpdateAccountRequest)(nil),   // 29: micro.auth.v1.UpdateAccountRequest
-	(*ScopeList)(nil),              // 30: micro.auth.v1.ScopeList
-	(*UpdateAccountResponse)(nil),  // 31: micro.auth.v1.UpdateAccountResponse
-	(*ExplainRequest)(nil),         // 32: micro.auth.v1.ExplainRequest
-	(*ExplainResponse)(nil),        // 33: micro.auth.v1.ExplainResponse
-	(*PassedRule)(nil),             // 34: micro.auth.v1.PassedRule
-	(*Token)(nil),                  // 35: micro.auth.v1.Token
-	(*CreateTokenRequest)(nil),     // 36: micro.auth.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),    // 37: micro.auth.v1.CreateTokenResponse
-	(*ListTokensRequest)(nil),      // 38: micro.auth.v1.ListTokensRequest
-	(*ListTokensResponse)(nil),     // 39: micro.auth.v1.ListTokensResponse
-	(*DeleteTokenRequest)(nil),     // 40: micro.auth.v1.DeleteTokenRequest
-	(*DeleteTokenResponse)(nil),    // 41: micro.auth.v1.DeleteTokenResponse
-	(*Key)(nil),                    // 42: micro.auth.v1.Key
-	(*ListKeysRequest)(nil),        // 43: micro.auth.v1.ListKeysRequest
-	(*ListKeysResponse)(nil),       // 44: micro.auth.v1.ListKeysResponse
-	(*RotateKeysRequest)(nil),      // 45: micro.auth.v1.RotateKeysRequest
-	(*RotateKeysResponse)(nil),     // 46: micro.auth.v1.RotateKeysResponse
-	(*timestamppb.Timestamp)(nil),  // 47: google.protobuf.Timestamp
+	(AccountType)(0),                // 0: micro.auth.v1.AccountType
+	(Access)(0),                     // 1: micro.auth.v1.Access
+	(*Account)(nil),                 // 2: micro.auth.v1.Account
+	(*Session)(nil),                 // 3: micro.auth.v1.Session
+	(*Rule)(nil),                    // 4: micro.auth.v1.Rule
+	(*SignupRequest)(nil),           // 5: micro.auth.v1.SignupRequest
+	(*SignupResponse)(nil),          // 6: micro.auth.v1.SignupResponse
+	(*LoginRequest)(nil),            // 7: micro.auth.v1.LoginRequest
+	(*LoginResponse)(nil),           // 8: micro.auth.v1.LoginResponse
+	(*RefreshRequest)(nil),          // 9: micro.auth.v1.RefreshRequest
+	(*RefreshResponse)(nil),         // 10: micro.auth.v1.RefreshResponse
+	(*LogoutRequest)(nil),           // 11: micro.auth.v1.LogoutRequest
+	(*LogoutResponse)(nil),          // 12: micro.auth.v1.LogoutResponse
+	(*WhoAmIRequest)(nil),           // 13: micro.auth.v1.WhoAmIRequest
+	(*WhoAmIResponse)(nil),          // 14: micro.auth.v1.WhoAmIResponse
+	(*ChangePasswordRequest)(nil),   // 15: micro.auth.v1.ChangePasswordRequest
+	(*ChangePasswordResponse)(nil),  // 16: micro.auth.v1.ChangePasswordResponse
+	(*CreateAccountRequest)(nil),    // 17: micro.auth.v1.CreateAccountRequest
+	(*CreateAccountResponse)(nil),   // 18: micro.auth.v1.CreateAccountResponse
+	(*ListAccountsRequest)(nil),     // 19: micro.auth.v1.ListAccountsRequest
+	(*ListAccountsResponse)(nil),    // 20: micro.auth.v1.ListAccountsResponse
+	(*DeleteAccountRequest)(nil),    // 21: micro.auth.v1.DeleteAccountRequest
+	(*DeleteAccountResponse)(nil),   // 22: micro.auth.v1.DeleteAccountResponse
+	(*CreateRuleRequest)(nil),       // 23: micro.auth.v1.CreateRuleRequest
+	(*CreateRuleResponse)(nil),      // 24: micro.auth.v1.CreateRuleResponse
+	(*ListRulesRequest)(nil),        // 25: micro.auth.v1.ListRulesRequest
+	(*ListRulesResponse)(nil),       // 26: micro.auth.v1.ListRulesResponse
+	(*DeleteRuleRequest)(nil),       // 27: micro.auth.v1.DeleteRuleRequest
+	(*DeleteRuleResponse)(nil),      // 28: micro.auth.v1.DeleteRuleResponse
+	(*UpdateAccountRequest)(nil),    // 29: micro.auth.v1.UpdateAccountRequest
+	(*ScopeList)(nil),               // 30: micro.auth.v1.ScopeList
+	(*UpdateAccountResponse)(nil),   // 31: micro.auth.v1.UpdateAccountResponse
+	(*ExplainRequest)(nil),          // 32: micro.auth.v1.ExplainRequest
+	(*ExplainResponse)(nil),         // 33: micro.auth.v1.ExplainResponse
+	(*PassedRule)(nil),              // 34: micro.auth.v1.PassedRule
+	(*Token)(nil),                   // 35: micro.auth.v1.Token
+	(*CreateTokenRequest)(nil),      // 36: micro.auth.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),     // 37: micro.auth.v1.CreateTokenResponse
+	(*ListTokensRequest)(nil),       // 38: micro.auth.v1.ListTokensRequest
+	(*ListTokensResponse)(nil),      // 39: micro.auth.v1.ListTokensResponse
+	(*DeleteTokenRequest)(nil),      // 40: micro.auth.v1.DeleteTokenRequest
+	(*DeleteTokenResponse)(nil),     // 41: micro.auth.v1.DeleteTokenResponse
+	(*Key)(nil),                     // 42: micro.auth.v1.Key
+	(*ListKeysRequest)(nil),         // 43: micro.auth.v1.ListKeysRequest
+	(*ListKeysResponse)(nil),        // 44: micro.auth.v1.ListKeysResponse
+	(*RotateKeysRequest)(nil),       // 45: micro.auth.v1.RotateKeysRequest
+	(*RotateKeysResponse)(nil),      // 46: micro.auth.v1.RotateKeysResponse
+	(*Namespace)(nil),               // 47: micro.auth.v1.Namespace
+	(*ListNamespacesRequest)(nil),   // 48: micro.auth.v1.ListNamespacesRequest
+	(*ListNamespacesResponse)(nil),  // 49: micro.auth.v1.ListNamespacesResponse
+	(*CreateNamespaceRequest)(nil),  // 50: micro.auth.v1.CreateNamespaceRequest
+	(*CreateNamespaceResponse)(nil), // 51: micro.auth.v1.CreateNamespaceResponse
+	(*DeleteNamespaceRequest)(nil),  // 52: micro.auth.v1.DeleteNamespaceRequest
+	(*DeleteNamespaceResponse)(nil), // 53: micro.auth.v1.DeleteNamespaceResponse
+	(*timestamppb.Timestamp)(nil),   // 54: google.protobuf.Timestamp
 }
 var file_micro_auth_v1_auth_proto_depIdxs = []int32{
 	0,  // 0: micro.auth.v1.Account.type:type_name -> micro.auth.v1.AccountType
-	47, // 1: micro.auth.v1.Account.created:type_name -> google.protobuf.Timestamp
-	47, // 2: micro.auth.v1.Session.access_expires:type_name -> google.protobuf.Timestamp
-	47, // 3: micro.auth.v1.Session.refresh_expires:type_name -> google.protobuf.Timestamp
+	54, // 1: micro.auth.v1.Account.created:type_name -> google.protobuf.Timestamp
+	54, // 2: micro.auth.v1.Session.access_expires:type_name -> google.protobuf.Timestamp
+	54, // 3: micro.auth.v1.Session.refresh_expires:type_name -> google.protobuf.Timestamp
 	2,  // 4: micro.auth.v1.Session.account:type_name -> micro.auth.v1.Account
 	1,  // 5: micro.auth.v1.Rule.access:type_name -> micro.auth.v1.Access
 	3,  // 6: micro.auth.v1.SignupResponse.session:type_name -> micro.auth.v1.Session
@@ -2853,58 +3242,67 @@ var file_micro_auth_v1_auth_proto_depIdxs = []int32{
 	2,  // 19: micro.auth.v1.ExplainResponse.account:type_name -> micro.auth.v1.Account
 	34, // 20: micro.auth.v1.ExplainResponse.passed:type_name -> micro.auth.v1.PassedRule
 	4,  // 21: micro.auth.v1.PassedRule.rule:type_name -> micro.auth.v1.Rule
-	47, // 22: micro.auth.v1.Token.created:type_name -> google.protobuf.Timestamp
-	47, // 23: micro.auth.v1.Token.expires:type_name -> google.protobuf.Timestamp
-	47, // 24: micro.auth.v1.CreateTokenRequest.expires:type_name -> google.protobuf.Timestamp
+	54, // 22: micro.auth.v1.Token.created:type_name -> google.protobuf.Timestamp
+	54, // 23: micro.auth.v1.Token.expires:type_name -> google.protobuf.Timestamp
+	54, // 24: micro.auth.v1.CreateTokenRequest.expires:type_name -> google.protobuf.Timestamp
 	35, // 25: micro.auth.v1.CreateTokenResponse.token:type_name -> micro.auth.v1.Token
 	35, // 26: micro.auth.v1.ListTokensResponse.tokens:type_name -> micro.auth.v1.Token
-	47, // 27: micro.auth.v1.Key.created:type_name -> google.protobuf.Timestamp
-	47, // 28: micro.auth.v1.Key.retires:type_name -> google.protobuf.Timestamp
+	54, // 27: micro.auth.v1.Key.created:type_name -> google.protobuf.Timestamp
+	54, // 28: micro.auth.v1.Key.retires:type_name -> google.protobuf.Timestamp
 	42, // 29: micro.auth.v1.ListKeysResponse.keys:type_name -> micro.auth.v1.Key
 	42, // 30: micro.auth.v1.RotateKeysResponse.key:type_name -> micro.auth.v1.Key
-	5,  // 31: micro.auth.v1.Auth.Signup:input_type -> micro.auth.v1.SignupRequest
-	7,  // 32: micro.auth.v1.Auth.Login:input_type -> micro.auth.v1.LoginRequest
-	9,  // 33: micro.auth.v1.Auth.Refresh:input_type -> micro.auth.v1.RefreshRequest
-	11, // 34: micro.auth.v1.Auth.Logout:input_type -> micro.auth.v1.LogoutRequest
-	13, // 35: micro.auth.v1.Auth.WhoAmI:input_type -> micro.auth.v1.WhoAmIRequest
-	15, // 36: micro.auth.v1.Auth.ChangePassword:input_type -> micro.auth.v1.ChangePasswordRequest
-	17, // 37: micro.auth.v1.Accounts.Create:input_type -> micro.auth.v1.CreateAccountRequest
-	19, // 38: micro.auth.v1.Accounts.List:input_type -> micro.auth.v1.ListAccountsRequest
-	29, // 39: micro.auth.v1.Accounts.Update:input_type -> micro.auth.v1.UpdateAccountRequest
-	21, // 40: micro.auth.v1.Accounts.Delete:input_type -> micro.auth.v1.DeleteAccountRequest
-	23, // 41: micro.auth.v1.Rules.Create:input_type -> micro.auth.v1.CreateRuleRequest
-	25, // 42: micro.auth.v1.Rules.List:input_type -> micro.auth.v1.ListRulesRequest
-	27, // 43: micro.auth.v1.Rules.Delete:input_type -> micro.auth.v1.DeleteRuleRequest
-	32, // 44: micro.auth.v1.Rules.Explain:input_type -> micro.auth.v1.ExplainRequest
-	36, // 45: micro.auth.v1.Tokens.Create:input_type -> micro.auth.v1.CreateTokenRequest
-	38, // 46: micro.auth.v1.Tokens.List:input_type -> micro.auth.v1.ListTokensRequest
-	40, // 47: micro.auth.v1.Tokens.Delete:input_type -> micro.auth.v1.DeleteTokenRequest
-	43, // 48: micro.auth.v1.Keys.List:input_type -> micro.auth.v1.ListKeysRequest
-	45, // 49: micro.auth.v1.Keys.Rotate:input_type -> micro.auth.v1.RotateKeysRequest
-	6,  // 50: micro.auth.v1.Auth.Signup:output_type -> micro.auth.v1.SignupResponse
-	8,  // 51: micro.auth.v1.Auth.Login:output_type -> micro.auth.v1.LoginResponse
-	10, // 52: micro.auth.v1.Auth.Refresh:output_type -> micro.auth.v1.RefreshResponse
-	12, // 53: micro.auth.v1.Auth.Logout:output_type -> micro.auth.v1.LogoutResponse
-	14, // 54: micro.auth.v1.Auth.WhoAmI:output_type -> micro.auth.v1.WhoAmIResponse
-	16, // 55: micro.auth.v1.Auth.ChangePassword:output_type -> micro.auth.v1.ChangePasswordResponse
-	18, // 56: micro.auth.v1.Accounts.Create:output_type -> micro.auth.v1.CreateAccountResponse
-	20, // 57: micro.auth.v1.Accounts.List:output_type -> micro.auth.v1.ListAccountsResponse
-	31, // 58: micro.auth.v1.Accounts.Update:output_type -> micro.auth.v1.UpdateAccountResponse
-	22, // 59: micro.auth.v1.Accounts.Delete:output_type -> micro.auth.v1.DeleteAccountResponse
-	24, // 60: micro.auth.v1.Rules.Create:output_type -> micro.auth.v1.CreateRuleResponse
-	26, // 61: micro.auth.v1.Rules.List:output_type -> micro.auth.v1.ListRulesResponse
-	28, // 62: micro.auth.v1.Rules.Delete:output_type -> micro.auth.v1.DeleteRuleResponse
-	33, // 63: micro.auth.v1.Rules.Explain:output_type -> micro.auth.v1.ExplainResponse
-	37, // 64: micro.auth.v1.Tokens.Create:output_type -> micro.auth.v1.CreateTokenResponse
-	39, // 65: micro.auth.v1.Tokens.List:output_type -> micro.auth.v1.ListTokensResponse
-	41, // 66: micro.auth.v1.Tokens.Delete:output_type -> micro.auth.v1.DeleteTokenResponse
-	44, // 67: micro.auth.v1.Keys.List:output_type -> micro.auth.v1.ListKeysResponse
-	46, // 68: micro.auth.v1.Keys.Rotate:output_type -> micro.auth.v1.RotateKeysResponse
-	50, // [50:69] is the sub-list for method output_type
-	31, // [31:50] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	54, // 31: micro.auth.v1.Namespace.created:type_name -> google.protobuf.Timestamp
+	47, // 32: micro.auth.v1.ListNamespacesResponse.namespaces:type_name -> micro.auth.v1.Namespace
+	2,  // 33: micro.auth.v1.CreateNamespaceResponse.account:type_name -> micro.auth.v1.Account
+	5,  // 34: micro.auth.v1.Auth.Signup:input_type -> micro.auth.v1.SignupRequest
+	7,  // 35: micro.auth.v1.Auth.Login:input_type -> micro.auth.v1.LoginRequest
+	9,  // 36: micro.auth.v1.Auth.Refresh:input_type -> micro.auth.v1.RefreshRequest
+	11, // 37: micro.auth.v1.Auth.Logout:input_type -> micro.auth.v1.LogoutRequest
+	13, // 38: micro.auth.v1.Auth.WhoAmI:input_type -> micro.auth.v1.WhoAmIRequest
+	15, // 39: micro.auth.v1.Auth.ChangePassword:input_type -> micro.auth.v1.ChangePasswordRequest
+	17, // 40: micro.auth.v1.Accounts.Create:input_type -> micro.auth.v1.CreateAccountRequest
+	19, // 41: micro.auth.v1.Accounts.List:input_type -> micro.auth.v1.ListAccountsRequest
+	29, // 42: micro.auth.v1.Accounts.Update:input_type -> micro.auth.v1.UpdateAccountRequest
+	21, // 43: micro.auth.v1.Accounts.Delete:input_type -> micro.auth.v1.DeleteAccountRequest
+	23, // 44: micro.auth.v1.Rules.Create:input_type -> micro.auth.v1.CreateRuleRequest
+	25, // 45: micro.auth.v1.Rules.List:input_type -> micro.auth.v1.ListRulesRequest
+	27, // 46: micro.auth.v1.Rules.Delete:input_type -> micro.auth.v1.DeleteRuleRequest
+	32, // 47: micro.auth.v1.Rules.Explain:input_type -> micro.auth.v1.ExplainRequest
+	36, // 48: micro.auth.v1.Tokens.Create:input_type -> micro.auth.v1.CreateTokenRequest
+	38, // 49: micro.auth.v1.Tokens.List:input_type -> micro.auth.v1.ListTokensRequest
+	40, // 50: micro.auth.v1.Tokens.Delete:input_type -> micro.auth.v1.DeleteTokenRequest
+	43, // 51: micro.auth.v1.Keys.List:input_type -> micro.auth.v1.ListKeysRequest
+	45, // 52: micro.auth.v1.Keys.Rotate:input_type -> micro.auth.v1.RotateKeysRequest
+	48, // 53: micro.auth.v1.Namespaces.List:input_type -> micro.auth.v1.ListNamespacesRequest
+	50, // 54: micro.auth.v1.Namespaces.Create:input_type -> micro.auth.v1.CreateNamespaceRequest
+	52, // 55: micro.auth.v1.Namespaces.Delete:input_type -> micro.auth.v1.DeleteNamespaceRequest
+	6,  // 56: micro.auth.v1.Auth.Signup:output_type -> micro.auth.v1.SignupResponse
+	8,  // 57: micro.auth.v1.Auth.Login:output_type -> micro.auth.v1.LoginResponse
+	10, // 58: micro.auth.v1.Auth.Refresh:output_type -> micro.auth.v1.RefreshResponse
+	12, // 59: micro.auth.v1.Auth.Logout:output_type -> micro.auth.v1.LogoutResponse
+	14, // 60: micro.auth.v1.Auth.WhoAmI:output_type -> micro.auth.v1.WhoAmIResponse
+	16, // 61: micro.auth.v1.Auth.ChangePassword:output_type -> micro.auth.v1.ChangePasswordResponse
+	18, // 62: micro.auth.v1.Accounts.Create:output_type -> micro.auth.v1.CreateAccountResponse
+	20, // 63: micro.auth.v1.Accounts.List:output_type -> micro.auth.v1.ListAccountsResponse
+	31, // 64: micro.auth.v1.Accounts.Update:output_type -> micro.auth.v1.UpdateAccountResponse
+	22, // 65: micro.auth.v1.Accounts.Delete:output_type -> micro.auth.v1.DeleteAccountResponse
+	24, // 66: micro.auth.v1.Rules.Create:output_type -> micro.auth.v1.CreateRuleResponse
+	26, // 67: micro.auth.v1.Rules.List:output_type -> micro.auth.v1.ListRulesResponse
+	28, // 68: micro.auth.v1.Rules.Delete:output_type -> micro.auth.v1.DeleteRuleResponse
+	33, // 69: micro.auth.v1.Rules.Explain:output_type -> micro.auth.v1.ExplainResponse
+	37, // 70: micro.auth.v1.Tokens.Create:output_type -> micro.auth.v1.CreateTokenResponse
+	39, // 71: micro.auth.v1.Tokens.List:output_type -> micro.auth.v1.ListTokensResponse
+	41, // 72: micro.auth.v1.Tokens.Delete:output_type -> micro.auth.v1.DeleteTokenResponse
+	44, // 73: micro.auth.v1.Keys.List:output_type -> micro.auth.v1.ListKeysResponse
+	46, // 74: micro.auth.v1.Keys.Rotate:output_type -> micro.auth.v1.RotateKeysResponse
+	49, // 75: micro.auth.v1.Namespaces.List:output_type -> micro.auth.v1.ListNamespacesResponse
+	51, // 76: micro.auth.v1.Namespaces.Create:output_type -> micro.auth.v1.CreateNamespaceResponse
+	53, // 77: micro.auth.v1.Namespaces.Delete:output_type -> micro.auth.v1.DeleteNamespaceResponse
+	56, // [56:78] is the sub-list for method output_type
+	34, // [34:56] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_micro_auth_v1_auth_proto_init() }
@@ -2924,9 +3322,9 @@ func file_micro_auth_v1_auth_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_micro_auth_v1_auth_proto_rawDesc), len(file_micro_auth_v1_auth_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   45,
+			NumMessages:   52,
 			NumExtensions: 0,
-			NumServices:   5,
+			NumServices:   6,
 		},
 		GoTypes:           file_micro_auth_v1_auth_proto_goTypes,
 		DependencyIndexes: file_micro_auth_v1_auth_proto_depIdxs,

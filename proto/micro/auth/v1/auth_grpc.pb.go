@@ -1036,3 +1036,187 @@ var Keys_ServiceDesc = grpc.ServiceDesc{
 	Streams:  []grpc.StreamDesc{},
 	Metadata: "micro/auth/v1/auth.proto",
 }
+
+// The paths of the methods of micro.auth.v1.Namespaces.
+const (
+	Namespaces_List_FullMethodName   = "/micro.auth.v1.Namespaces/List"
+	Namespaces_Create_FullMethodName = "/micro.auth.v1.Namespaces/Create"
+	Namespaces_Delete_FullMethodName = "/micro.auth.v1.Namespaces/Delete"
+)
+
+// NamespacesClient calls the service micro.auth.v1.Namespaces.
+//
+// Namespaces manages what owns everything else. An operator is an administrator of the
+// namespace "micro".
+type NamespacesClient interface {
+	// List returns the namespaces ordered by name: all of them to an operator, and
+	// to anybody else his own.
+	List(ctx context.Context, in *ListNamespacesRequest, opts ...grpc.CallOption) (*ListNamespacesResponse, error)
+	// Create makes a namespace with its first account, which administers it. Only an
+	// operator may; others use Auth.Signup, where that is allowed.
+	//
+	// ALREADY_EXISTS: the namespace is taken, or is still being deleted.
+	// INVALID_ARGUMENT: the namespace is no DNS label, or the password is too short.
+	Create(ctx context.Context, in *CreateNamespaceRequest, opts ...grpc.CallOption) (*CreateNamespaceResponse, error)
+	// Delete removes a namespace with all that it owns: accounts, rules, services
+	// and their instances, images, logs and every record. Its accounts are refused
+	// at once; the call returns when all is gone. What has begun goes on when the
+	// call ends before, or the server.
+	//
+	// An operator may, and the administrators of the namespace itself.
+	// FAILED_PRECONDITION: the namespace "micro" stays.
+	Delete(ctx context.Context, in *DeleteNamespaceRequest, opts ...grpc.CallOption) (*DeleteNamespaceResponse, error)
+}
+
+type namespacesClient struct {
+	cc grpc.ClientConnInterface
+}
+
+// NewNamespacesClient returns a client that calls over a connection. The connection
+// stays the caller's.
+func NewNamespacesClient(cc grpc.ClientConnInterface) NamespacesClient {
+	return &namespacesClient{cc}
+}
+
+func (c *namespacesClient) List(ctx context.Context, in *ListNamespacesRequest, opts ...grpc.CallOption) (*ListNamespacesResponse, error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListNamespacesResponse)
+	if err := c.cc.Invoke(ctx, Namespaces_List_FullMethodName, in, out, opts...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *namespacesClient) Create(ctx context.Context, in *CreateNamespaceRequest, opts ...grpc.CallOption) (*CreateNamespaceResponse, error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateNamespaceResponse)
+	if err := c.cc.Invoke(ctx, Namespaces_Create_FullMethodName, in, out, opts...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *namespacesClient) Delete(ctx context.Context, in *DeleteNamespaceRequest, opts ...grpc.CallOption) (*DeleteNamespaceResponse, error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteNamespaceResponse)
+	if err := c.cc.Invoke(ctx, Namespaces_Delete_FullMethodName, in, out, opts...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// NamespacesServer answers the calls of the service micro.auth.v1.Namespaces. An
+// implementation embeds [UnimplementedNamespacesServer], by value, and so keeps
+// compiling when the service gets another method.
+//
+// Namespaces manages what owns everything else. An operator is an administrator of the
+// namespace "micro".
+type NamespacesServer interface {
+	// List returns the namespaces ordered by name: all of them to an operator, and
+	// to anybody else his own.
+	List(context.Context, *ListNamespacesRequest) (*ListNamespacesResponse, error)
+	// Create makes a namespace with its first account, which administers it. Only an
+	// operator may; others use Auth.Signup, where that is allowed.
+	//
+	// ALREADY_EXISTS: the namespace is taken, or is still being deleted.
+	// INVALID_ARGUMENT: the namespace is no DNS label, or the password is too short.
+	Create(context.Context, *CreateNamespaceRequest) (*CreateNamespaceResponse, error)
+	// Delete removes a namespace with all that it owns: accounts, rules, services
+	// and their instances, images, logs and every record. Its accounts are refused
+	// at once; the call returns when all is gone. What has begun goes on when the
+	// call ends before, or the server.
+	//
+	// An operator may, and the administrators of the namespace itself.
+	// FAILED_PRECONDITION: the namespace "micro" stays.
+	Delete(context.Context, *DeleteNamespaceRequest) (*DeleteNamespaceResponse, error)
+	mustEmbedUnimplementedNamespacesServer()
+}
+
+// UnimplementedNamespacesServer answers every call with the code Unimplemented.
+type UnimplementedNamespacesServer struct{}
+
+func (UnimplementedNamespacesServer) List(context.Context, *ListNamespacesRequest) (*ListNamespacesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method List not implemented")
+}
+
+func (UnimplementedNamespacesServer) Create(context.Context, *CreateNamespaceRequest) (*CreateNamespaceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Create not implemented")
+}
+
+func (UnimplementedNamespacesServer) Delete(context.Context, *DeleteNamespaceRequest) (*DeleteNamespaceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Delete not implemented")
+}
+
+func (UnimplementedNamespacesServer) mustEmbedUnimplementedNamespacesServer() {}
+
+func (UnimplementedNamespacesServer) testEmbeddedByValue() {}
+
+// UnsafeNamespacesServer is embedded by an implementation that shall not compile any
+// more when the service gets another method.
+type UnsafeNamespacesServer interface {
+	mustEmbedUnimplementedNamespacesServer()
+}
+
+// RegisterNamespacesServer lets srv answer the calls that come to s. It panics when srv
+// embeds a nil pointer to UnimplementedNamespacesServer, before a call would.
+func RegisterNamespacesServer(s grpc.ServiceRegistrar, srv NamespacesServer) {
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&Namespaces_ServiceDesc, srv)
+}
+
+func _Namespaces_List_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	in := new(ListNamespacesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NamespacesServer).List(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: Namespaces_List_FullMethodName}
+	return interceptor(ctx, in, info, func(ctx context.Context, req any) (any, error) {
+		return srv.(NamespacesServer).List(ctx, req.(*ListNamespacesRequest))
+	})
+}
+
+func _Namespaces_Create_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	in := new(CreateNamespaceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NamespacesServer).Create(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: Namespaces_Create_FullMethodName}
+	return interceptor(ctx, in, info, func(ctx context.Context, req any) (any, error) {
+		return srv.(NamespacesServer).Create(ctx, req.(*CreateNamespaceRequest))
+	})
+}
+
+func _Namespaces_Delete_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	in := new(DeleteNamespaceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NamespacesServer).Delete(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: Namespaces_Delete_FullMethodName}
+	return interceptor(ctx, in, info, func(ctx context.Context, req any) (any, error) {
+		return srv.(NamespacesServer).Delete(ctx, req.(*DeleteNamespaceRequest))
+	})
+}
+
+// Namespaces_ServiceDesc tells grpc-go of the service. It is not to be changed.
+var Namespaces_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "micro.auth.v1.Namespaces",
+	HandlerType: (*NamespacesServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{MethodName: "List", Handler: _Namespaces_List_Handler},
+		{MethodName: "Create", Handler: _Namespaces_Create_Handler},
+		{MethodName: "Delete", Handler: _Namespaces_Delete_Handler},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "micro/auth/v1/auth.proto",
+}
