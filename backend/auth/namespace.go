@@ -23,6 +23,22 @@ type Namespace struct {
 // namespace is the record of a Namespace.
 type namespace struct {
 	Created time.Time `json:"created"`
+	// Epoch is in the access tokens of the namespace: those of one that was deleted
+	// are void in the next one of its name.
+	Epoch string `json:"epoch,omitempty"`
+}
+
+// epoch returns the epoch of a namespace; [ErrNotFound] when there is none.
+func (a *Auth) epoch(ctx context.Context, ns string) (string, error) {
+	rules, err := a.rules.Get(ctx, ns)
+	if err != nil {
+		return "", err
+	}
+	rec, ok := rules.namespace.Get("")
+	if !ok {
+		return "", ErrNotFound
+	}
+	return rec.Epoch, nil
 }
 
 func deletingKey(ns string) string { return deletingPrefix + ns }
@@ -69,7 +85,7 @@ func (a *Auth) signup(ctx context.Context, ns, id, password string) (held, error
 
 func (a *Auth) createNamespace(ctx context.Context, ns, id string, acc account) (held, error) {
 	ops := []store.Op{
-		store.Put(namespaceKey(ns), encodeJSON(namespace{acc.Created})),
+		store.Put(namespaceKey(ns), encodeJSON(namespace{acc.Created, randomID()})),
 		store.Put(accountKey(ns, id), encodeJSON(acc)),
 		store.Put(indexPrefix+ns, nil),
 	}

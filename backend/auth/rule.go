@@ -200,7 +200,7 @@ func order(rules []Rule) {
 // first after a change.
 type rules struct {
 	*store.View[Rule]
-	namespace *store.View[struct{}] // its record
+	namespace *store.View[namespace] // its record
 
 	mu         sync.Mutex
 	generation int64
@@ -219,16 +219,16 @@ func (a *Auth) openRules(ctx context.Context, ns string) (*rules, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	namespace, err := store.NewView(ctx, a.store, namespaceKey(ns), func(store.Record) (struct{}, error) { return struct{}{}, nil })
+	record, err := store.NewView(ctx, a.store, namespaceKey(ns), decodeJSON[namespace])
 	if err != nil {
 		return nil, err
 	}
 	view, err := store.NewView(ctx, a.store, ruleKey(ns, ""), decodeJSON[Rule])
 	if err != nil {
-		namespace.Close()
+		record.Close()
 		return nil, err
 	}
-	return &rules{View: view, namespace: namespace}, nil
+	return &rules{View: view, namespace: record}, nil
 }
 
 // Err returns an error when the rules are not current, or the namespace was deleted.

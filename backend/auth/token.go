@@ -46,6 +46,7 @@ type claims struct {
 	Type      Type     `json:"acc"`
 	Scopes    []string `json:"scp,omitempty"`
 	Session   string   `json:"sid"`
+	Epoch     string   `json:"nse,omitempty"` // of the namespace
 }
 
 // tokens signs and verifies access tokens.
@@ -61,6 +62,7 @@ type tokens struct {
 // verified is a token whose signature was checked.
 type verified struct {
 	identity Identity
+	epoch    string
 	expires  time.Time
 	key      string
 }
@@ -103,6 +105,10 @@ func (t *tokens) sign(ctx context.Context, i Identity) (string, time.Time, error
 	if err != nil {
 		return "", time.Time{}, err
 	}
+	epoch, err := t.auth.epoch(ctx, i.Namespace)
+	if err != nil && !errors.Is(err, ErrNotFound) { // nobody takes a token of no namespace
+		return "", time.Time{}, err
+	}
 	now := t.auth.now()
 	expires := now.Add(t.auth.ttl).Truncate(time.Second)
 	tok := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims{
@@ -118,6 +124,7 @@ func (t *tokens) sign(ctx context.Context, i Identity) (string, time.Time, error
 		Type:      i.Type,
 		Scopes:    i.Scopes,
 		Session:   i.Session,
+		Epoch:     epoch,
 	})
 	tok.Header["kid"] = key.id
 	tok.Header["typ"] = tokenType
@@ -145,10 +152,12 @@ func (a *Auth) Verify(ctx context.Context, token string) (Identity, error) {
 	if !a.now().Before(v.expires) {
 		return Identity{}, ErrExpired
 	}
-	if exists, err := a.Exists(ctx, v.identity.Namespace); err != nil {
-		return Identity{}, err
-	} else if !exists {
+	epoch, err := a.epoch(ctx, v.identity.Namespace)
+	if errors.Is(err, ErrNotFound) || err == nil && epoch != v.epoch {
 		return Identity{}, ErrRevoked
+	}
+	if err != nil {
+		return Identity{}, err
 	}
 	revoked, err := a.revoked.Get(ctx, v.identity.Namespace)
 	if err != nil {
@@ -224,6 +233,7 @@ func (t *tokens) parse(token string, keys *store.View[keyPair]) (verified, error
 	}
 	return verified{
 		identity: Identity{ID: c.Subject, Namespace: c.Namespace, Type: c.Type, Scopes: c.Scopes, Session: c.Session},
+		epoch:    c.Epoch,
 		expires:  c.ExpiresAt.Time,
 		key:      kid,
 	}, nil
