@@ -12,16 +12,20 @@ import (
 )
 
 func newAuthCmd(app *App) *cobra.Command {
-	cmd := parentCmd("auth", "Manage the accounts and rules of the namespace")
+	cmd := parentCmd("auth", "Manage accounts, rules, API tokens and keys")
 	cmd.Example = `  micro auth list accounts
   micro auth create rule closed --resource "service:billing:*" --access denied --priority 10`
-	list := parentCmd("list", "List accounts or rules")
-	list.AddCommand(newListAccountsCmd(app), newListRulesCmd(app))
-	create := parentCmd("create", "Create an account or a rule")
-	create.AddCommand(newCreateAccountCmd(app), newCreateRuleCmd(app))
-	del := parentCmd("delete", "Delete an account or a rule")
-	del.AddCommand(newDeleteAccountCmd(app), newDeleteRuleCmd(app))
-	cmd.AddCommand(list, create, del)
+	list := parentCmd("list", "List accounts, rules, API tokens or keys")
+	list.AddCommand(newListAccountsCmd(app), newListRulesCmd(app), newListTokensCmd(app), newListKeysCmd(app))
+	create := parentCmd("create", "Create an account, a rule or an API token")
+	create.AddCommand(newCreateAccountCmd(app), newCreateRuleCmd(app), newCreateTokenCmd(app))
+	update := parentCmd("update", "Change an account")
+	update.AddCommand(newUpdateAccountCmd(app))
+	rotate := parentCmd("rotate", "Replace the key that signs")
+	rotate.AddCommand(newRotateKeysCmd(app))
+	del := parentCmd("delete", "Delete an account, a rule or an API token")
+	del.AddCommand(newDeleteAccountCmd(app), newDeleteRuleCmd(app), newDeleteTokenCmd(app))
+	cmd.AddCommand(list, create, update, rotate, del, newExplainCmd(app))
 	return cmd
 }
 
@@ -49,9 +53,13 @@ func newListAccountsCmd(app *App) *cobra.Command {
 				}
 			}
 			return out.print(app.Out, all, func(t *tableWriter) {
-				t.row("ID", "SCOPES", "CREATED")
+				t.row("ID", "SCOPES", "CREATED", "STATE")
 				for _, a := range all.GetAccounts() {
-					t.row(a.GetId(), strings.Join(a.GetScopes(), ","), a.GetCreated().AsTime().Local().Format("2006-01-02 15:04"))
+					state := ""
+					if a.GetDisabled() {
+						state = "disabled"
+					}
+					t.row(a.GetId(), strings.Join(a.GetScopes(), ","), when(a.GetCreated()), state)
 				}
 			})
 		},
@@ -65,6 +73,7 @@ func newCreateAccountCmd(app *App) *cobra.Command {
 	var scopes []string
 	cmd := &cobra.Command{
 		Use:     "account NAME",
+		Aliases: []string{"accounts"},
 		Short:   "Create an account in the namespace",
 		Example: `  echo "$PASSWORD" | micro auth create account bob --password-stdin --scopes admin`,
 		Args:    exactly(1),
@@ -94,6 +103,7 @@ func newCreateAccountCmd(app *App) *cobra.Command {
 func newDeleteAccountCmd(app *App) *cobra.Command {
 	return &cobra.Command{
 		Use:     "account NAME",
+		Aliases: []string{"accounts"},
 		Short:   "Delete an account and end its sessions",
 		Example: "  micro auth delete account bob",
 		Args:    exactly(1),
@@ -153,8 +163,9 @@ type ruleOptions struct {
 func newCreateRuleCmd(app *App) *cobra.Command {
 	var o ruleOptions
 	cmd := &cobra.Command{
-		Use:   "rule NAME",
-		Short: "Create a rule in the namespace",
+		Use:     "rule NAME",
+		Aliases: []string{"rules"},
+		Short:   "Create a rule in the namespace",
 		Long: `Create a rule. Of the rules that match a call those with the highest priority
 decide; among these a denial wins; where none matches, the call is denied.
 
@@ -196,6 +207,7 @@ func (o *ruleOptions) create(ctx context.Context, app *App, id string) error {
 func newDeleteRuleCmd(app *App) *cobra.Command {
 	return &cobra.Command{
 		Use:     "rule NAME",
+		Aliases: []string{"rules"},
 		Short:   "Delete a rule of the namespace",
 		Example: "  micro auth delete rule closed",
 		Args:    exactly(1),

@@ -120,6 +120,29 @@ func (a *App) renew(ctx context.Context, dirs envs.Dirs, e envs.Env) (string, er
 	return s.Access, s.Save(dirs, e, e.Storage, a.keyring())
 }
 
+// renewNow renews the session of the environment, if there is one, whether its access
+// token has expired or not.
+func (a *App) renewNow(ctx context.Context) error {
+	e, err := a.Env()
+	if err != nil || e.Account == "" {
+		return err
+	}
+	dirs, err := a.Dirs()
+	if err != nil {
+		return err
+	}
+	unlock, err := envs.LockSession(ctx, dirs, e.Name)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if e, err = reload(dirs, e.Name); err != nil {
+		return err
+	}
+	_, err = a.renew(ctx, dirs, e)
+	return err
+}
+
 // sessionError says that a session could not be renewed.
 type sessionError struct {
 	env string

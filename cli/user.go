@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/micro/micro/v3/cli/front"
-	"github.com/micro/micro/v3/envs"
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
 )
 
@@ -65,33 +64,7 @@ func newUserNamespaceCmd(app *App) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.AddCommand(&cobra.Command{
-		Use:   "set NAME",
-		Short: "Set the namespace that commands act in",
-		Long: `Set the namespace that commands act in by default. An account belongs to one
-namespace; in another it is a stranger, who may do what anybody may.`,
-		Example: "  micro user namespace set shop",
-		Args:    exactly(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			e, err := app.Env()
-			if err != nil {
-				return err
-			}
-			err = app.updateEnvs(func(c *envs.Config) error {
-				e, err := c.Get(e.Name)
-				if err != nil {
-					return err
-				}
-				e.Namespace = args[0]
-				return c.Put(e)
-			})
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(app.Out, "namespace %q is current (environment %q)\n", args[0], e.Name)
-			return nil
-		},
-	})
+	cmd.AddCommand(newNamespaceUseCmd(app, "set NAME", "micro user namespace set shop"))
 	return cmd
 }
 

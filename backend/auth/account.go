@@ -27,6 +27,7 @@ type Account struct {
 	Type      Type
 	Scopes    []string
 	Created   time.Time
+	Disabled  bool // cannot log in
 }
 
 // account is the record of an Account.
@@ -40,10 +41,12 @@ type account struct {
 	// Initial marks the administrator that every server begins with, whose
 	// password everybody knows: it is accepted from this machine only.
 	Initial bool `json:"initial,omitempty"`
+	// Disabled: it is there, and nobody can be it.
+	Disabled bool `json:"disabled,omitempty"`
 }
 
 func (r account) account(ns, id string) Account {
-	return Account{ID: id, Namespace: ns, Type: User, Scopes: r.Scopes, Created: r.Created}
+	return Account{ID: id, Namespace: ns, Type: User, Scopes: r.Scopes, Created: r.Created, Disabled: r.Disabled}
 }
 
 // setPassword sets the hash of a password, and with it ends all sessions.
@@ -130,77 +133,14 @@ func (a *Auth) Initialize(ctx context.Context, password string) (bool, error) {
 	return err == nil, err
 }
 
-// Signup makes a namespace with its first account, which administers it, and
-// logs that in.
-func (a *Auth) Signup(ctx context.Context, ns, id, password string) (Session, error) {
-	if !IsName(ns) {
-		return Session{}, invalid("%q cannot name a namespace: use 1 to 63 of a-z, 0-9 and '-', beginning and ending with a letter or digit", ns)
-	}
-	if err := checkNew(id, password); err != nil {
-		return Session{}, err
-	}
-	// Before the slow hash, and again in the transaction.
-	if _, err := a.store.Get(ctx, namespaceKey(ns)); err == nil {
-		return Session{}, ErrExists
-	} else if !errors.Is(err, store.ErrNotFound) {
-		return Session{}, err
-	}
-	hash, err := a.hash(ctx, password)
-	if err != nil {
-		return Session{}, err
-	}
-	acc := account{Scopes: []string{ScopeAdmin}, Created: a.now()}
-	acc.setPassword(hash)
-	first, err := a.createNamespace(ctx, ns, id, acc)
-	if err != nil {
-		return Session{}, err
-	}
-	return a.openSession(ctx, first)
-}
-
-func (a *Auth) createNamespace(ctx context.Context, ns, id string, acc account) (held, error) {
-	ops := []store.Op{
-		store.Put(namespaceKey(ns), encodeJSON(struct {
-			Created time.Time `json:"created"`
-		}{acc.Created})),
-		store.Put(accountKey(ns, id), encodeJSON(acc)),
-		store.Put(indexPrefix+ns, nil),
-	}
-	for _, r := range initialRules() {
-		ops = append(ops, store.Put(ruleKey(ns, r.ID), encodeJSON(r)))
-	}
-	revision, err := a.store.Txn(ctx, store.Txn{If: []store.Cond{{Key: namespaceKey(ns)}}, Do: ops})
-	if errors.Is(err, store.ErrConflict) {
-		return held{}, ErrExists
-	}
-	return held{acc, ns, id, revision}, err
-}
-
-// Namespaces returns the names of all namespaces, ordered.
-func (a *Auth) Namespaces(ctx context.Context) ([]string, error) {
-	var names []string
-	for r, err := range a.store.Range(ctx, store.Prefix(indexPrefix)) {
-		if err != nil {
-			return nil, err
-		}
-		names = append(names, strings.TrimPrefix(r.Key, indexPrefix))
-	}
-	return names, nil
-}
-
 // CreateAccount makes an account. ErrNotFound when there is no such namespace.
 func (a *Auth) CreateAccount(ctx context.Context, ns, id, password string, scopes []string) (Account, error) {
 	if err := checkNew(id, password); err != nil {
 		return Account{}, err
 	}
-	for _, s := range scopes {
-		if !isID(s) {
-			return Account{}, invalid("%q cannot name a scope: use letters, digits and -_.@+", s)
-		}
-	}
-	scopes = slices.Compact(slices.Sorted(slices.Values(scopes)))
-	if len(scopes) > maxScopes {
-		return Account{}, invalid("%d scopes; an account can have %d", len(scopes), maxScopes)
+	scopes, err := checkScopes(scopes)
+	if err != nil {
+		return Account{}, err
 	}
 	// Or whoever signs up later would find an account in his namespace.
 	if exists, err := a.Exists(ctx, ns); err != nil {
@@ -224,10 +164,28 @@ func (a *Auth) CreateAccount(ctx context.Context, ns, id, password string, scope
 	return created.public(), nil
 }
 
+// checkScopes returns scopes as they are kept.
+func checkScopes(scopes []string) ([]string, error) {
+	for _, s := range scopes {
+		if !isID(s) {
+			return nil, invalid("%q cannot name a scope: use letters, digits and -_.@+", s)
+		}
+	}
+	scopes = slices.Compact(slices.Sorted(slices.Values(scopes)))
+	if len(scopes) > maxScopes {
+		return nil, invalid("%d scopes; an account can have %d", len(scopes), maxScopes)
+	}
+	return scopes, nil
+}
+
 func checkNew(id, password string) error {
 	if !isID(id) {
 		return invalid("%q cannot name an account: use up to 128 letters, digits and -_.@+", id)
 	}
+	return checkNewPassword(password)
+}
+
+func checkNewPassword(password string) error {
 	if len(password) < minPassword {
 		return invalid("the password is shorter than %d bytes", minPassword)
 	}
@@ -260,7 +218,7 @@ func (a *Auth) Accounts(ctx context.Context, ns, after string, limit int) (accou
 	return accounts, false, nil
 }
 
-// DeleteAccount removes an account and revokes its sessions. [ErrLastAdmin] when
+// DeleteAccount removes an account with its API tokens and revokes its sessions. [ErrLastAdmin] when
 // nobody could manage the namespace then.
 func (a *Auth) DeleteAccount(ctx context.Context, ns, id string) error {
 	if !isID(id) {
@@ -275,29 +233,32 @@ func (a *Auth) DeleteAccount(ctx context.Context, ns, id string) error {
 			return ErrNotFound
 		}
 		t := store.Txn{If: []store.Cond{acc.cond()}, Do: []store.Op{store.Delete(accountKey(ns, id))}}
-		if hasScope(acc.Scopes, ScopeAdmin) {
+		if acc.isAdmin() {
 			other, err := a.otherAdmin(ctx, ns, id)
 			if err != nil {
 				return err
 			}
-			if other.revision == 0 {
-				return ErrLastAdmin
-			}
 			t.If = append(t.If, other.cond()) // that one must not go at the same moment
 		}
-		_, err = a.store.Txn(ctx, t)
+		revision, err := a.store.Txn(ctx, t)
 		if errors.Is(err, store.ErrConflict) {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		return a.revokeSessions(ctx, ns, id)
+		return errors.Join(
+			a.accounts.Wait(ctx, ns, revision),
+			a.revokeSessions(ctx, ns, id),
+			a.deleteAPITokens(ctx, ns, id))
 	}
 }
 
-// otherAdmin returns an administrator who is not the given account; one with the
-// revision 0 when there is none.
+// isAdmin reports whether somebody can manage the namespace with the account.
+func (r account) isAdmin() bool { return !r.Disabled && hasScope(r.Scopes, ScopeAdmin) }
+
+// otherAdmin returns an administrator who is not the given account; [ErrLastAdmin] when
+// there is none.
 func (a *Auth) otherAdmin(ctx context.Context, ns, id string) (held, error) {
 	for rec, err := range a.store.Range(ctx, store.Prefix(accountKey(ns, ""))) {
 		if err != nil {
@@ -307,18 +268,18 @@ func (a *Auth) otherAdmin(ctx context.Context, ns, id string) (held, error) {
 		if err != nil {
 			return held{}, fmt.Errorf("%s: %w", rec.Key, err)
 		}
-		if other := strings.TrimPrefix(rec.Key, accountKey(ns, "")); other != id && hasScope(acc.Scopes, ScopeAdmin) {
+		if other := strings.TrimPrefix(rec.Key, accountKey(ns, "")); other != id && acc.isAdmin() {
 			return held{acc, ns, other, rec.Revision}, nil
 		}
 	}
-	return held{}, nil
+	return held{}, ErrLastAdmin
 }
 
 // ChangePassword sets an account's password, ends all its sessions and opens a
-// new one.
-func (a *Auth) ChangePassword(ctx context.Context, ns, id, old, password string, local bool) (Session, error) {
+// new one. Wrong old passwords count as those of [Auth.Login] do.
+func (a *Auth) ChangePassword(ctx context.Context, ns, id, old, password string, from Client) (Session, error) {
 	for {
-		acc, err := a.checkPassword(ctx, ns, id, old, local)
+		acc, err := a.checkPassword(ctx, ns, id, old, from)
 		if err != nil {
 			return Session{}, err
 		}
@@ -345,15 +306,26 @@ func (a *Auth) ChangePassword(ctx context.Context, ns, id, old, password string,
 }
 
 // checkPassword returns the account when the password is right, and
-// ErrCredentials whatever else is wrong, after the same time.
-func (a *Auth) checkPassword(ctx context.Context, ns, id, password string, local bool) (held, error) {
+// ErrCredentials whatever else is wrong, after the same time; a [TooManyError] when
+// there were too many that were wrong.
+func (a *Auth) checkPassword(ctx context.Context, ns, id, password string, from Client) (held, error) {
 	if len(password) > maxPassword {
 		return held{}, ErrCredentials // nobody has one
 	}
+	attempt, err := a.throttle.begin(ns, id, from)
+	if err != nil {
+		return held{}, err
+	}
 	var acc held
 	if IsName(ns) && isID(id) {
-		var err error
-		if acc, err = a.hold(ctx, ns, id); err != nil {
+		if acc, err = a.hold(ctx, ns, id); err == nil {
+			_, err = a.store.Get(ctx, namespaceKey(ns))
+		}
+		if errors.Is(err, store.ErrNotFound) {
+			acc, err = held{}, nil // it is being deleted
+		}
+		if err != nil {
+			attempt.unseen()
 			return held{}, err
 		}
 	}
@@ -361,11 +333,13 @@ func (a *Auth) checkPassword(ctx context.Context, ns, id, password string, local
 	case a.hashing <- struct{}{}:
 		defer func() { <-a.hashing }()
 	case <-ctx.Done():
+		attempt.unseen()
 		return held{}, ctx.Err()
 	}
-	if !checkPassword(acc.Password, password) || acc.revision == 0 || acc.Initial && !local {
+	if !checkPassword(acc.Password, password) || acc.revision == 0 || acc.Disabled || acc.Initial && !from.Local {
 		return held{}, ErrCredentials
 	}
+	attempt.right()
 	return acc, nil
 }
 

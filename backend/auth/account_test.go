@@ -27,7 +27,7 @@ func TestInitialAdministrator(t *testing.T) {
 	// Namespace "" is the default one.
 	enter := func(what, password string, local bool, want error) auth.Session {
 		t.Helper()
-		s, err := a.Login(ctx, "", auth.InitialAccount, password, local)
+		s, err := a.Login(ctx, "", auth.InitialAccount, password, auth.Client{Local: local})
 		wantErr(t, what, err, want)
 		return s
 	}
@@ -38,7 +38,7 @@ func TestInitialAdministrator(t *testing.T) {
 	if got := verify(t, a, s).Scopes; !cmp.Equal(got, []string{auth.ScopeAdmin}) {
 		t.Errorf("its scopes are %v", got)
 	}
-	_, err := a.ChangePassword(ctx, auth.DefaultNamespace, auth.InitialAccount, auth.InitialPassword, "another one", false)
+	_, err := a.ChangePassword(ctx, auth.DefaultNamespace, auth.InitialAccount, auth.InitialPassword, "another one", auth.Client{})
 	wantErr(t, "changing the password from another", err, auth.ErrCredentials)
 
 	initialize("a generated one", true)
@@ -56,9 +56,9 @@ func TestInitialAdministratorWithAPassword(t *testing.T) {
 	if set, err := a.Initialize(t.Context(), "a generated one"); !set || err != nil {
 		t.Fatalf("got %t, %v", set, err)
 	}
-	_, err := a.Login(t.Context(), "micro", auth.InitialAccount, auth.InitialPassword, true)
+	_, err := a.Login(t.Context(), "micro", auth.InitialAccount, auth.InitialPassword, auth.Client{Local: true})
 	wantErr(t, "the well-known password", err, auth.ErrCredentials)
-	_, err = a.Login(t.Context(), "micro", auth.InitialAccount, "a generated one", false)
+	_, err = a.Login(t.Context(), "micro", auth.InitialAccount, "a generated one", auth.Client{})
 	wantErr(t, "the given one", err, nil)
 }
 
@@ -70,13 +70,13 @@ func TestInitialAdministratorStaysAway(t *testing.T) {
 	if _, err := a.Initialize(ctx, ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.ChangePassword(ctx, "micro", auth.InitialAccount, auth.InitialPassword, "my own one", true); err != nil {
+	if _, err := a.ChangePassword(ctx, "micro", auth.InitialAccount, auth.InitialPassword, "my own one", auth.Client{Local: true}); err != nil {
 		t.Fatal(err)
 	}
 	if set, err := a.Initialize(ctx, "a generated one"); set || err != nil {
 		t.Errorf("with a password that was changed: %t, %v", set, err)
 	}
-	_, err := a.Login(ctx, "micro", auth.InitialAccount, "my own one", false)
+	_, err := a.Login(ctx, "micro", auth.InitialAccount, "my own one", auth.Client{})
 	wantErr(t, "a password of one's own from another machine", err, nil)
 
 	if _, err := a.CreateAccount(ctx, "micro", "root", password, []string{auth.ScopeAdmin}); err != nil {
@@ -187,7 +187,7 @@ func TestCreateAccount(t *testing.T) {
 	if _, err := a.CreateAccount(ctx, ns, id, password, scopes); err != nil {
 		t.Fatal(err)
 	}
-	s, err := a.Login(ctx, ns, id, password, false)
+	s, err := a.Login(ctx, ns, id, password, auth.Client{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,10 +4,12 @@
 //	NAMESPACE/auth/namespace          that it exists
 //	NAMESPACE/auth/account/ID         who can log in
 //	NAMESPACE/auth/session/ID         a chain of refresh tokens
+//	NAMESPACE/auth/token/ID           an API token
 //	NAMESPACE/auth/revoked/ID         a session whose access tokens are void before their time
 //	NAMESPACE/auth/instance/ID        a running instance that has an identity
 //	NAMESPACE/auth/rule/ID            who may call what
 //	$system/auth/namespace/NAMESPACE  that it exists, to find them all
+//	$system/auth/deleting/NAMESPACE   that it goes, with all that it owns
 //	$system/auth/key/ID               what tokens are signed with, encrypted
 //
 // It does not know protocols: [backend/server] turns its errors into statuses.
@@ -91,11 +93,14 @@ type Auth struct {
 	ttl     time.Duration // of access tokens
 	tokens  *tokens
 
-	hashing chan struct{} // one place for each password that may be hashed at once
+	throttle *throttle     // of wrong passwords
+	hashing  chan struct{} // one place for each password that may be hashed at once
 
 	// What is held in memory of the namespaces in use.
-	rules   *store.Views[*rules]
-	revoked *store.Views[*store.View[struct{}]]
+	rules     *store.Views[*rules]
+	revoked   *store.Views[*store.View[struct{}]]
+	apiTokens *store.Views[*store.View[apiToken]] // by their ids
+	accounts  *store.Views[*store.View[account]]  // where API tokens are in use
 }
 
 // Open reads the signing keys, and makes the first one in an empty store.
@@ -115,9 +120,16 @@ func Open(ctx context.Context, c Config) (*Auth, error) {
 	if a.now == nil {
 		a.now = time.Now
 	}
+	a.throttle = newThrottle(a.now)
 	a.rules = store.NewViews(a.openRules)
 	a.revoked = store.NewViews(func(ctx context.Context, ns string) (*store.View[struct{}], error) {
 		return store.NewView(ctx, a.store, revokedKey(ns, ""), func(store.Record) (struct{}, error) { return struct{}{}, nil })
+	})
+	a.apiTokens = store.NewViews(func(ctx context.Context, ns string) (*store.View[apiToken], error) {
+		return store.NewView(ctx, a.store, apiTokenKey(ns, ""), decodeJSON[apiToken])
+	})
+	a.accounts = store.NewViews(func(ctx context.Context, ns string) (*store.View[account], error) {
+		return store.NewView(ctx, a.store, accountKey(ns, ""), decodeJSON[account])
 	})
 	if a.tokens, err = openTokens(ctx, a); err != nil {
 		return nil, err
@@ -129,6 +141,8 @@ func Open(ctx context.Context, c Config) (*Auth, error) {
 func (a *Auth) Close() error {
 	a.rules.Close()
 	a.revoked.Close()
+	a.apiTokens.Close()
+	a.accounts.Close()
 	a.tokens.close()
 	return nil
 }
@@ -144,6 +158,9 @@ func (a *Auth) Exists(ctx context.Context, ns string) (bool, error) {
 
 // indexPrefix is where the names of all namespaces are.
 const indexPrefix = "$system/auth/namespace/"
+
+// deletingPrefix is where the names are of those that are being deleted.
+const deletingPrefix = "$system/auth/deleting/"
 
 func namespaceKey(ns string) string    { return ns + "/auth/namespace" }
 func accountKey(ns, id string) string  { return ns + "/auth/account/" + id }

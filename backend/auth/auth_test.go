@@ -83,7 +83,7 @@ func account(tb testing.TB, a *auth.Auth, id string, scopes ...string) auth.Sess
 
 func login(tb testing.TB, a *auth.Auth, id string) auth.Session {
 	tb.Helper()
-	s, err := a.Login(tb.Context(), "acme", id, password, false)
+	s, err := a.Login(tb.Context(), "acme", id, password, auth.Client{})
 	if err != nil {
 		tb.Fatal(err)
 	}

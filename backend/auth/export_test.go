@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"crypto/ed25519"
+	"time"
 )
 
 // What tests of this package need of its insides.
@@ -25,8 +26,8 @@ var (
 
 // SigningKey returns the key that signs, and its id.
 func (a *Auth) SigningKey(ctx context.Context) (string, ed25519.PrivateKey, error) {
-	key, err := a.tokens.key(ctx, a.tokens.current)
-	return a.tokens.current, key, err
+	key, err := a.tokens.signer(ctx)
+	return key.id, key.private, err
 }
 
 // Cached returns how many tokens are held as verified.
@@ -34,6 +35,21 @@ func (a *Auth) Cached() int {
 	a.tokens.mu.RLock()
 	defer a.tokens.mu.RUnlock()
 	return len(a.tokens.cache)
+}
+
+// Throttle slows guessing.
+type Throttle struct{ t *throttle }
+
+// NewThrottle returns a throttle that has seen nothing.
+func NewThrottle(now func() time.Time) Throttle { return Throttle{newThrottle(now)} }
+
+// Try has a password looked at.
+func (t Throttle) Try(ns, id string, c Client, right bool) error {
+	a, err := t.t.begin(ns, id, c)
+	if err == nil && right {
+		a.right()
+	}
+	return err
 }
 
 // KeepTokens sets how many tokens are held as verified.

@@ -128,11 +128,7 @@ func (a *Auth) Authorize(ctx context.Context, caller Identity, ns string, r Reso
 	if err != nil {
 		return err
 	}
-	member := caller.Namespace == ns && caller.ID != ""
-	var scopes []string
-	if member {
-		scopes = caller.Scopes
-	}
+	member, scopes := caller.in(ns)
 	if granted(rules.inOrder(), member, scopes, r) {
 		return nil
 	}
@@ -142,21 +138,38 @@ func (a *Auth) Authorize(ctx context.Context, caller Identity, ns string, r Reso
 	return ErrDenied
 }
 
-// granted applies ordered rules; the first that matches decides.
-func granted(rules []Rule, member bool, scopes []string, r Resource) bool {
-	for _, rule := range rules {
-		switch {
-		case rule.Scope == "":
-		case !member:
-			continue
-		case rule.Scope != "*" && !hasScope(scopes, rule.Scope):
-			continue
-		}
-		if matchResource(rule.Resource, r) {
-			return !rule.Deny
-		}
+// in returns what a caller is in a namespace: whether one of its accounts, and with
+// which scopes.
+func (i Identity) in(ns string) (member bool, scopes []string) {
+	if i.Namespace != ns || i.ID == "" {
+		return false, nil
 	}
-	return false
+	return true, i.Scopes
+}
+
+// granted applies ordered rules.
+func granted(rules []Rule, member bool, scopes []string, r Resource) bool {
+	i := decider(rules, member, scopes, r)
+	return i >= 0 && !rules[i].Deny
+}
+
+// decider returns the first rule that applies, which decides; -1 when none does.
+func decider(rules []Rule, member bool, scopes []string, r Resource) int {
+	return slices.IndexFunc(rules, func(rule Rule) bool {
+		return rule.appliesTo(member, scopes) && matchResource(rule.Resource, r)
+	})
+}
+
+// appliesTo reports whether a rule is for a caller.
+func (r Rule) appliesTo(member bool, scopes []string) bool {
+	switch r.Scope {
+	case "":
+		return true
+	case "*":
+		return member
+	default:
+		return member && hasScope(scopes, r.Scope)
+	}
 }
 
 // hasScope reports whether a scope is among scopes; case does not count.
@@ -192,6 +205,7 @@ func order(rules []Rule) {
 // first after a change.
 type rules struct {
 	*store.View[Rule]
+	namespace *store.View[namespace] // its record
 
 	mu         sync.Mutex
 	generation int64
@@ -204,16 +218,39 @@ func (a *Auth) openRules(ctx context.Context, ns string) (*rules, error) {
 	if !IsName(ns) {
 		return nil, ErrNotFound
 	}
+	// No watch is begun for a namespace that somebody has made up.
 	if _, err := a.store.Get(ctx, namespaceKey(ns)); errors.Is(err, store.ErrNotFound) {
 		return nil, ErrNotFound
 	} else if err != nil {
 		return nil, err
 	}
-	view, err := store.NewView(ctx, a.store, ruleKey(ns, ""), decodeJSON[Rule])
+	record, err := store.NewView(ctx, a.store, namespaceKey(ns), decodeJSON[namespace])
 	if err != nil {
 		return nil, err
 	}
-	return &rules{View: view}, nil
+	view, err := store.NewView(ctx, a.store, ruleKey(ns, ""), decodeJSON[Rule])
+	if err != nil {
+		record.Close()
+		return nil, err
+	}
+	return &rules{View: view, namespace: record}, nil
+}
+
+// Err returns an error when the rules are not current, or the namespace was deleted.
+func (r *rules) Err() error {
+	if err := cmp.Or(r.View.Err(), r.namespace.Err()); err != nil {
+		return err
+	}
+	if _, ok := r.namespace.Get(""); !ok {
+		return ErrNotFound
+	}
+	return nil
+}
+
+// Close ends the watches.
+func (r *rules) Close() {
+	r.View.Close()
+	r.namespace.Close()
 }
 
 // inOrder returns the rules in the order in which they are tried; the caller must

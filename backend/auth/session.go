@@ -45,14 +45,14 @@ const (
 	instancePrefix = "micro_instance_"
 )
 
-// Login opens a session for an account. local says that the client is on this
-// machine.
-func (a *Auth) Login(ctx context.Context, ns, id, password string, local bool) (Session, error) {
+// Login opens a session for an account. Who has sent too many wrong passwords gets a
+// [TooManyError], whether this one is right or not.
+func (a *Auth) Login(ctx context.Context, ns, id, password string, from Client) (Session, error) {
 	if ns == "" {
 		ns = DefaultNamespace
 	}
 	for {
-		acc, err := a.checkPassword(ctx, ns, id, password, local)
+		acc, err := a.checkPassword(ctx, ns, id, password, from)
 		if err != nil {
 			return Session{}, err
 		}

@@ -44,7 +44,7 @@ func TestLogin(t *testing.T) {
 		{"acme/auth", "bob", password},
 		{"$system", "bob", password},
 	} {
-		_, err := a.Login(t.Context(), wrong.ns, wrong.id, wrong.password, true)
+		_, err := a.Login(t.Context(), wrong.ns, wrong.id, wrong.password, auth.Client{Local: true})
 		if wantErr(t, wrong.ns+" "+wrong.id, err, auth.ErrCredentials); err != nil && err.Error() != auth.ErrCredentials.Error() {
 			t.Errorf("%s %s: the error tells what was wrong: %v", wrong.ns, wrong.id, err)
 		}
@@ -56,7 +56,7 @@ func TestLoginGivesUpWithItsCaller(t *testing.T) {
 	a := openAuth(t, auth.Config{Store: openStore(t)})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := a.Login(ctx, "acme", "bob", password, false); !errors.Is(err, context.Canceled) {
+	if _, err := a.Login(ctx, "acme", "bob", password, auth.Client{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want %v", err, context.Canceled)
 	}
 }
@@ -232,7 +232,7 @@ func TestDeletedAccount(t *testing.T) {
 	verifyNot(t, a, bob)
 	_, err := a.Refresh(t.Context(), bob.Refresh)
 	wantErr(t, "Refresh", err, auth.ErrRevoked)
-	_, err = a.Login(t.Context(), "acme", "bob", password, false)
+	_, err = a.Login(t.Context(), "acme", "bob", password, auth.Client{})
 	wantErr(t, "Login", err, auth.ErrCredentials)
 	verify(t, a, refresh(t, a, carol))
 	wantErr(t, "DeleteAccount again", a.DeleteAccount(t.Context(), "acme", "bob"), auth.ErrNotFound)
@@ -253,7 +253,7 @@ func TestServerDiesWhileSessionsEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	changed, err := a.ChangePassword(t.Context(), "acme", "bob", password, password+"2", false)
+	changed, err := a.ChangePassword(t.Context(), "acme", "bob", password, password+"2", auth.Client{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,13 +276,13 @@ func TestChangePassword(t *testing.T) {
 	a := openAuth(t, auth.Config{Store: openStore(t)})
 	signup(t, a)
 	bob, second, carol := account(t, a, "bob"), login(t, a, "bob"), account(t, a, "carol")
-	_, err := a.ChangePassword(t.Context(), "acme", "bob", "wrong", "another one", false)
+	_, err := a.ChangePassword(t.Context(), "acme", "bob", "wrong", "another one", auth.Client{})
 	wantErr(t, "with a wrong password", err, auth.ErrCredentials)
-	_, err = a.ChangePassword(t.Context(), "acme", "bob", password, "short", false)
+	_, err = a.ChangePassword(t.Context(), "acme", "bob", password, "short", auth.Client{})
 	wantErr(t, "to a short one", err, auth.ErrInvalid)
 	verify(t, a, bob)
 
-	s, err := a.ChangePassword(t.Context(), "acme", "bob", password, "another one", false)
+	s, err := a.ChangePassword(t.Context(), "acme", "bob", password, "another one", auth.Client{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -290,9 +290,9 @@ func TestChangePassword(t *testing.T) {
 	verifyNot(t, a, bob)
 	verifyNot(t, a, second)
 	verify(t, a, carol)
-	_, err = a.Login(t.Context(), "acme", "bob", password, false)
+	_, err = a.Login(t.Context(), "acme", "bob", password, auth.Client{})
 	wantErr(t, "the old password", err, auth.ErrCredentials)
-	if _, err := a.Login(t.Context(), "acme", "bob", "another one", false); err != nil {
+	if _, err := a.Login(t.Context(), "acme", "bob", "another one", auth.Client{}); err != nil {
 		t.Errorf("the new password: %v", err)
 	}
 }
@@ -320,10 +320,10 @@ func (b *between) Txn(ctx context.Context, t store.Txn) (int64, error) {
 func TestRacesWithAPasswordChange(t *testing.T) {
 	t.Parallel()
 	login := func(ctx context.Context, a *auth.Auth) (auth.Session, error) {
-		return a.Login(ctx, "acme", "bob", password, false)
+		return a.Login(ctx, "acme", "bob", password, auth.Client{})
 	}
 	change := func(ctx context.Context, a *auth.Auth) (auth.Session, error) {
-		return a.ChangePassword(ctx, "acme", "bob", password, "the thief's", false)
+		return a.ChangePassword(ctx, "acme", "bob", password, "the thief's", auth.Client{})
 	}
 	for _, test := range []struct {
 		name   string
@@ -332,14 +332,14 @@ func TestRacesWithAPasswordChange(t *testing.T) {
 		early  func(context.Context, *auth.Auth) error
 	}{
 		{"login, password changed", "acme/auth/session/", login, func(ctx context.Context, a *auth.Auth) error {
-			_, err := a.ChangePassword(ctx, "acme", "bob", password, "the owner's", false)
+			_, err := a.ChangePassword(ctx, "acme", "bob", password, "the owner's", auth.Client{})
 			return err
 		}},
 		{"login, account deleted", "acme/auth/session/", login, func(ctx context.Context, a *auth.Auth) error {
 			return a.DeleteAccount(ctx, "acme", "bob")
 		}},
 		{"change, password changed", "acme/auth/account/", change, func(ctx context.Context, a *auth.Auth) error {
-			_, err := a.ChangePassword(ctx, "acme", "bob", password, "the owner's", false)
+			_, err := a.ChangePassword(ctx, "acme", "bob", password, "the owner's", auth.Client{})
 			return err
 		}},
 		{"change, account deleted", "acme/auth/account/", change, func(ctx context.Context, a *auth.Auth) error {

@@ -2,8 +2,6 @@ package auth
 
 import (
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -24,6 +22,7 @@ type Identity struct {
 	Type      Type
 	Scopes    []string
 	Session   string
+	Token     string // the name of the API token that proves it; empty: none
 }
 
 const (
@@ -47,19 +46,13 @@ type claims struct {
 	Type      Type     `json:"acc"`
 	Scopes    []string `json:"scp,omitempty"`
 	Session   string   `json:"sid"`
-}
-
-// signingKey is the record of a key.
-type signingKey struct {
-	Seed    []byte    `json:"seed"` // encrypted
-	Created time.Time `json:"created"`
+	Epoch     string   `json:"nse,omitempty"` // of the namespace
 }
 
 // tokens signs and verifies access tokens.
 type tokens struct {
-	auth    *Auth
-	keys    *store.Views[*store.View[ed25519.PrivateKey]] // one, of keyPrefix
-	current string                                        // the id of the key that signs
+	auth *Auth
+	keys *store.Views[*store.View[keyPair]] // one, of keyPrefix
 
 	mu     sync.RWMutex
 	cache  map[[sha256.Size]byte]verified
@@ -69,95 +62,52 @@ type tokens struct {
 // verified is a token whose signature was checked.
 type verified struct {
 	identity Identity
+	epoch    string
 	expires  time.Time
 	key      string
 }
 
 func openTokens(ctx context.Context, a *Auth) (*tokens, error) {
 	t := &tokens{auth: a, cache: map[[sha256.Size]byte]verified{}, places: maxCached}
-	var err error
-	if t.current, err = t.newestKey(ctx); err != nil {
-		return nil, err
-	}
-	if t.current == "" {
-		if t.current, err = t.createKey(ctx); err != nil {
-			return nil, err
-		}
-	}
-	t.keys = store.NewViews(func(ctx context.Context, prefix string) (*store.View[ed25519.PrivateKey], error) {
+	t.keys = store.NewViews(func(ctx context.Context, prefix string) (*store.View[keyPair], error) {
 		return store.NewView(ctx, a.store, prefix, t.openKey)
 	})
-	if _, err := t.key(ctx, t.current); err != nil {
+	keys, err := t.keys.Get(ctx, keyPrefix)
+	if err != nil {
 		return nil, fmt.Errorf("read the signing keys: %w", err)
+	}
+	none := true
+	keys.Each(func(string, keyPair) bool {
+		none = false
+		return false
+	})
+	if none {
+		_, op, err := t.newKey()
+		if err != nil {
+			return nil, err
+		}
+		revision, err := a.store.Txn(ctx, store.Txn{Do: []store.Op{op}})
+		if err == nil {
+			err = t.keys.Wait(ctx, keyPrefix, revision)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("make a signing key: %w", err)
+		}
 	}
 	return t, nil
 }
 
 func (t *tokens) close() { t.keys.Close() }
 
-// openKey decodes the record of a key.
-func (t *tokens) openKey(r store.Record) (ed25519.PrivateKey, error) {
-	k, err := decodeJSON[signingKey](r)
-	if err != nil {
-		return nil, err
-	}
-	seed, err := t.auth.secrets.open(r.Key, k.Seed)
-	if err != nil {
-		return nil, err
-	}
-	if len(seed) != ed25519.SeedSize {
-		return nil, fmt.Errorf("a key of %d bytes", len(seed))
-	}
-	return ed25519.NewKeyFromSeed(seed), nil
-}
-
-// key returns the key with an id; nil when there is none.
-func (t *tokens) key(ctx context.Context, id string) (ed25519.PrivateKey, error) {
-	keys, err := t.keys.Get(ctx, keyPrefix)
-	if err != nil {
-		return nil, err
-	}
-	key, _ := keys.Get(id)
-	return key, nil
-}
-
-func (t *tokens) newestKey(ctx context.Context) (string, error) {
-	var newest string
-	var created time.Time
-	for r, err := range t.auth.store.Range(ctx, store.Prefix(keyPrefix)) {
-		if err != nil {
-			return "", err
-		}
-		k, err := decodeJSON[signingKey](r)
-		if err != nil {
-			return "", fmt.Errorf("%s: %w", r.Key, err)
-		}
-		if newest == "" || k.Created.After(created) {
-			newest, created = r.Key[len(keyPrefix):], k.Created
-		}
-	}
-	return newest, nil
-}
-
-func (t *tokens) createKey(ctx context.Context) (string, error) {
-	_, key, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return "", err
-	}
-	id := randomID()
-	rec := signingKey{Seed: t.auth.secrets.seal(keyPrefix+id, key.Seed()), Created: t.auth.now()}
-	_, err = t.auth.store.Txn(ctx, store.Txn{Do: []store.Op{store.Put(keyPrefix+id, encodeJSON(rec))}})
-	return id, err
-}
-
 // sign returns an access token for an identity and when it expires.
 func (t *tokens) sign(ctx context.Context, i Identity) (string, time.Time, error) {
-	key, err := t.key(ctx, t.current)
+	key, err := t.signer(ctx)
 	if err != nil {
 		return "", time.Time{}, err
 	}
-	if key == nil {
-		return "", time.Time{}, errors.New("the signing key is gone")
+	epoch, err := t.auth.epoch(ctx, i.Namespace)
+	if err != nil && !errors.Is(err, ErrNotFound) { // nobody takes a token of no namespace
+		return "", time.Time{}, err
 	}
 	now := t.auth.now()
 	expires := now.Add(t.auth.ttl).Truncate(time.Second)
@@ -174,14 +124,15 @@ func (t *tokens) sign(ctx context.Context, i Identity) (string, time.Time, error
 		Type:      i.Type,
 		Scopes:    i.Scopes,
 		Session:   i.Session,
+		Epoch:     epoch,
 	})
-	tok.Header["kid"] = t.current
+	tok.Header["kid"] = key.id
 	tok.Header["typ"] = tokenType
-	s, err := tok.SignedString(key)
+	s, err := tok.SignedString(key.private)
 	return s, expires, err
 }
 
-// Verify returns who an access token was given to. An empty token is an
+// Verify returns who an access token or an API token was given to. An empty token is an
 // anonymous caller. [ErrExpired], [ErrRevoked] and [ErrCredentials] say what is
 // wrong with any other.
 //
@@ -191,6 +142,9 @@ func (a *Auth) Verify(ctx context.Context, token string) (Identity, error) {
 	if token == "" {
 		return Identity{}, nil
 	}
+	if rest, ok := strings.CutPrefix(token, apiTokenPrefix); ok {
+		return a.verifyAPIToken(ctx, rest)
+	}
 	v, err := a.tokens.verify(ctx, token)
 	if err != nil {
 		return Identity{}, err
@@ -198,10 +152,12 @@ func (a *Auth) Verify(ctx context.Context, token string) (Identity, error) {
 	if !a.now().Before(v.expires) {
 		return Identity{}, ErrExpired
 	}
-	if exists, err := a.Exists(ctx, v.identity.Namespace); err != nil {
-		return Identity{}, err
-	} else if !exists {
+	epoch, err := a.epoch(ctx, v.identity.Namespace)
+	if errors.Is(err, ErrNotFound) || err == nil && epoch != v.epoch {
 		return Identity{}, ErrRevoked
+	}
+	if err != nil {
+		return Identity{}, err
 	}
 	revoked, err := a.revoked.Get(ctx, v.identity.Namespace)
 	if err != nil {
@@ -246,7 +202,7 @@ func (t *tokens) verify(ctx context.Context, token string) (verified, error) {
 }
 
 // parse checks the signature of a token and what it claims.
-func (t *tokens) parse(token string, keys *store.View[ed25519.PrivateKey]) (verified, error) {
+func (t *tokens) parse(token string, keys *store.View[keyPair]) (verified, error) {
 	var c claims
 	var kid string
 	parsed, err := jwt.ParseWithClaims(token, &c,
@@ -256,7 +212,7 @@ func (t *tokens) parse(token string, keys *store.View[ed25519.PrivateKey]) (veri
 			if !ok {
 				return nil, errors.New("no such key")
 			}
-			return key.Public(), nil
+			return key.private.Public(), nil
 		},
 		jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}),
 		jwt.WithIssuer(issuer),
@@ -277,6 +233,7 @@ func (t *tokens) parse(token string, keys *store.View[ed25519.PrivateKey]) (veri
 	}
 	return verified{
 		identity: Identity{ID: c.Subject, Namespace: c.Namespace, Type: c.Type, Scopes: c.Scopes, Session: c.Session},
+		epoch:    c.Epoch,
 		expires:  c.ExpiresAt.Time,
 		key:      kid,
 	}, nil

@@ -211,7 +211,7 @@ func TestRules(t *testing.T) {
 		if _, err := r.auth.CreateAccount(t.Context(), ns, id, "correct horse", scopes); err != nil {
 			t.Fatal(err)
 		}
-		s, err := r.auth.Login(t.Context(), ns, id, "correct horse", false)
+		s, err := r.auth.Login(t.Context(), ns, id, "correct horse", auth.Client{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -37,6 +37,8 @@ const Header = "Micro-Namespace"
 // Config is what [New] needs.
 type Config struct {
 	Proxy *proxy.Proxy
+	// Keys answers GET /.well-known/jwks.json, with what access tokens can be verified.
+	Keys http.Handler
 	// Schema returns a schema by its digest.
 	Schema func(ctx context.Context, namespace, digest string) (*dynamic.Schema, error)
 	// Status turns an error of the proxy into a gRPC status.
@@ -73,6 +75,13 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/":
 		g.root(w, r)
+	case "/.well-known/jwks.json":
+		if g.config.Keys == nil || r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD, OPTIONS")
+			writeError(w, &failure{status: http.StatusMethodNotAllowed, detail: "the keys can only be read"})
+			return
+		}
+		g.config.Keys.ServeHTTP(w, r)
 	case "/favicon.ico":
 		w.WriteHeader(http.StatusNoContent)
 	default:

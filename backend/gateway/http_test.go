@@ -19,7 +19,7 @@ func TestHeadersToTheService(t *testing.T) {
 	t.Parallel()
 	svc := &service{}
 	r := startWith(t, svc)
-	session, err := r.auth.Login(t.Context(), auth.DefaultNamespace, auth.InitialAccount, "micro", true)
+	session, err := r.auth.Login(t.Context(), auth.DefaultNamespace, auth.InitialAccount, "micro", auth.Client{Local: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,14 +64,14 @@ func TestAdmit(t *testing.T) {
 	if _, err := r.auth.CreateAccount(t.Context(), "acme", "bob", password, nil); err != nil {
 		t.Fatal(err)
 	}
-	if session, err = r.auth.Login(t.Context(), "acme", "bob", password, false); err != nil {
+	if session, err = r.auth.Login(t.Context(), "acme", "bob", password, auth.Client{}); err != nil {
 		t.Fatal(err)
 	}
 	bob := session.Access
 	if _, err := r.auth.CreateAccount(t.Context(), "acme", "carol", password, []string{"staff"}); err != nil {
 		t.Fatal(err)
 	}
-	if session, err = r.auth.Login(t.Context(), "acme", "carol", password, false); err != nil {
+	if session, err = r.auth.Login(t.Context(), "acme", "carol", password, auth.Client{}); err != nil {
 		t.Fatal(err)
 	}
 	carol := session.Access

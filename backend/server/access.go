@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc"
@@ -39,6 +40,7 @@ const (
 	anybody                     // no account
 	anAccount                   // any account, for what is its own
 	ownCheck                    // the handler decides
+	operator                    // an administrator of the namespace of who runs the server
 )
 
 // named is any request about something with a name.
@@ -111,10 +113,20 @@ func methods() map[string]access {
 		authv1.Auth_ChangePassword_FullMethodName: {kind: anAccount},
 		authv1.Accounts_Create_FullMethodName:     write("auth"),
 		authv1.Accounts_List_FullMethodName:       read("auth"),
+		authv1.Accounts_Update_FullMethodName:     write("auth"),
 		authv1.Accounts_Delete_FullMethodName:     write("auth"),
 		authv1.Rules_Create_FullMethodName:        write("auth"),
 		authv1.Rules_List_FullMethodName:          read("auth"),
 		authv1.Rules_Delete_FullMethodName:        write("auth"),
+		authv1.Rules_Explain_FullMethodName:       write("auth"),
+		authv1.Tokens_Create_FullMethodName:       {kind: anAccount},
+		authv1.Tokens_List_FullMethodName:         {kind: anAccount},
+		authv1.Tokens_Delete_FullMethodName:       {kind: anAccount},
+		authv1.Namespaces_List_FullMethodName:     {kind: anAccount},
+		authv1.Namespaces_Create_FullMethodName:   {kind: operator},
+		authv1.Namespaces_Delete_FullMethodName:   {kind: anAccount},
+		authv1.Keys_List_FullMethodName:           {kind: operator},
+		authv1.Keys_Rotate_FullMethodName:         {kind: operator},
 
 		configv1.Config_Get_FullMethodName:      revealing(read("config")),
 		configv1.Config_Set_FullMethodName:      write("config"),
@@ -173,7 +185,21 @@ func methods() map[string]access {
 type caller struct {
 	auth.Identity
 	namespace string
-	local     bool // on this machine
+	address   string // of the client; empty: unknown
+	local     bool   // on this machine
+}
+
+func (c caller) client() auth.Client { return auth.Client{Address: c.address, Local: c.local} }
+
+// checkOperator returns nil when the caller may change what all namespaces share.
+func (c caller) checkOperator() error {
+	switch {
+	case c.ID == "":
+		return auth.ErrAnonymous
+	case c.Namespace != auth.DefaultNamespace || !slices.Contains(c.Scopes, auth.ScopeAdmin):
+		return fmt.Errorf("what only an administrator of the namespace %q may: %w", auth.DefaultNamespace, auth.ErrDenied)
+	}
+	return nil
 }
 
 type callerKey struct{}
@@ -206,7 +232,10 @@ func (g *guard) admit(ctx context.Context, a access) (context.Context, error) {
 	if err != nil && a.kind != anybody {
 		return nil, err
 	}
-	c.local = isLocal(ctx)
+	if p, ok := peer.FromContext(ctx); ok {
+		c.address = p.Addr.String()
+		c.local = isLoopback(c.address)
+	}
 	return context.WithValue(ctx, callerKey{}, c), nil
 }
 
@@ -235,6 +264,8 @@ func (g *guard) check(ctx context.Context, method string, a access, req any) err
 			return auth.ErrAnonymous
 		}
 		return nil
+	case operator:
+		return c.checkOperator()
 	case byRule:
 	}
 	name := "*"
@@ -350,12 +381,6 @@ func first(md metadata.MD, key string) string {
 		return v[0]
 	}
 	return ""
-}
-
-// isLocal reports whether the caller is on this machine.
-func isLocal(ctx context.Context) bool {
-	p, ok := peer.FromContext(ctx)
-	return ok && isLoopback(p.Addr.String())
 }
 
 // isLoopback reports whether an address, as host:port, is one that only this

@@ -42,15 +42,25 @@ grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo  yes        yes   
 micro.auth.v1.Accounts/Create                                  login      login      denied     denied     yes        login      token
 micro.auth.v1.Accounts/Delete                                  login      login      denied     denied     yes        login      token
 micro.auth.v1.Accounts/List                                    login      login      yes        yes        yes        login      token
+micro.auth.v1.Accounts/Update                                  login      login      denied     denied     yes        login      token
 micro.auth.v1.Auth/ChangePassword                              login      yes        yes        yes        yes        yes        token
 micro.auth.v1.Auth/Login                                       yes        yes        yes        yes        yes        yes        yes
 micro.auth.v1.Auth/Logout                                      yes        yes        yes        yes        yes        yes        yes
 micro.auth.v1.Auth/Refresh                                     yes        yes        yes        yes        yes        yes        yes
 micro.auth.v1.Auth/Signup                                      yes        yes        yes        yes        yes        yes        yes
 micro.auth.v1.Auth/WhoAmI                                      login      yes        yes        yes        yes        yes        token
+micro.auth.v1.Keys/List                                        login      denied     denied     denied     denied     denied     token
+micro.auth.v1.Keys/Rotate                                      login      denied     denied     denied     denied     denied     token
+micro.auth.v1.Namespaces/Create                                login      denied     denied     denied     denied     denied     token
+micro.auth.v1.Namespaces/Delete                                login      denied     denied     denied     denied     denied     token
+micro.auth.v1.Namespaces/List                                  login      yes        yes        yes        yes        yes        token
 micro.auth.v1.Rules/Create                                     login      login      denied     denied     yes        login      token
 micro.auth.v1.Rules/Delete                                     login      login      denied     denied     yes        login      token
+micro.auth.v1.Rules/Explain                                    login      login      denied     denied     yes        login      token
 micro.auth.v1.Rules/List                                       login      login      yes        yes        yes        login      token
+micro.auth.v1.Tokens/Create                                    login      yes        yes        denied     yes        yes        token
+micro.auth.v1.Tokens/Delete                                    login      yes        yes        denied     yes        yes        token
+micro.auth.v1.Tokens/List                                      login      yes        yes        yes        yes        yes        token
 micro.config.v1.Config/Delete                                  login      login      denied     denied     yes        login      token
 micro.config.v1.Config/Get                                     login      login      yes        yes        yes        login      token
 micro.config.v1.Config/History                                 login      login      yes        yes        yes        login      token
@@ -157,7 +167,10 @@ func TestAccessMatrix(t *testing.T) {
 		authv1.Auth_Refresh_FullMethodName:                               &authv1.RefreshRequest{RefreshToken: refresh},
 		authv1.Auth_ChangePassword_FullMethodName:                        &authv1.ChangePasswordRequest{OldPassword: "wrong", NewPassword: password},
 		authv1.Accounts_Delete_FullMethodName:                            &authv1.DeleteAccountRequest{Id: "nobody"},
+		authv1.Accounts_Update_FullMethodName:                            &authv1.UpdateAccountRequest{Id: "nobody", Disabled: new(bool)},
 		authv1.Rules_Delete_FullMethodName:                               &authv1.DeleteRuleRequest{Id: "nothing"},
+		authv1.Namespaces_Delete_FullMethodName:                          &authv1.DeleteNamespaceRequest{Name: "nothing"},
+		authv1.Tokens_Delete_FullMethodName:                              &authv1.DeleteTokenRequest{Name: "none"},
 		registryv1.Registry_Register_FullMethodName:                      &registryv1.RegisterRequest{Instance: &registryv1.Instance{Service: "echo", Address: "nowhere"}},
 		registryv1.Registry_Renew_FullMethodName:                         &registryv1.RenewRequest{Service: "echo", Id: "none"},
 		registryv1.Registry_Deregister_FullMethodName:                    &registryv1.DeregisterRequest{Service: "echo", Id: "none"},

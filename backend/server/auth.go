@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -37,7 +36,7 @@ func (a *authAPI) Signup(ctx context.Context, req *authv1.SignupRequest) (*authv
 }
 
 func (a *authAPI) Login(ctx context.Context, req *authv1.LoginRequest) (*authv1.LoginResponse, error) {
-	s, err := a.auth.Login(ctx, req.GetNamespace(), req.GetUsername(), req.GetPassword(), callerOf(ctx).local)
+	s, err := a.auth.Login(ctx, req.GetNamespace(), req.GetUsername(), req.GetPassword(), callerOf(ctx).client())
 	if err != nil {
 		return nil, err
 	}
@@ -57,18 +56,12 @@ func (a *authAPI) Logout(ctx context.Context, req *authv1.LogoutRequest) (*authv
 }
 
 func (a *authAPI) WhoAmI(ctx context.Context, _ *authv1.WhoAmIRequest) (*authv1.WhoAmIResponse, error) {
-	c := callerOf(ctx)
-	return &authv1.WhoAmIResponse{Account: &authv1.Account{
-		Id:        c.ID,
-		Namespace: c.Namespace,
-		Type:      accountType(c.Type),
-		Scopes:    c.Scopes,
-	}}, nil
+	return &authv1.WhoAmIResponse{Account: identity(callerOf(ctx).Identity)}, nil
 }
 
 func (a *authAPI) ChangePassword(ctx context.Context, req *authv1.ChangePasswordRequest) (*authv1.ChangePasswordResponse, error) {
 	c := callerOf(ctx)
-	s, err := a.auth.ChangePassword(ctx, c.Namespace, c.ID, req.GetOldPassword(), req.GetNewPassword(), c.local)
+	s, err := a.auth.ChangePassword(ctx, c.Namespace, c.ID, req.GetOldPassword(), req.GetNewPassword(), c.client())
 	if err != nil {
 		return nil, err
 	}
@@ -83,16 +76,8 @@ type accountsAPI struct {
 
 func (a *accountsAPI) Create(ctx context.Context, req *authv1.CreateAccountRequest) (*authv1.CreateAccountResponse, error) {
 	c := callerOf(ctx)
-	// Nobody can hand out what he does not have, and scopes of another namespace
-	// are none here.
-	var scopes []string
-	if c.Namespace == c.namespace {
-		scopes = c.Scopes
-	}
-	for _, s := range req.GetScopes() {
-		if !slices.Contains(scopes, s) && !slices.Contains(scopes, auth.ScopeAdmin) {
-			return nil, fmt.Errorf("give away the scope %q: %w", s, auth.ErrDenied)
-		}
+	if err := c.mayGive(req.GetScopes()); err != nil {
+		return nil, err
 	}
 	acc, err := a.auth.CreateAccount(ctx, c.namespace, req.GetId(), req.GetPassword(), req.GetScopes())
 	if err != nil {
@@ -160,17 +145,7 @@ func (r *rulesAPI) List(ctx context.Context, _ *authv1.ListRulesRequest) (*authv
 	}
 	rsp := &authv1.ListRulesResponse{}
 	for _, rule := range rules {
-		out := &authv1.Rule{
-			Id:       rule.ID,
-			Scope:    rule.Scope,
-			Resource: rule.Resource,
-			Access:   authv1.Access_ACCESS_GRANTED,
-			Priority: rule.Priority,
-		}
-		if rule.Deny {
-			out.Access = authv1.Access_ACCESS_DENIED
-		}
-		rsp.Rules = append(rsp.Rules, out)
+		rsp.Rules = append(rsp.Rules, ruleMessage(rule))
 	}
 	return rsp, nil
 }
@@ -202,6 +177,7 @@ func account(a auth.Account) *authv1.Account {
 		Type:      accountType(a.Type),
 		Scopes:    a.Scopes,
 		Created:   timestamppb.New(a.Created),
+		Disabled:  a.Disabled,
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/protoadapt"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/micro/micro/v3/backend/auth"
 	"github.com/micro/micro/v3/backend/config"
@@ -42,11 +44,16 @@ func meanings() []meaning {
 		{auth.ErrExpired, codes.Unauthenticated, "TOKEN_EXPIRED"},
 		{auth.ErrRevoked, codes.Unauthenticated, "SESSION_REVOKED"},
 		{auth.ErrCredentials, codes.Unauthenticated, "WRONG_CREDENTIALS"},
+		{auth.ErrTooMany, codes.ResourceExhausted, "TOO_MANY_ATTEMPTS"},
 		{auth.ErrAnonymous, codes.Unauthenticated, "NOT_LOGGED_IN"},
 		{auth.ErrDenied, codes.PermissionDenied, "DENIED"},
 		{auth.ErrNotFound, codes.NotFound, "NOT_FOUND"},
 		{auth.ErrExists, codes.AlreadyExists, "EXISTS"},
 		{auth.ErrInvalid, codes.InvalidArgument, "INVALID"},
+		{auth.ErrTooManyTokens, codes.ResourceExhausted, "TOO_MANY_TOKENS"},
+		{auth.ErrDefaultNamespace, codes.FailedPrecondition, "DEFAULT_NAMESPACE"},
+		{auth.ErrTooManyKeys, codes.FailedPrecondition, "TOO_MANY_KEYS"},
+		{errOwnPassword, codes.FailedPrecondition, "OWN_PASSWORD"},
 		{auth.ErrLastAdmin, codes.FailedPrecondition, "LAST_ADMIN"},
 		{errSignupOff, codes.FailedPrecondition, "SIGNUP_OFF"},
 		{proxy.ErrNoService, codes.NotFound, "NO_SERVICE"},
@@ -114,7 +121,7 @@ func (s *statuses) of(err error) error {
 	}
 	for _, m := range s.meanings {
 		if errors.Is(err, m.err) {
-			return withReason(m.code, err.Error(), m.reason)
+			return withReason(m.code, err.Error(), m.reason, retryInfo(err)...)
 		}
 	}
 	id := strings.ToLower(rand.Text()[:10])
@@ -122,12 +129,21 @@ func (s *statuses) of(err error) error {
 	return withReason(codes.Internal, "internal error "+id+"; the server's log says more", "INTERNAL")
 }
 
-func withReason(code codes.Code, message, reason string) error {
+// retryInfo tells a client when to try again, if the error does.
+func retryInfo(err error) []protoadapt.MessageV1 {
+	if many, ok := errors.AsType[*auth.TooManyError](err); ok {
+		return []protoadapt.MessageV1{&errdetails.RetryInfo{RetryDelay: durationpb.New(many.Retry)}}
+	}
+	return nil
+}
+
+func withReason(code codes.Code, message, reason string, more ...protoadapt.MessageV1) error {
 	st := status.New(code, message)
 	if reason == "" {
 		return st.Err()
 	}
-	detailed, err := st.WithDetails(&errdetails.ErrorInfo{Reason: reason, Domain: errorDomain})
+	more = append([]protoadapt.MessageV1{&errdetails.ErrorInfo{Reason: reason, Domain: errorDomain}}, more...)
+	detailed, err := st.WithDetails(more...)
 	if err != nil {
 		return st.Err()
 	}

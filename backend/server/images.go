@@ -8,7 +8,9 @@ import (
 	"io"
 	"net/http"
 	goruntime "runtime"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/micro/micro/v3/backend/auth"
 	"github.com/micro/micro/v3/backend/runtime"
@@ -63,6 +65,13 @@ func challenge(r *http.Request) string {
 // is that of the repository that the client asks for.
 func (s *Server) imageToken(w http.ResponseWriter, r *http.Request) {
 	token, err := s.exchangePassword(r)
+	if many, ok := errors.AsType[*auth.TooManyError](err); ok {
+		w.Header().Set("Retry-After", strconv.Itoa(int(many.Retry/time.Second)))
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusTooManyRequests)
+		_, _ = io.WriteString(w, `{"errors":[{"code":"TOOMANYREQUESTS","message":"too many wrong passwords"}]}`+"\n")
+		return
+	}
 	if err != nil {
 		w.Header().Set("WWW-Authenticate", `Basic realm="micro"`)
 		w.Header().Set("Content-Type", "application/json")
@@ -90,7 +99,7 @@ func (s *Server) exchangePassword(r *http.Request) (string, error) {
 			ns, _, _ = strings.Cut(scope[1], "/")
 		}
 	}
-	session, err := s.auth.Login(r.Context(), ns, account, password, isLoopback(r.RemoteAddr))
+	session, err := s.auth.Login(r.Context(), ns, account, password, auth.Client{Address: r.RemoteAddr, Local: isLoopback(r.RemoteAddr)})
 	return session.Access, err
 }
 

@@ -12,7 +12,7 @@ import (
 func Commands() []string {
 	return []string{
 		"auth", "call", "completion", "config", "describe", "env", "events", "exit-codes", "gen", "help", "history", "kill", "login", "logout",
-		"logs", "new", "run", "server", "services", "signup", "status", "store", "stream", "update", "user", "version",
+		"logs", "namespace", "new", "run", "server", "services", "signup", "status", "store", "stream", "update", "user", "version",
 	}
 }
 
@@ -21,7 +21,7 @@ func Commands() []string {
 func planned() []string {
 	return []string{
 		"apply", "backup", "build", "dashboard", "delete", "dev", "diff", "doctor",
-		"export", "get", "health", "inspect", "micro", "namespace", "network", "promote", "registry",
+		"export", "get", "health", "inspect", "micro", "network", "promote", "registry",
 		"releases", "restart", "restore", "rollback", "runtime", "scale", "stats", "top", "undo",
 		"web",
 	}

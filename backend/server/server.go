@@ -106,6 +106,7 @@ type Server struct {
 	proxy     *proxy.Proxy
 	directory *directory
 	deployer  *deploy.Deployer
+	deleter   *deleter
 	statuses  *statuses
 	health    *health.Server
 
@@ -240,6 +241,19 @@ func (s *Server) open(ctx context.Context) error {
 		return fmt.Errorf("open deploy: %w", err)
 	}
 	s.onClose(s.deployer.Close)
+	s.deleter, err = newDeleter(ctx, &deleter{
+		auth:     s.auth,
+		deployer: s.deployer,
+		images:   s.images,
+		events:   c.Events,
+		failed: func(ns string, err error) {
+			c.Logger.Error("a namespace could not be deleted; it is tried again when the server starts", "namespace", ns, "err", err)
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("delete namespaces: %w", err)
+	}
+	s.onClose(s.deleter.close)
 	return s.build()
 }
 
@@ -372,6 +386,9 @@ func (s *Server) build() error {
 	authv1.RegisterAccountsServer(s.grpc, &accountsAPI{auth: s.auth})
 	authv1.RegisterRulesServer(s.grpc, &rulesAPI{auth: s.auth})
 	configv1.RegisterConfigServer(s.grpc, &configAPI{config: s.settings})
+	authv1.RegisterTokensServer(s.grpc, &tokensAPI{auth: s.auth})
+	authv1.RegisterKeysServer(s.grpc, &keysAPI{auth: s.auth})
+	authv1.RegisterNamespacesServer(s.grpc, &namespacesAPI{auth: s.auth, deleter: s.deleter})
 	registryv1.RegisterRegistryServer(s.grpc, &registryAPI{
 		registry: s.registry, directory: s.directory, schemas: schemas, forwardable: s.forwardable,
 	})
@@ -390,6 +407,7 @@ func (s *Server) build() error {
 	s.proxyHTTP = httpServer(web)
 	s.gatewayHTTP = httpServer(gateway.New(gateway.Config{
 		Proxy:   s.proxy,
+		Keys:    keySet(s.auth),
 		Schema:  schemas.get,
 		Status:  s.statuses.of,
 		Version: buildinfo.Version(),

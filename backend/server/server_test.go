@@ -147,7 +147,7 @@ func (s *testServer) account(t *testing.T, id string, scopes ...string) string {
 	if _, err := s.auth.CreateAccount(t.Context(), "acme", id, password, scopes); err != nil {
 		t.Fatal(err)
 	}
-	session, err := s.auth.Login(t.Context(), "acme", id, password, false)
+	session, err := s.auth.Login(t.Context(), "acme", id, password, auth.Client{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@ type Summary struct{ Name, Short string }
 // front has no command tree to ask. A test holds it against that.
 func Summaries() []Summary {
 	return []Summary{
-		{"auth", "Manage the accounts and rules of the namespace"},
+		{"auth", "Manage accounts, rules, API tokens and keys"},
 		{"call", "Call a service"},
 		{"completion", "Write the script that completes commands in a shell"},
 		{"config", "Read and change the configuration of the namespace"},
@@ -21,6 +21,7 @@ func Summaries() []Summary {
 		{"login", "Log in to the environment"},
 		{"logout", "End the session, here and on the server"},
 		{"logs", "Show what a service writes"},
+		{"namespace", "List, create, delete and choose namespaces"},
 		{"new", "Write the source of a new service"},
 		{"run", "Build a service from source and run it"},
 		{"server", "Run a server in the foreground"},

@@ -119,6 +119,8 @@ func Explain(s Status, at Place) *Error {
 		if at.EnvToken {
 			e.Message = "the token in MICRO_TOKEN is not one of this server's"
 		}
+	case "OWN_PASSWORD":
+		e.Hint = "micro user password"
 	case "NO_SERVICE":
 		e.Hint = "micro services"
 	case "NO_INSTANCE":

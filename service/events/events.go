@@ -22,7 +22,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -104,7 +103,7 @@ func New(conn grpc.ClientConnInterface) *Client {
 
 // standard is the client of the package functions.
 var standard = sync.OnceValues(func() (*Client, error) { //nolint:gochecknoglobals // the package functions are announced
-	conn, err := platform.Dial(os.Getenv)
+	conn, err := platform.Conn()
 	if err != nil {
 		return nil, err
 	}

@@ -144,7 +144,9 @@ type Account struct {
 	// What rules may grant to it by name. "admin" manages the namespace.
 	Scopes []string `protobuf:"bytes,4,rep,name=scopes,proto3" json:"scopes,omitempty"`
 	// When the account was made.
-	Created       *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created,proto3" json:"created,omitempty"`
+	Created *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created,proto3" json:"created,omitempty"`
+	// Whether it cannot log in.
+	Disabled      bool `protobuf:"varint,6,opt,name=disabled,proto3" json:"disabled,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -212,6 +214,13 @@ func (x *Account) GetCreated() *timestamppb.Timestamp {
 		return x.Created
 	}
 	return nil
+}
+
+func (x *Account) GetDisabled() bool {
+	if x != nil {
+		return x.Disabled
+	}
+	return false
 }
 
 // Session is what a logged-in client holds.
@@ -1485,17 +1494,1464 @@ func (*DeleteRuleResponse) Descriptor() ([]byte, []int) {
 	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{26}
 }
 
+type UpdateAccountRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The scopes that the account has from now on.
+	Scopes *ScopeList `protobuf:"bytes,2,opt,name=scopes,proto3,oneof" json:"scopes,omitempty"`
+	// At least 8 bytes.
+	Password      *string `protobuf:"bytes,3,opt,name=password,proto3,oneof" json:"password,omitempty"`
+	Disabled      *bool   `protobuf:"varint,4,opt,name=disabled,proto3,oneof" json:"disabled,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateAccountRequest) Reset() {
+	*x = UpdateAccountRequest{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateAccountRequest) ProtoMessage() {}
+
+func (x *UpdateAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateAccountRequest.ProtoReflect.Descriptor instead.
+func (*UpdateAccountRequest) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *UpdateAccountRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *UpdateAccountRequest) GetScopes() *ScopeList {
+	if x != nil {
+		return x.Scopes
+	}
+	return nil
+}
+
+func (x *UpdateAccountRequest) GetPassword() string {
+	if x != nil && x.Password != nil {
+		return *x.Password
+	}
+	return ""
+}
+
+func (x *UpdateAccountRequest) GetDisabled() bool {
+	if x != nil && x.Disabled != nil {
+		return *x.Disabled
+	}
+	return false
+}
+
+// ScopeList is a list that can be left out or be empty.
+type ScopeList struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Scopes        []string               `protobuf:"bytes,1,rep,name=scopes,proto3" json:"scopes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScopeList) Reset() {
+	*x = ScopeList{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScopeList) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScopeList) ProtoMessage() {}
+
+func (x *ScopeList) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScopeList.ProtoReflect.Descriptor instead.
+func (*ScopeList) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ScopeList) GetScopes() []string {
+	if x != nil {
+		return x.Scopes
+	}
+	return nil
+}
+
+type UpdateAccountResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Account       *Account               `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateAccountResponse) Reset() {
+	*x = UpdateAccountResponse{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateAccountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateAccountResponse) ProtoMessage() {}
+
+func (x *UpdateAccountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateAccountResponse.ProtoReflect.Descriptor instead.
+func (*UpdateAccountResponse) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *UpdateAccountResponse) GetAccount() *Account {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+type ExplainRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The type of the resource: "service" when empty, or one of the server's APIs
+	// such as "runtime".
+	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	// Which one: the name of a service; "*" when empty.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// What is called of it, as "Service.Method".
+	Endpoint string `protobuf:"bytes,3,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
+	// Who calls; the caller of Explain when nothing is set.
+	//
+	// Types that are valid to be assigned to Caller:
+	//
+	//	*ExplainRequest_Account
+	//	*ExplainRequest_Service
+	//	*ExplainRequest_Anonymous
+	Caller        isExplainRequest_Caller `protobuf_oneof:"caller"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainRequest) Reset() {
+	*x = ExplainRequest{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainRequest) ProtoMessage() {}
+
+func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
+func (*ExplainRequest) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ExplainRequest) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *ExplainRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ExplainRequest) GetEndpoint() string {
+	if x != nil {
+		return x.Endpoint
+	}
+	return ""
+}
+
+func (x *ExplainRequest) GetCaller() isExplainRequest_Caller {
+	if x != nil {
+		return x.Caller
+	}
+	return nil
+}
+
+func (x *ExplainRequest) GetAccount() string {
+	if x != nil {
+		if x, ok := x.Caller.(*ExplainRequest_Account); ok {
+			return x.Account
+		}
+	}
+	return ""
+}
+
+func (x *ExplainRequest) GetService() string {
+	if x != nil {
+		if x, ok := x.Caller.(*ExplainRequest_Service); ok {
+			return x.Service
+		}
+	}
+	return ""
+}
+
+func (x *ExplainRequest) GetAnonymous() bool {
+	if x != nil {
+		if x, ok := x.Caller.(*ExplainRequest_Anonymous); ok {
+			return x.Anonymous
+		}
+	}
+	return false
+}
+
+type isExplainRequest_Caller interface {
+	isExplainRequest_Caller()
+}
+
+type ExplainRequest_Account struct {
+	// The account with this id.
+	Account string `protobuf:"bytes,4,opt,name=account,proto3,oneof"`
+}
+
+type ExplainRequest_Service struct {
+	// An instance of the service with this name.
+	Service string `protobuf:"bytes,5,opt,name=service,proto3,oneof"`
+}
+
+type ExplainRequest_Anonymous struct {
+	// Somebody who is not logged in, or not in this namespace.
+	Anonymous bool `protobuf:"varint,6,opt,name=anonymous,proto3,oneof"`
+}
+
+func (*ExplainRequest_Account) isExplainRequest_Caller() {}
+
+func (*ExplainRequest_Service) isExplainRequest_Caller() {}
+
+func (*ExplainRequest_Anonymous) isExplainRequest_Caller() {}
+
+type ExplainResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whether the call is allowed.
+	Allowed bool `protobuf:"varint,1,opt,name=allowed,proto3" json:"allowed,omitempty"`
+	// The rule that decides; none when no rule matches, which denies.
+	Rule *Rule `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"`
+	// Why, in a sentence.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// What was asked about, as a rule's resource would name it.
+	Resource string `protobuf:"bytes,4,opt,name=resource,proto3" json:"resource,omitempty"`
+	// "read" or "write" for the server's own APIs, which rules may name instead of
+	// an endpoint.
+	Class string `protobuf:"bytes,5,opt,name=class,proto3" json:"class,omitempty"`
+	// Who would call; none for somebody who is not logged in.
+	Account *Account `protobuf:"bytes,6,opt,name=account,proto3" json:"account,omitempty"`
+	// Rules for this resource that were not applied, in the order in which they are
+	// tried.
+	Passed        []*PassedRule `protobuf:"bytes,7,rep,name=passed,proto3" json:"passed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainResponse) Reset() {
+	*x = ExplainResponse{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainResponse) ProtoMessage() {}
+
+func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
+func (*ExplainResponse) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *ExplainResponse) GetAllowed() bool {
+	if x != nil {
+		return x.Allowed
+	}
+	return false
+}
+
+func (x *ExplainResponse) GetRule() *Rule {
+	if x != nil {
+		return x.Rule
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ExplainResponse) GetResource() string {
+	if x != nil {
+		return x.Resource
+	}
+	return ""
+}
+
+func (x *ExplainResponse) GetClass() string {
+	if x != nil {
+		return x.Class
+	}
+	return ""
+}
+
+func (x *ExplainResponse) GetAccount() *Account {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetPassed() []*PassedRule {
+	if x != nil {
+		return x.Passed
+	}
+	return nil
+}
+
+// PassedRule is a rule for a resource that does not decide.
+type PassedRule struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Rule  *Rule                  `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	// Why not, in a sentence.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PassedRule) Reset() {
+	*x = PassedRule{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PassedRule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PassedRule) ProtoMessage() {}
+
+func (x *PassedRule) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PassedRule.ProtoReflect.Descriptor instead.
+func (*PassedRule) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *PassedRule) GetRule() *Rule {
+	if x != nil {
+		return x.Rule
+	}
+	return nil
+}
+
+func (x *PassedRule) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// Token is an API token without its secret.
+type Token struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What its owner calls it, unique among the owner's tokens.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The account that it belongs to, and acts as.
+	Account string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	// Which of the account's scopes it has. One that the account has lost is not
+	// granted.
+	Scopes  []string               `protobuf:"bytes,3,rep,name=scopes,proto3" json:"scopes,omitempty"`
+	Created *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=created,proto3" json:"created,omitempty"`
+	// When it stops being accepted; never when unset.
+	Expires       *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expires,proto3" json:"expires,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Token) Reset() {
+	*x = Token{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Token) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Token) ProtoMessage() {}
+
+func (x *Token) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Token.ProtoReflect.Descriptor instead.
+func (*Token) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *Token) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Token) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *Token) GetScopes() []string {
+	if x != nil {
+		return x.Scopes
+	}
+	return nil
+}
+
+func (x *Token) GetCreated() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Created
+	}
+	return nil
+}
+
+func (x *Token) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
+type CreateTokenRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Up to 128 letters, digits and -_.@+
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Scopes of the calling account. Without any it may do what every account may.
+	Scopes []string `protobuf:"bytes,2,rep,name=scopes,proto3" json:"scopes,omitempty"`
+	// When it stops being accepted; never when unset.
+	Expires       *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expires,proto3" json:"expires,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateTokenRequest) Reset() {
+	*x = CreateTokenRequest{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateTokenRequest) ProtoMessage() {}
+
+func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateTokenRequest.ProtoReflect.Descriptor instead.
+func (*CreateTokenRequest) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *CreateTokenRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CreateTokenRequest) GetScopes() []string {
+	if x != nil {
+		return x.Scopes
+	}
+	return nil
+}
+
+func (x *CreateTokenRequest) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
+type CreateTokenResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Token *Token                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	// The token itself. The server does not keep it.
+	Secret        string `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateTokenResponse) Reset() {
+	*x = CreateTokenResponse{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateTokenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateTokenResponse) ProtoMessage() {}
+
+func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
+func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *CreateTokenResponse) GetToken() *Token {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+func (x *CreateTokenResponse) GetSecret() string {
+	if x != nil {
+		return x.Secret
+	}
+	return ""
+}
+
+type ListTokensRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most so many tokens; 100 when 0, at most 1000.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The next_page_token of the page before; empty for the first page.
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Those of every account of the namespace.
+	All           bool `protobuf:"varint,3,opt,name=all,proto3" json:"all,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTokensRequest) Reset() {
+	*x = ListTokensRequest{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTokensRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTokensRequest) ProtoMessage() {}
+
+func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTokensRequest.ProtoReflect.Descriptor instead.
+func (*ListTokensRequest) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *ListTokensRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListTokensRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListTokensRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+type ListTokensResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tokens []*Token               `protobuf:"bytes,1,rep,name=tokens,proto3" json:"tokens,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTokensResponse) Reset() {
+	*x = ListTokensResponse{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTokensResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTokensResponse) ProtoMessage() {}
+
+func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTokensResponse.ProtoReflect.Descriptor instead.
+func (*ListTokensResponse) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *ListTokensResponse) GetTokens() []*Token {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
+func (x *ListTokensResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+type DeleteTokenRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Whose; the calling account when empty.
+	Account       string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteTokenRequest) Reset() {
+	*x = DeleteTokenRequest{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteTokenRequest) ProtoMessage() {}
+
+func (x *DeleteTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteTokenRequest.ProtoReflect.Descriptor instead.
+func (*DeleteTokenRequest) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *DeleteTokenRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DeleteTokenRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+type DeleteTokenResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteTokenResponse) Reset() {
+	*x = DeleteTokenResponse{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteTokenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteTokenResponse) ProtoMessage() {}
+
+func (x *DeleteTokenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteTokenResponse.ProtoReflect.Descriptor instead.
+func (*DeleteTokenResponse) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{39}
+}
+
+// Key is a key that access tokens are signed with.
+type Key struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The "kid" of tokens that it has signed.
+	Id      string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Created *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=created,proto3" json:"created,omitempty"`
+	// When it stops being accepted; unset for the key that signs.
+	Retires *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=retires,proto3" json:"retires,omitempty"`
+	// The Ed25519 public key, 32 bytes (RFC 8032).
+	PublicKey     []byte `protobuf:"bytes,4,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Key) Reset() {
+	*x = Key{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Key) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Key) ProtoMessage() {}
+
+func (x *Key) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Key.ProtoReflect.Descriptor instead.
+func (*Key) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *Key) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Key) GetCreated() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Created
+	}
+	return nil
+}
+
+func (x *Key) GetRetires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Retires
+	}
+	return nil
+}
+
+func (x *Key) GetPublicKey() []byte {
+	if x != nil {
+		return x.PublicKey
+	}
+	return nil
+}
+
+type ListKeysRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListKeysRequest) Reset() {
+	*x = ListKeysRequest{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListKeysRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListKeysRequest) ProtoMessage() {}
+
+func (x *ListKeysRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListKeysRequest.ProtoReflect.Descriptor instead.
+func (*ListKeysRequest) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{41}
+}
+
+type ListKeysResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Keys          []*Key                 `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListKeysResponse) Reset() {
+	*x = ListKeysResponse{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListKeysResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListKeysResponse) ProtoMessage() {}
+
+func (x *ListKeysResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListKeysResponse.ProtoReflect.Descriptor instead.
+func (*ListKeysResponse) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *ListKeysResponse) GetKeys() []*Key {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+type RotateKeysRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Accept no token any more that an older key has signed: it may be known to
+	// somebody.
+	RetireNow     bool `protobuf:"varint,1,opt,name=retire_now,json=retireNow,proto3" json:"retire_now,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateKeysRequest) Reset() {
+	*x = RotateKeysRequest{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateKeysRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateKeysRequest) ProtoMessage() {}
+
+func (x *RotateKeysRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateKeysRequest.ProtoReflect.Descriptor instead.
+func (*RotateKeysRequest) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *RotateKeysRequest) GetRetireNow() bool {
+	if x != nil {
+		return x.RetireNow
+	}
+	return false
+}
+
+type RotateKeysResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The key that signs now.
+	Key           *Key `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateKeysResponse) Reset() {
+	*x = RotateKeysResponse{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateKeysResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateKeysResponse) ProtoMessage() {}
+
+func (x *RotateKeysResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateKeysResponse.ProtoReflect.Descriptor instead.
+func (*RotateKeysResponse) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *RotateKeysResponse) GetKey() *Key {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+type Namespace struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Name    string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Created *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=created,proto3" json:"created,omitempty"`
+	// It is being deleted: nobody can log in, and the name is not free yet.
+	Deleting      bool `protobuf:"varint,3,opt,name=deleting,proto3" json:"deleting,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Namespace) Reset() {
+	*x = Namespace{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Namespace) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Namespace) ProtoMessage() {}
+
+func (x *Namespace) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Namespace.ProtoReflect.Descriptor instead.
+func (*Namespace) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *Namespace) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Namespace) GetCreated() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Created
+	}
+	return nil
+}
+
+func (x *Namespace) GetDeleting() bool {
+	if x != nil {
+		return x.Deleting
+	}
+	return false
+}
+
+type ListNamespacesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most so many namespaces; 100 when 0, at most 1000.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The next_page_token of the page before; empty for the first page.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListNamespacesRequest) Reset() {
+	*x = ListNamespacesRequest{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListNamespacesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListNamespacesRequest) ProtoMessage() {}
+
+func (x *ListNamespacesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListNamespacesRequest.ProtoReflect.Descriptor instead.
+func (*ListNamespacesRequest) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *ListNamespacesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListNamespacesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListNamespacesResponse struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Namespaces []*Namespace           `protobuf:"bytes,1,rep,name=namespaces,proto3" json:"namespaces,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListNamespacesResponse) Reset() {
+	*x = ListNamespacesResponse{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListNamespacesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListNamespacesResponse) ProtoMessage() {}
+
+func (x *ListNamespacesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListNamespacesResponse.ProtoReflect.Descriptor instead.
+func (*ListNamespacesResponse) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *ListNamespacesResponse) GetNamespaces() []*Namespace {
+	if x != nil {
+		return x.Namespaces
+	}
+	return nil
+}
+
+func (x *ListNamespacesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+type CreateNamespaceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A DNS label (RFC 1123), lower case.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The id of the first account.
+	Username string `protobuf:"bytes,2,opt,name=username,proto3" json:"username,omitempty"`
+	// At least 8 bytes.
+	Password      string `protobuf:"bytes,3,opt,name=password,proto3" json:"password,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateNamespaceRequest) Reset() {
+	*x = CreateNamespaceRequest{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateNamespaceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateNamespaceRequest) ProtoMessage() {}
+
+func (x *CreateNamespaceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateNamespaceRequest.ProtoReflect.Descriptor instead.
+func (*CreateNamespaceRequest) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *CreateNamespaceRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CreateNamespaceRequest) GetUsername() string {
+	if x != nil {
+		return x.Username
+	}
+	return ""
+}
+
+func (x *CreateNamespaceRequest) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
+}
+
+type CreateNamespaceResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Account       *Account               `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateNamespaceResponse) Reset() {
+	*x = CreateNamespaceResponse{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateNamespaceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateNamespaceResponse) ProtoMessage() {}
+
+func (x *CreateNamespaceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateNamespaceResponse.ProtoReflect.Descriptor instead.
+func (*CreateNamespaceResponse) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *CreateNamespaceResponse) GetAccount() *Account {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+type DeleteNamespaceRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteNamespaceRequest) Reset() {
+	*x = DeleteNamespaceRequest{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteNamespaceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteNamespaceRequest) ProtoMessage() {}
+
+func (x *DeleteNamespaceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteNamespaceRequest.ProtoReflect.Descriptor instead.
+func (*DeleteNamespaceRequest) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *DeleteNamespaceRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type DeleteNamespaceResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteNamespaceResponse) Reset() {
+	*x = DeleteNamespaceResponse{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteNamespaceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteNamespaceResponse) ProtoMessage() {}
+
+func (x *DeleteNamespaceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteNamespaceResponse.ProtoReflect.Descriptor instead.
+func (*DeleteNamespaceResponse) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{51}
+}
+
 var File_micro_auth_v1_auth_proto protoreflect.FileDescriptor
 
 const file_micro_auth_v1_auth_proto_rawDesc = "" +
 	"\n" +
-	"\x18micro/auth/v1/auth.proto\x12\rmicro.auth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb5\x01\n" +
+	"\x18micro/auth/v1/auth.proto\x12\rmicro.auth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd1\x01\n" +
 	"\aAccount\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12.\n" +
 	"\x04type\x18\x03 \x01(\x0e2\x1a.micro.auth.v1.AccountTypeR\x04type\x12\x16\n" +
 	"\x06scopes\x18\x04 \x03(\tR\x06scopes\x124\n" +
-	"\acreated\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\"\x8b\x02\n" +
+	"\acreated\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x12\x1a\n" +
+	"\bdisabled\x18\x06 \x01(\bR\bdisabled\"\x8b\x02\n" +
 	"\aSession\x12!\n" +
 	"\faccess_token\x18\x01 \x01(\tR\vaccessToken\x12A\n" +
 	"\x0eaccess_expires\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\raccessExpires\x12#\n" +
@@ -1560,7 +3016,100 @@ const file_micro_auth_v1_auth_proto_rawDesc = "" +
 	"\x05rules\x18\x01 \x03(\v2\x13.micro.auth.v1.RuleR\x05rules\"#\n" +
 	"\x11DeleteRuleRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\x14\n" +
-	"\x12DeleteRuleResponse*\\\n" +
+	"\x12DeleteRuleResponse\"\xc4\x01\n" +
+	"\x14UpdateAccountRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x125\n" +
+	"\x06scopes\x18\x02 \x01(\v2\x18.micro.auth.v1.ScopeListH\x00R\x06scopes\x88\x01\x01\x12\x1f\n" +
+	"\bpassword\x18\x03 \x01(\tH\x01R\bpassword\x88\x01\x01\x12\x1f\n" +
+	"\bdisabled\x18\x04 \x01(\bH\x02R\bdisabled\x88\x01\x01B\t\n" +
+	"\a_scopesB\v\n" +
+	"\t_passwordB\v\n" +
+	"\t_disabled\"#\n" +
+	"\tScopeList\x12\x16\n" +
+	"\x06scopes\x18\x01 \x03(\tR\x06scopes\"I\n" +
+	"\x15UpdateAccountResponse\x120\n" +
+	"\aaccount\x18\x01 \x01(\v2\x16.micro.auth.v1.AccountR\aaccount\"\xb6\x01\n" +
+	"\x0eExplainRequest\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
+	"\bendpoint\x18\x03 \x01(\tR\bendpoint\x12\x1a\n" +
+	"\aaccount\x18\x04 \x01(\tH\x00R\aaccount\x12\x1a\n" +
+	"\aservice\x18\x05 \x01(\tH\x00R\aservice\x12\x1e\n" +
+	"\tanonymous\x18\x06 \x01(\bH\x00R\tanonymousB\b\n" +
+	"\x06caller\"\x83\x02\n" +
+	"\x0fExplainResponse\x12\x18\n" +
+	"\aallowed\x18\x01 \x01(\bR\aallowed\x12'\n" +
+	"\x04rule\x18\x02 \x01(\v2\x13.micro.auth.v1.RuleR\x04rule\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1a\n" +
+	"\bresource\x18\x04 \x01(\tR\bresource\x12\x14\n" +
+	"\x05class\x18\x05 \x01(\tR\x05class\x120\n" +
+	"\aaccount\x18\x06 \x01(\v2\x16.micro.auth.v1.AccountR\aaccount\x121\n" +
+	"\x06passed\x18\a \x03(\v2\x19.micro.auth.v1.PassedRuleR\x06passed\"M\n" +
+	"\n" +
+	"PassedRule\x12'\n" +
+	"\x04rule\x18\x01 \x01(\v2\x13.micro.auth.v1.RuleR\x04rule\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xb9\x01\n" +
+	"\x05Token\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x16\n" +
+	"\x06scopes\x18\x03 \x03(\tR\x06scopes\x124\n" +
+	"\acreated\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x124\n" +
+	"\aexpires\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\"v\n" +
+	"\x12CreateTokenRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06scopes\x18\x02 \x03(\tR\x06scopes\x124\n" +
+	"\aexpires\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\"Y\n" +
+	"\x13CreateTokenResponse\x12*\n" +
+	"\x05token\x18\x01 \x01(\v2\x14.micro.auth.v1.TokenR\x05token\x12\x16\n" +
+	"\x06secret\x18\x02 \x01(\tR\x06secret\"a\n" +
+	"\x11ListTokensRequest\x12\x1b\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\x12\x10\n" +
+	"\x03all\x18\x03 \x01(\bR\x03all\"j\n" +
+	"\x12ListTokensResponse\x12,\n" +
+	"\x06tokens\x18\x01 \x03(\v2\x14.micro.auth.v1.TokenR\x06tokens\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"B\n" +
+	"\x12DeleteTokenRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\"\x15\n" +
+	"\x13DeleteTokenResponse\"\xa0\x01\n" +
+	"\x03Key\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x124\n" +
+	"\acreated\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x124\n" +
+	"\aretires\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\aretires\x12\x1d\n" +
+	"\n" +
+	"public_key\x18\x04 \x01(\fR\tpublicKey\"\x11\n" +
+	"\x0fListKeysRequest\":\n" +
+	"\x10ListKeysResponse\x12&\n" +
+	"\x04keys\x18\x01 \x03(\v2\x12.micro.auth.v1.KeyR\x04keys\"2\n" +
+	"\x11RotateKeysRequest\x12\x1d\n" +
+	"\n" +
+	"retire_now\x18\x01 \x01(\bR\tretireNow\":\n" +
+	"\x12RotateKeysResponse\x12$\n" +
+	"\x03key\x18\x01 \x01(\v2\x12.micro.auth.v1.KeyR\x03key\"q\n" +
+	"\tNamespace\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x124\n" +
+	"\acreated\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x12\x1a\n" +
+	"\bdeleting\x18\x03 \x01(\bR\bdeleting\"S\n" +
+	"\x15ListNamespacesRequest\x12\x1b\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\"z\n" +
+	"\x16ListNamespacesResponse\x128\n" +
+	"\n" +
+	"namespaces\x18\x01 \x03(\v2\x18.micro.auth.v1.NamespaceR\n" +
+	"namespaces\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"d\n" +
+	"\x16CreateNamespaceRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
+	"\busername\x18\x02 \x01(\tR\busername\x12\x1a\n" +
+	"\bpassword\x18\x03 \x01(\tR\bpassword\"K\n" +
+	"\x17CreateNamespaceResponse\x120\n" +
+	"\aaccount\x18\x01 \x01(\v2\x16.micro.auth.v1.AccountR\aaccount\",\n" +
+	"\x16DeleteNamespaceRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\x19\n" +
+	"\x17DeleteNamespaceResponse*\\\n" +
 	"\vAccountType\x12\x1c\n" +
 	"\x18ACCOUNT_TYPE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11ACCOUNT_TYPE_USER\x10\x01\x12\x18\n" +
@@ -1575,15 +3124,29 @@ const file_micro_auth_v1_auth_proto_rawDesc = "" +
 	"\aRefresh\x12\x1d.micro.auth.v1.RefreshRequest\x1a\x1e.micro.auth.v1.RefreshResponse\x12E\n" +
 	"\x06Logout\x12\x1c.micro.auth.v1.LogoutRequest\x1a\x1d.micro.auth.v1.LogoutResponse\x12E\n" +
 	"\x06WhoAmI\x12\x1c.micro.auth.v1.WhoAmIRequest\x1a\x1d.micro.auth.v1.WhoAmIResponse\x12]\n" +
-	"\x0eChangePassword\x12$.micro.auth.v1.ChangePasswordRequest\x1a%.micro.auth.v1.ChangePasswordResponse2\x85\x02\n" +
+	"\x0eChangePassword\x12$.micro.auth.v1.ChangePasswordRequest\x1a%.micro.auth.v1.ChangePasswordResponse2\xda\x02\n" +
 	"\bAccounts\x12S\n" +
 	"\x06Create\x12#.micro.auth.v1.CreateAccountRequest\x1a$.micro.auth.v1.CreateAccountResponse\x12O\n" +
 	"\x04List\x12\".micro.auth.v1.ListAccountsRequest\x1a#.micro.auth.v1.ListAccountsResponse\x12S\n" +
-	"\x06Delete\x12#.micro.auth.v1.DeleteAccountRequest\x1a$.micro.auth.v1.DeleteAccountResponse2\xf0\x01\n" +
+	"\x06Update\x12#.micro.auth.v1.UpdateAccountRequest\x1a$.micro.auth.v1.UpdateAccountResponse\x12S\n" +
+	"\x06Delete\x12#.micro.auth.v1.DeleteAccountRequest\x1a$.micro.auth.v1.DeleteAccountResponse2\xba\x02\n" +
 	"\x05Rules\x12M\n" +
 	"\x06Create\x12 .micro.auth.v1.CreateRuleRequest\x1a!.micro.auth.v1.CreateRuleResponse\x12I\n" +
 	"\x04List\x12\x1f.micro.auth.v1.ListRulesRequest\x1a .micro.auth.v1.ListRulesResponse\x12M\n" +
-	"\x06Delete\x12 .micro.auth.v1.DeleteRuleRequest\x1a!.micro.auth.v1.DeleteRuleResponseB6Z4github.com/micro/micro/v3/proto/micro/auth/v1;authv1b\x06proto3"
+	"\x06Delete\x12 .micro.auth.v1.DeleteRuleRequest\x1a!.micro.auth.v1.DeleteRuleResponse\x12H\n" +
+	"\aExplain\x12\x1d.micro.auth.v1.ExplainRequest\x1a\x1e.micro.auth.v1.ExplainResponse2\xf7\x01\n" +
+	"\x06Tokens\x12O\n" +
+	"\x06Create\x12!.micro.auth.v1.CreateTokenRequest\x1a\".micro.auth.v1.CreateTokenResponse\x12K\n" +
+	"\x04List\x12 .micro.auth.v1.ListTokensRequest\x1a!.micro.auth.v1.ListTokensResponse\x12O\n" +
+	"\x06Delete\x12!.micro.auth.v1.DeleteTokenRequest\x1a\".micro.auth.v1.DeleteTokenResponse2\x9e\x01\n" +
+	"\x04Keys\x12G\n" +
+	"\x04List\x12\x1e.micro.auth.v1.ListKeysRequest\x1a\x1f.micro.auth.v1.ListKeysResponse\x12M\n" +
+	"\x06Rotate\x12 .micro.auth.v1.RotateKeysRequest\x1a!.micro.auth.v1.RotateKeysResponse2\x93\x02\n" +
+	"\n" +
+	"Namespaces\x12S\n" +
+	"\x04List\x12$.micro.auth.v1.ListNamespacesRequest\x1a%.micro.auth.v1.ListNamespacesResponse\x12W\n" +
+	"\x06Create\x12%.micro.auth.v1.CreateNamespaceRequest\x1a&.micro.auth.v1.CreateNamespaceResponse\x12W\n" +
+	"\x06Delete\x12%.micro.auth.v1.DeleteNamespaceRequest\x1a&.micro.auth.v1.DeleteNamespaceResponseB6Z4github.com/micro/micro/v3/proto/micro/auth/v1;authv1b\x06proto3"
 
 var (
 	file_micro_auth_v1_auth_proto_rawDescOnce sync.Once
@@ -1598,44 +3161,69 @@ func file_micro_auth_v1_auth_proto_rawDescGZIP() []byte {
 }
 
 var file_micro_auth_v1_auth_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_micro_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_micro_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_micro_auth_v1_auth_proto_goTypes = []any{
-	(AccountType)(0),               // 0: micro.auth.v1.AccountType
-	(Access)(0),                    // 1: micro.auth.v1.Access
-	(*Account)(nil),                // 2: micro.auth.v1.Account
-	(*Session)(nil),                // 3: micro.auth.v1.Session
-	(*Rule)(nil),                   // 4: micro.auth.v1.Rule
-	(*SignupRequest)(nil),          // 5: micro.auth.v1.SignupRequest
-	(*SignupResponse)(nil),         // 6: micro.auth.v1.SignupResponse
-	(*LoginRequest)(nil),           // 7: micro.auth.v1.LoginRequest
-	(*LoginResponse)(nil),          // 8: micro.auth.v1.LoginResponse
-	(*RefreshRequest)(nil),         // 9: micro.auth.v1.RefreshRequest
-	(*RefreshResponse)(nil),        // 10: micro.auth.v1.RefreshResponse
-	(*LogoutRequest)(nil),          // 11: micro.auth.v1.LogoutRequest
-	(*LogoutResponse)(nil),         // 12: micro.auth.v1.LogoutResponse
-	(*WhoAmIRequest)(nil),          // 13: micro.auth.v1.WhoAmIRequest
-	(*WhoAmIResponse)(nil),         // 14: micro.auth.v1.WhoAmIResponse
-	(*ChangePasswordRequest)(nil),  // 15: micro.auth.v1.ChangePasswordRequest
-	(*ChangePasswordResponse)(nil), // 16: micro.auth.v1.ChangePasswordResponse
-	(*CreateAccountRequest)(nil),   // 17: micro.auth.v1.CreateAccountRequest
-	(*CreateAccountResponse)(nil),  // 18: micro.auth.v1.CreateAccountResponse
-	(*ListAccountsRequest)(nil),    // 19: micro.auth.v1.ListAccountsRequest
-	(*ListAccountsResponse)(nil),   // 20: micro.auth.v1.ListAccountsResponse
-	(*DeleteAccountRequest)(nil),   // 21: micro.auth.v1.DeleteAccountRequest
-	(*DeleteAccountResponse)(nil),  // 22: micro.auth.v1.DeleteAccountResponse
-	(*CreateRuleRequest)(nil),      // 23: micro.auth.v1.CreateRuleRequest
-	(*CreateRuleResponse)(nil),     // 24: micro.auth.v1.CreateRuleResponse
-	(*ListRulesRequest)(nil),       // 25: micro.auth.v1.ListRulesRequest
-	(*ListRulesResponse)(nil),      // 26: micro.auth.v1.ListRulesResponse
-	(*DeleteRuleRequest)(nil),      // 27: micro.auth.v1.DeleteRuleRequest
-	(*DeleteRuleResponse)(nil),     // 28: micro.auth.v1.DeleteRuleResponse
-	(*timestamppb.Timestamp)(nil),  // 29: google.protobuf.Timestamp
+	(AccountType)(0),                // 0: micro.auth.v1.AccountType
+	(Access)(0),                     // 1: micro.auth.v1.Access
+	(*Account)(nil),                 // 2: micro.auth.v1.Account
+	(*Session)(nil),                 // 3: micro.auth.v1.Session
+	(*Rule)(nil),                    // 4: micro.auth.v1.Rule
+	(*SignupRequest)(nil),           // 5: micro.auth.v1.SignupRequest
+	(*SignupResponse)(nil),          // 6: micro.auth.v1.SignupResponse
+	(*LoginRequest)(nil),            // 7: micro.auth.v1.LoginRequest
+	(*LoginResponse)(nil),           // 8: micro.auth.v1.LoginResponse
+	(*RefreshRequest)(nil),          // 9: micro.auth.v1.RefreshRequest
+	(*RefreshResponse)(nil),         // 10: micro.auth.v1.RefreshResponse
+	(*LogoutRequest)(nil),           // 11: micro.auth.v1.LogoutRequest
+	(*LogoutResponse)(nil),          // 12: micro.auth.v1.LogoutResponse
+	(*WhoAmIRequest)(nil),           // 13: micro.auth.v1.WhoAmIRequest
+	(*WhoAmIResponse)(nil),          // 14: micro.auth.v1.WhoAmIResponse
+	(*ChangePasswordRequest)(nil),   // 15: micro.auth.v1.ChangePasswordRequest
+	(*ChangePasswordResponse)(nil),  // 16: micro.auth.v1.ChangePasswordResponse
+	(*CreateAccountRequest)(nil),    // 17: micro.auth.v1.CreateAccountRequest
+	(*CreateAccountResponse)(nil),   // 18: micro.auth.v1.CreateAccountResponse
+	(*ListAccountsRequest)(nil),     // 19: micro.auth.v1.ListAccountsRequest
+	(*ListAccountsResponse)(nil),    // 20: micro.auth.v1.ListAccountsResponse
+	(*DeleteAccountRequest)(nil),    // 21: micro.auth.v1.DeleteAccountRequest
+	(*DeleteAccountResponse)(nil),   // 22: micro.auth.v1.DeleteAccountResponse
+	(*CreateRuleRequest)(nil),       // 23: micro.auth.v1.CreateRuleRequest
+	(*CreateRuleResponse)(nil),      // 24: micro.auth.v1.CreateRuleResponse
+	(*ListRulesRequest)(nil),        // 25: micro.auth.v1.ListRulesRequest
+	(*ListRulesResponse)(nil),       // 26: micro.auth.v1.ListRulesResponse
+	(*DeleteRuleRequest)(nil),       // 27: micro.auth.v1.DeleteRuleRequest
+	(*DeleteRuleResponse)(nil),      // 28: micro.auth.v1.DeleteRuleResponse
+	(*UpdateAccountRequest)(nil),    // 29: micro.auth.v1.UpdateAccountRequest
+	(*ScopeList)(nil),               // 30: micro.auth.v1.ScopeList
+	(*UpdateAccountResponse)(nil),   // 31: micro.auth.v1.UpdateAccountResponse
+	(*ExplainRequest)(nil),          // 32: micro.auth.v1.ExplainRequest
+	(*ExplainResponse)(nil),         // 33: micro.auth.v1.ExplainResponse
+	(*PassedRule)(nil),              // 34: micro.auth.v1.PassedRule
+	(*Token)(nil),                   // 35: micro.auth.v1.Token
+	(*CreateTokenRequest)(nil),      // 36: micro.auth.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),     // 37: micro.auth.v1.CreateTokenResponse
+	(*ListTokensRequest)(nil),       // 38: micro.auth.v1.ListTokensRequest
+	(*ListTokensResponse)(nil),      // 39: micro.auth.v1.ListTokensResponse
+	(*DeleteTokenRequest)(nil),      // 40: micro.auth.v1.DeleteTokenRequest
+	(*DeleteTokenResponse)(nil),     // 41: micro.auth.v1.DeleteTokenResponse
+	(*Key)(nil),                     // 42: micro.auth.v1.Key
+	(*ListKeysRequest)(nil),         // 43: micro.auth.v1.ListKeysRequest
+	(*ListKeysResponse)(nil),        // 44: micro.auth.v1.ListKeysResponse
+	(*RotateKeysRequest)(nil),       // 45: micro.auth.v1.RotateKeysRequest
+	(*RotateKeysResponse)(nil),      // 46: micro.auth.v1.RotateKeysResponse
+	(*Namespace)(nil),               // 47: micro.auth.v1.Namespace
+	(*ListNamespacesRequest)(nil),   // 48: micro.auth.v1.ListNamespacesRequest
+	(*ListNamespacesResponse)(nil),  // 49: micro.auth.v1.ListNamespacesResponse
+	(*CreateNamespaceRequest)(nil),  // 50: micro.auth.v1.CreateNamespaceRequest
+	(*CreateNamespaceResponse)(nil), // 51: micro.auth.v1.CreateNamespaceResponse
+	(*DeleteNamespaceRequest)(nil),  // 52: micro.auth.v1.DeleteNamespaceRequest
+	(*DeleteNamespaceResponse)(nil), // 53: micro.auth.v1.DeleteNamespaceResponse
+	(*timestamppb.Timestamp)(nil),   // 54: google.protobuf.Timestamp
 }
 var file_micro_auth_v1_auth_proto_depIdxs = []int32{
 	0,  // 0: micro.auth.v1.Account.type:type_name -> micro.auth.v1.AccountType
-	29, // 1: micro.auth.v1.Account.created:type_name -> google.protobuf.Timestamp
-	29, // 2: micro.auth.v1.Session.access_expires:type_name -> google.protobuf.Timestamp
-	29, // 3: micro.auth.v1.Session.refresh_expires:type_name -> google.protobuf.Timestamp
+	54, // 1: micro.auth.v1.Account.created:type_name -> google.protobuf.Timestamp
+	54, // 2: micro.auth.v1.Session.access_expires:type_name -> google.protobuf.Timestamp
+	54, // 3: micro.auth.v1.Session.refresh_expires:type_name -> google.protobuf.Timestamp
 	2,  // 4: micro.auth.v1.Session.account:type_name -> micro.auth.v1.Account
 	1,  // 5: micro.auth.v1.Rule.access:type_name -> micro.auth.v1.Access
 	3,  // 6: micro.auth.v1.SignupResponse.session:type_name -> micro.auth.v1.Session
@@ -1648,35 +3236,73 @@ var file_micro_auth_v1_auth_proto_depIdxs = []int32{
 	4,  // 13: micro.auth.v1.CreateRuleRequest.rule:type_name -> micro.auth.v1.Rule
 	4,  // 14: micro.auth.v1.CreateRuleResponse.rule:type_name -> micro.auth.v1.Rule
 	4,  // 15: micro.auth.v1.ListRulesResponse.rules:type_name -> micro.auth.v1.Rule
-	5,  // 16: micro.auth.v1.Auth.Signup:input_type -> micro.auth.v1.SignupRequest
-	7,  // 17: micro.auth.v1.Auth.Login:input_type -> micro.auth.v1.LoginRequest
-	9,  // 18: micro.auth.v1.Auth.Refresh:input_type -> micro.auth.v1.RefreshRequest
-	11, // 19: micro.auth.v1.Auth.Logout:input_type -> micro.auth.v1.LogoutRequest
-	13, // 20: micro.auth.v1.Auth.WhoAmI:input_type -> micro.auth.v1.WhoAmIRequest
-	15, // 21: micro.auth.v1.Auth.ChangePassword:input_type -> micro.auth.v1.ChangePasswordRequest
-	17, // 22: micro.auth.v1.Accounts.Create:input_type -> micro.auth.v1.CreateAccountRequest
-	19, // 23: micro.auth.v1.Accounts.List:input_type -> micro.auth.v1.ListAccountsRequest
-	21, // 24: micro.auth.v1.Accounts.Delete:input_type -> micro.auth.v1.DeleteAccountRequest
-	23, // 25: micro.auth.v1.Rules.Create:input_type -> micro.auth.v1.CreateRuleRequest
-	25, // 26: micro.auth.v1.Rules.List:input_type -> micro.auth.v1.ListRulesRequest
-	27, // 27: micro.auth.v1.Rules.Delete:input_type -> micro.auth.v1.DeleteRuleRequest
-	6,  // 28: micro.auth.v1.Auth.Signup:output_type -> micro.auth.v1.SignupResponse
-	8,  // 29: micro.auth.v1.Auth.Login:output_type -> micro.auth.v1.LoginResponse
-	10, // 30: micro.auth.v1.Auth.Refresh:output_type -> micro.auth.v1.RefreshResponse
-	12, // 31: micro.auth.v1.Auth.Logout:output_type -> micro.auth.v1.LogoutResponse
-	14, // 32: micro.auth.v1.Auth.WhoAmI:output_type -> micro.auth.v1.WhoAmIResponse
-	16, // 33: micro.auth.v1.Auth.ChangePassword:output_type -> micro.auth.v1.ChangePasswordResponse
-	18, // 34: micro.auth.v1.Accounts.Create:output_type -> micro.auth.v1.CreateAccountResponse
-	20, // 35: micro.auth.v1.Accounts.List:output_type -> micro.auth.v1.ListAccountsResponse
-	22, // 36: micro.auth.v1.Accounts.Delete:output_type -> micro.auth.v1.DeleteAccountResponse
-	24, // 37: micro.auth.v1.Rules.Create:output_type -> micro.auth.v1.CreateRuleResponse
-	26, // 38: micro.auth.v1.Rules.List:output_type -> micro.auth.v1.ListRulesResponse
-	28, // 39: micro.auth.v1.Rules.Delete:output_type -> micro.auth.v1.DeleteRuleResponse
-	28, // [28:40] is the sub-list for method output_type
-	16, // [16:28] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	30, // 16: micro.auth.v1.UpdateAccountRequest.scopes:type_name -> micro.auth.v1.ScopeList
+	2,  // 17: micro.auth.v1.UpdateAccountResponse.account:type_name -> micro.auth.v1.Account
+	4,  // 18: micro.auth.v1.ExplainResponse.rule:type_name -> micro.auth.v1.Rule
+	2,  // 19: micro.auth.v1.ExplainResponse.account:type_name -> micro.auth.v1.Account
+	34, // 20: micro.auth.v1.ExplainResponse.passed:type_name -> micro.auth.v1.PassedRule
+	4,  // 21: micro.auth.v1.PassedRule.rule:type_name -> micro.auth.v1.Rule
+	54, // 22: micro.auth.v1.Token.created:type_name -> google.protobuf.Timestamp
+	54, // 23: micro.auth.v1.Token.expires:type_name -> google.protobuf.Timestamp
+	54, // 24: micro.auth.v1.CreateTokenRequest.expires:type_name -> google.protobuf.Timestamp
+	35, // 25: micro.auth.v1.CreateTokenResponse.token:type_name -> micro.auth.v1.Token
+	35, // 26: micro.auth.v1.ListTokensResponse.tokens:type_name -> micro.auth.v1.Token
+	54, // 27: micro.auth.v1.Key.created:type_name -> google.protobuf.Timestamp
+	54, // 28: micro.auth.v1.Key.retires:type_name -> google.protobuf.Timestamp
+	42, // 29: micro.auth.v1.ListKeysResponse.keys:type_name -> micro.auth.v1.Key
+	42, // 30: micro.auth.v1.RotateKeysResponse.key:type_name -> micro.auth.v1.Key
+	54, // 31: micro.auth.v1.Namespace.created:type_name -> google.protobuf.Timestamp
+	47, // 32: micro.auth.v1.ListNamespacesResponse.namespaces:type_name -> micro.auth.v1.Namespace
+	2,  // 33: micro.auth.v1.CreateNamespaceResponse.account:type_name -> micro.auth.v1.Account
+	5,  // 34: micro.auth.v1.Auth.Signup:input_type -> micro.auth.v1.SignupRequest
+	7,  // 35: micro.auth.v1.Auth.Login:input_type -> micro.auth.v1.LoginRequest
+	9,  // 36: micro.auth.v1.Auth.Refresh:input_type -> micro.auth.v1.RefreshRequest
+	11, // 37: micro.auth.v1.Auth.Logout:input_type -> micro.auth.v1.LogoutRequest
+	13, // 38: micro.auth.v1.Auth.WhoAmI:input_type -> micro.auth.v1.WhoAmIRequest
+	15, // 39: micro.auth.v1.Auth.ChangePassword:input_type -> micro.auth.v1.ChangePasswordRequest
+	17, // 40: micro.auth.v1.Accounts.Create:input_type -> micro.auth.v1.CreateAccountRequest
+	19, // 41: micro.auth.v1.Accounts.List:input_type -> micro.auth.v1.ListAccountsRequest
+	29, // 42: micro.auth.v1.Accounts.Update:input_type -> micro.auth.v1.UpdateAccountRequest
+	21, // 43: micro.auth.v1.Accounts.Delete:input_type -> micro.auth.v1.DeleteAccountRequest
+	23, // 44: micro.auth.v1.Rules.Create:input_type -> micro.auth.v1.CreateRuleRequest
+	25, // 45: micro.auth.v1.Rules.List:input_type -> micro.auth.v1.ListRulesRequest
+	27, // 46: micro.auth.v1.Rules.Delete:input_type -> micro.auth.v1.DeleteRuleRequest
+	32, // 47: micro.auth.v1.Rules.Explain:input_type -> micro.auth.v1.ExplainRequest
+	36, // 48: micro.auth.v1.Tokens.Create:input_type -> micro.auth.v1.CreateTokenRequest
+	38, // 49: micro.auth.v1.Tokens.List:input_type -> micro.auth.v1.ListTokensRequest
+	40, // 50: micro.auth.v1.Tokens.Delete:input_type -> micro.auth.v1.DeleteTokenRequest
+	43, // 51: micro.auth.v1.Keys.List:input_type -> micro.auth.v1.ListKeysRequest
+	45, // 52: micro.auth.v1.Keys.Rotate:input_type -> micro.auth.v1.RotateKeysRequest
+	48, // 53: micro.auth.v1.Namespaces.List:input_type -> micro.auth.v1.ListNamespacesRequest
+	50, // 54: micro.auth.v1.Namespaces.Create:input_type -> micro.auth.v1.CreateNamespaceRequest
+	52, // 55: micro.auth.v1.Namespaces.Delete:input_type -> micro.auth.v1.DeleteNamespaceRequest
+	6,  // 56: micro.auth.v1.Auth.Signup:output_type -> micro.auth.v1.SignupResponse
+	8,  // 57: micro.auth.v1.Auth.Login:output_type -> micro.auth.v1.LoginResponse
+	10, // 58: micro.auth.v1.Auth.Refresh:output_type -> micro.auth.v1.RefreshResponse
+	12, // 59: micro.auth.v1.Auth.Logout:output_type -> micro.auth.v1.LogoutResponse
+	14, // 60: micro.auth.v1.Auth.WhoAmI:output_type -> micro.auth.v1.WhoAmIResponse
+	16, // 61: micro.auth.v1.Auth.ChangePassword:output_type -> micro.auth.v1.ChangePasswordResponse
+	18, // 62: micro.auth.v1.Accounts.Create:output_type -> micro.auth.v1.CreateAccountResponse
+	20, // 63: micro.auth.v1.Accounts.List:output_type -> micro.auth.v1.ListAccountsResponse
+	31, // 64: micro.auth.v1.Accounts.Update:output_type -> micro.auth.v1.UpdateAccountResponse
+	22, // 65: micro.auth.v1.Accounts.Delete:output_type -> micro.auth.v1.DeleteAccountResponse
+	24, // 66: micro.auth.v1.Rules.Create:output_type -> micro.auth.v1.CreateRuleResponse
+	26, // 67: micro.auth.v1.Rules.List:output_type -> micro.auth.v1.ListRulesResponse
+	28, // 68: micro.auth.v1.Rules.Delete:output_type -> micro.auth.v1.DeleteRuleResponse
+	33, // 69: micro.auth.v1.Rules.Explain:output_type -> micro.auth.v1.ExplainResponse
+	37, // 70: micro.auth.v1.Tokens.Create:output_type -> micro.auth.v1.CreateTokenResponse
+	39, // 71: micro.auth.v1.Tokens.List:output_type -> micro.auth.v1.ListTokensResponse
+	41, // 72: micro.auth.v1.Tokens.Delete:output_type -> micro.auth.v1.DeleteTokenResponse
+	44, // 73: micro.auth.v1.Keys.List:output_type -> micro.auth.v1.ListKeysResponse
+	46, // 74: micro.auth.v1.Keys.Rotate:output_type -> micro.auth.v1.RotateKeysResponse
+	49, // 75: micro.auth.v1.Namespaces.List:output_type -> micro.auth.v1.ListNamespacesResponse
+	51, // 76: micro.auth.v1.Namespaces.Create:output_type -> micro.auth.v1.CreateNamespaceResponse
+	53, // 77: micro.auth.v1.Namespaces.Delete:output_type -> micro.auth.v1.DeleteNamespaceResponse
+	56, // [56:78] is the sub-list for method output_type
+	34, // [34:56] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_micro_auth_v1_auth_proto_init() }
@@ -1684,15 +3310,21 @@ func file_micro_auth_v1_auth_proto_init() {
 	if File_micro_auth_v1_auth_proto != nil {
 		return
 	}
+	file_micro_auth_v1_auth_proto_msgTypes[27].OneofWrappers = []any{}
+	file_micro_auth_v1_auth_proto_msgTypes[30].OneofWrappers = []any{
+		(*ExplainRequest_Account)(nil),
+		(*ExplainRequest_Service)(nil),
+		(*ExplainRequest_Anonymous)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_micro_auth_v1_auth_proto_rawDesc), len(file_micro_auth_v1_auth_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   27,
+			NumMessages:   52,
 			NumExtensions: 0,
-			NumServices:   3,
+			NumServices:   6,
 		},
 		GoTypes:           file_micro_auth_v1_auth_proto_goTypes,
 		DependencyIndexes: file_micro_auth_v1_auth_proto_depIdxs,

@@ -37,6 +37,8 @@ type AuthClient interface {
 	// Login exchanges an account's password for a session.
 	//
 	// UNAUTHENTICATED: account and password do not match, whichever is wrong.
+	// RESOURCE_EXHAUSTED: too many wrong passwords; google.rpc.RetryInfo says when
+	// to try again.
 	Login(ctx context.Context, in *LoginRequest, opts ...grpc.CallOption) (*LoginResponse, error)
 	// Refresh exchanges a refresh token for a new session and ends the old
 	// token. A refresh token that was already exchanged revokes the whole
@@ -53,6 +55,7 @@ type AuthClient interface {
 	// its other sessions.
 	//
 	// UNAUTHENTICATED: the old password is wrong.
+	// RESOURCE_EXHAUSTED: as for Login.
 	ChangePassword(ctx context.Context, in *ChangePasswordRequest, opts ...grpc.CallOption) (*ChangePasswordResponse, error)
 }
 
@@ -136,6 +139,8 @@ type AuthServer interface {
 	// Login exchanges an account's password for a session.
 	//
 	// UNAUTHENTICATED: account and password do not match, whichever is wrong.
+	// RESOURCE_EXHAUSTED: too many wrong passwords; google.rpc.RetryInfo says when
+	// to try again.
 	Login(context.Context, *LoginRequest) (*LoginResponse, error)
 	// Refresh exchanges a refresh token for a new session and ends the old
 	// token. A refresh token that was already exchanged revokes the whole
@@ -152,6 +157,7 @@ type AuthServer interface {
 	// its other sessions.
 	//
 	// UNAUTHENTICATED: the old password is wrong.
+	// RESOURCE_EXHAUSTED: as for Login.
 	ChangePassword(context.Context, *ChangePasswordRequest) (*ChangePasswordResponse, error)
 	mustEmbedUnimplementedAuthServer()
 }
@@ -306,6 +312,7 @@ var Auth_ServiceDesc = grpc.ServiceDesc{
 const (
 	Accounts_Create_FullMethodName = "/micro.auth.v1.Accounts/Create"
 	Accounts_List_FullMethodName   = "/micro.auth.v1.Accounts/List"
+	Accounts_Update_FullMethodName = "/micro.auth.v1.Accounts/Update"
 	Accounts_Delete_FullMethodName = "/micro.auth.v1.Accounts/Delete"
 )
 
@@ -317,7 +324,15 @@ type AccountsClient interface {
 	Create(ctx context.Context, in *CreateAccountRequest, opts ...grpc.CallOption) (*CreateAccountResponse, error)
 	// List returns the accounts ordered by id, never their passwords.
 	List(ctx context.Context, in *ListAccountsRequest, opts ...grpc.CallOption) (*ListAccountsResponse, error)
-	// Delete removes an account and revokes its sessions.
+	// Update changes scopes, password or whether the account is disabled, and
+	// leaves alone what the request leaves out. Each change revokes the sessions of
+	// the account; a disabled one cannot log in, and its API tokens are refused.
+	//
+	// PERMISSION_DENIED: the account has a scope, or would get one, that the
+	// caller does not have.
+	// FAILED_PRECONDITION: it is the last administrator.
+	Update(ctx context.Context, in *UpdateAccountRequest, opts ...grpc.CallOption) (*UpdateAccountResponse, error)
+	// Delete removes an account with its API tokens and revokes its sessions.
 	// FAILED_PRECONDITION when it is the last administrator.
 	Delete(ctx context.Context, in *DeleteAccountRequest, opts ...grpc.CallOption) (*DeleteAccountResponse, error)
 }
@@ -350,6 +365,15 @@ func (c *accountsClient) List(ctx context.Context, in *ListAccountsRequest, opts
 	return out, nil
 }
 
+func (c *accountsClient) Update(ctx context.Context, in *UpdateAccountRequest, opts ...grpc.CallOption) (*UpdateAccountResponse, error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateAccountResponse)
+	if err := c.cc.Invoke(ctx, Accounts_Update_FullMethodName, in, out, opts...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *accountsClient) Delete(ctx context.Context, in *DeleteAccountRequest, opts ...grpc.CallOption) (*DeleteAccountResponse, error) {
 	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(DeleteAccountResponse)
@@ -369,7 +393,15 @@ type AccountsServer interface {
 	Create(context.Context, *CreateAccountRequest) (*CreateAccountResponse, error)
 	// List returns the accounts ordered by id, never their passwords.
 	List(context.Context, *ListAccountsRequest) (*ListAccountsResponse, error)
-	// Delete removes an account and revokes its sessions.
+	// Update changes scopes, password or whether the account is disabled, and
+	// leaves alone what the request leaves out. Each change revokes the sessions of
+	// the account; a disabled one cannot log in, and its API tokens are refused.
+	//
+	// PERMISSION_DENIED: the account has a scope, or would get one, that the
+	// caller does not have.
+	// FAILED_PRECONDITION: it is the last administrator.
+	Update(context.Context, *UpdateAccountRequest) (*UpdateAccountResponse, error)
+	// Delete removes an account with its API tokens and revokes its sessions.
 	// FAILED_PRECONDITION when it is the last administrator.
 	Delete(context.Context, *DeleteAccountRequest) (*DeleteAccountResponse, error)
 	mustEmbedUnimplementedAccountsServer()
@@ -384,6 +416,10 @@ func (UnimplementedAccountsServer) Create(context.Context, *CreateAccountRequest
 
 func (UnimplementedAccountsServer) List(context.Context, *ListAccountsRequest) (*ListAccountsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method List not implemented")
+}
+
+func (UnimplementedAccountsServer) Update(context.Context, *UpdateAccountRequest) (*UpdateAccountResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Update not implemented")
 }
 
 func (UnimplementedAccountsServer) Delete(context.Context, *DeleteAccountRequest) (*DeleteAccountResponse, error) {
@@ -437,6 +473,20 @@ func _Accounts_List_Handler(srv any, ctx context.Context, dec func(any) error, i
 	})
 }
 
+func _Accounts_Update_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	in := new(UpdateAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountsServer).Update(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: Accounts_Update_FullMethodName}
+	return interceptor(ctx, in, info, func(ctx context.Context, req any) (any, error) {
+		return srv.(AccountsServer).Update(ctx, req.(*UpdateAccountRequest))
+	})
+}
+
 func _Accounts_Delete_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 	in := new(DeleteAccountRequest)
 	if err := dec(in); err != nil {
@@ -458,6 +508,7 @@ var Accounts_ServiceDesc = grpc.ServiceDesc{
 	Methods: []grpc.MethodDesc{
 		{MethodName: "Create", Handler: _Accounts_Create_Handler},
 		{MethodName: "List", Handler: _Accounts_List_Handler},
+		{MethodName: "Update", Handler: _Accounts_Update_Handler},
 		{MethodName: "Delete", Handler: _Accounts_Delete_Handler},
 	},
 	Streams:  []grpc.StreamDesc{},
@@ -466,9 +517,10 @@ var Accounts_ServiceDesc = grpc.ServiceDesc{
 
 // The paths of the methods of micro.auth.v1.Rules.
 const (
-	Rules_Create_FullMethodName = "/micro.auth.v1.Rules/Create"
-	Rules_List_FullMethodName   = "/micro.auth.v1.Rules/List"
-	Rules_Delete_FullMethodName = "/micro.auth.v1.Rules/Delete"
+	Rules_Create_FullMethodName  = "/micro.auth.v1.Rules/Create"
+	Rules_List_FullMethodName    = "/micro.auth.v1.Rules/List"
+	Rules_Delete_FullMethodName  = "/micro.auth.v1.Rules/Delete"
+	Rules_Explain_FullMethodName = "/micro.auth.v1.Rules/Explain"
 )
 
 // RulesClient calls the service micro.auth.v1.Rules.
@@ -481,6 +533,11 @@ type RulesClient interface {
 	List(ctx context.Context, in *ListRulesRequest, opts ...grpc.CallOption) (*ListRulesResponse, error)
 	// Delete removes a rule. NOT_FOUND when there is none with the id.
 	Delete(ctx context.Context, in *DeleteRuleRequest, opts ...grpc.CallOption) (*DeleteRuleResponse, error)
+	// Explain says whether a call would be allowed and which rule decides.
+	// Asking takes the rights that changing rules takes.
+	//
+	// NOT_FOUND: there is no such account.
+	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error)
 }
 
 type rulesClient struct {
@@ -520,6 +577,15 @@ func (c *rulesClient) Delete(ctx context.Context, in *DeleteRuleRequest, opts ..
 	return out, nil
 }
 
+func (c *rulesClient) Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExplainResponse)
+	if err := c.cc.Invoke(ctx, Rules_Explain_FullMethodName, in, out, opts...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // RulesServer answers the calls of the service micro.auth.v1.Rules. An
 // implementation embeds [UnimplementedRulesServer], by value, and so keeps
 // compiling when the service gets another method.
@@ -532,6 +598,11 @@ type RulesServer interface {
 	List(context.Context, *ListRulesRequest) (*ListRulesResponse, error)
 	// Delete removes a rule. NOT_FOUND when there is none with the id.
 	Delete(context.Context, *DeleteRuleRequest) (*DeleteRuleResponse, error)
+	// Explain says whether a call would be allowed and which rule decides.
+	// Asking takes the rights that changing rules takes.
+	//
+	// NOT_FOUND: there is no such account.
+	Explain(context.Context, *ExplainRequest) (*ExplainResponse, error)
 	mustEmbedUnimplementedRulesServer()
 }
 
@@ -548,6 +619,10 @@ func (UnimplementedRulesServer) List(context.Context, *ListRulesRequest) (*ListR
 
 func (UnimplementedRulesServer) Delete(context.Context, *DeleteRuleRequest) (*DeleteRuleResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Delete not implemented")
+}
+
+func (UnimplementedRulesServer) Explain(context.Context, *ExplainRequest) (*ExplainResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Explain not implemented")
 }
 
 func (UnimplementedRulesServer) mustEmbedUnimplementedRulesServer() {}
@@ -611,6 +686,20 @@ func _Rules_Delete_Handler(srv any, ctx context.Context, dec func(any) error, in
 	})
 }
 
+func _Rules_Explain_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	in := new(ExplainRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RulesServer).Explain(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: Rules_Explain_FullMethodName}
+	return interceptor(ctx, in, info, func(ctx context.Context, req any) (any, error) {
+		return srv.(RulesServer).Explain(ctx, req.(*ExplainRequest))
+	})
+}
+
 // Rules_ServiceDesc tells grpc-go of the service. It is not to be changed.
 var Rules_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "micro.auth.v1.Rules",
@@ -619,6 +708,514 @@ var Rules_ServiceDesc = grpc.ServiceDesc{
 		{MethodName: "Create", Handler: _Rules_Create_Handler},
 		{MethodName: "List", Handler: _Rules_List_Handler},
 		{MethodName: "Delete", Handler: _Rules_Delete_Handler},
+		{MethodName: "Explain", Handler: _Rules_Explain_Handler},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "micro/auth/v1/auth.proto",
+}
+
+// The paths of the methods of micro.auth.v1.Tokens.
+const (
+	Tokens_Create_FullMethodName = "/micro.auth.v1.Tokens/Create"
+	Tokens_List_FullMethodName   = "/micro.auth.v1.Tokens/List"
+	Tokens_Delete_FullMethodName = "/micro.auth.v1.Tokens/Delete"
+)
+
+// TokensClient calls the service micro.auth.v1.Tokens.
+//
+// Tokens manages API tokens: what a program logs in with for a long time. They
+// belong to the account that made them and are sent like access tokens.
+type TokensClient interface {
+	// Create makes a token of the calling account and returns it, this once.
+	//
+	// ALREADY_EXISTS: the account has a token of that name.
+	// PERMISSION_DENIED: a scope that the caller does not have, or a caller who
+	// is no user, or is one by an API token himself.
+	// RESOURCE_EXHAUSTED: the account has 100 tokens.
+	Create(ctx context.Context, in *CreateTokenRequest, opts ...grpc.CallOption) (*CreateTokenResponse, error)
+	// List returns the tokens of the calling account, or of all accounts of its
+	// namespace, ordered by account and name. Those that have expired are gone.
+	//
+	// PERMISSION_DENIED: all of them take the rights that Accounts.Update takes.
+	List(ctx context.Context, in *ListTokensRequest, opts ...grpc.CallOption) (*ListTokensResponse, error)
+	// Delete makes a token void at once.
+	//
+	// NOT_FOUND: there is none of that name.
+	// PERMISSION_DENIED: those of others take the rights that Accounts.Update takes.
+	Delete(ctx context.Context, in *DeleteTokenRequest, opts ...grpc.CallOption) (*DeleteTokenResponse, error)
+}
+
+type tokensClient struct {
+	cc grpc.ClientConnInterface
+}
+
+// NewTokensClient returns a client that calls over a connection. The connection
+// stays the caller's.
+func NewTokensClient(cc grpc.ClientConnInterface) TokensClient {
+	return &tokensClient{cc}
+}
+
+func (c *tokensClient) Create(ctx context.Context, in *CreateTokenRequest, opts ...grpc.CallOption) (*CreateTokenResponse, error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateTokenResponse)
+	if err := c.cc.Invoke(ctx, Tokens_Create_FullMethodName, in, out, opts...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *tokensClient) List(ctx context.Context, in *ListTokensRequest, opts ...grpc.CallOption) (*ListTokensResponse, error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListTokensResponse)
+	if err := c.cc.Invoke(ctx, Tokens_List_FullMethodName, in, out, opts...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *tokensClient) Delete(ctx context.Context, in *DeleteTokenRequest, opts ...grpc.CallOption) (*DeleteTokenResponse, error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteTokenResponse)
+	if err := c.cc.Invoke(ctx, Tokens_Delete_FullMethodName, in, out, opts...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// TokensServer answers the calls of the service micro.auth.v1.Tokens. An
+// implementation embeds [UnimplementedTokensServer], by value, and so keeps
+// compiling when the service gets another method.
+//
+// Tokens manages API tokens: what a program logs in with for a long time. They
+// belong to the account that made them and are sent like access tokens.
+type TokensServer interface {
+	// Create makes a token of the calling account and returns it, this once.
+	//
+	// ALREADY_EXISTS: the account has a token of that name.
+	// PERMISSION_DENIED: a scope that the caller does not have, or a caller who
+	// is no user, or is one by an API token himself.
+	// RESOURCE_EXHAUSTED: the account has 100 tokens.
+	Create(context.Context, *CreateTokenRequest) (*CreateTokenResponse, error)
+	// List returns the tokens of the calling account, or of all accounts of its
+	// namespace, ordered by account and name. Those that have expired are gone.
+	//
+	// PERMISSION_DENIED: all of them take the rights that Accounts.Update takes.
+	List(context.Context, *ListTokensRequest) (*ListTokensResponse, error)
+	// Delete makes a token void at once.
+	//
+	// NOT_FOUND: there is none of that name.
+	// PERMISSION_DENIED: those of others take the rights that Accounts.Update takes.
+	Delete(context.Context, *DeleteTokenRequest) (*DeleteTokenResponse, error)
+	mustEmbedUnimplementedTokensServer()
+}
+
+// UnimplementedTokensServer answers every call with the code Unimplemented.
+type UnimplementedTokensServer struct{}
+
+func (UnimplementedTokensServer) Create(context.Context, *CreateTokenRequest) (*CreateTokenResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Create not implemented")
+}
+
+func (UnimplementedTokensServer) List(context.Context, *ListTokensRequest) (*ListTokensResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method List not implemented")
+}
+
+func (UnimplementedTokensServer) Delete(context.Context, *DeleteTokenRequest) (*DeleteTokenResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Delete not implemented")
+}
+
+func (UnimplementedTokensServer) mustEmbedUnimplementedTokensServer() {}
+
+func (UnimplementedTokensServer) testEmbeddedByValue() {}
+
+// UnsafeTokensServer is embedded by an implementation that shall not compile any
+// more when the service gets another method.
+type UnsafeTokensServer interface {
+	mustEmbedUnimplementedTokensServer()
+}
+
+// RegisterTokensServer lets srv answer the calls that come to s. It panics when srv
+// embeds a nil pointer to UnimplementedTokensServer, before a call would.
+func RegisterTokensServer(s grpc.ServiceRegistrar, srv TokensServer) {
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&Tokens_ServiceDesc, srv)
+}
+
+func _Tokens_Create_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	in := new(CreateTokenRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TokensServer).Create(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: Tokens_Create_FullMethodName}
+	return interceptor(ctx, in, info, func(ctx context.Context, req any) (any, error) {
+		return srv.(TokensServer).Create(ctx, req.(*CreateTokenRequest))
+	})
+}
+
+func _Tokens_List_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	in := new(ListTokensRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TokensServer).List(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: Tokens_List_FullMethodName}
+	return interceptor(ctx, in, info, func(ctx context.Context, req any) (any, error) {
+		return srv.(TokensServer).List(ctx, req.(*ListTokensRequest))
+	})
+}
+
+func _Tokens_Delete_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	in := new(DeleteTokenRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TokensServer).Delete(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: Tokens_Delete_FullMethodName}
+	return interceptor(ctx, in, info, func(ctx context.Context, req any) (any, error) {
+		return srv.(TokensServer).Delete(ctx, req.(*DeleteTokenRequest))
+	})
+}
+
+// Tokens_ServiceDesc tells grpc-go of the service. It is not to be changed.
+var Tokens_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "micro.auth.v1.Tokens",
+	HandlerType: (*TokensServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{MethodName: "Create", Handler: _Tokens_Create_Handler},
+		{MethodName: "List", Handler: _Tokens_List_Handler},
+		{MethodName: "Delete", Handler: _Tokens_Delete_Handler},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "micro/auth/v1/auth.proto",
+}
+
+// The paths of the methods of micro.auth.v1.Keys.
+const (
+	Keys_List_FullMethodName   = "/micro.auth.v1.Keys/List"
+	Keys_Rotate_FullMethodName = "/micro.auth.v1.Keys/Rotate"
+)
+
+// KeysClient calls the service micro.auth.v1.Keys.
+//
+// Keys manages what access tokens are signed with. Only who runs the server may: an
+// administrator of the namespace "micro".
+type KeysClient interface {
+	// List returns the keys that tokens are accepted of, the one that signs first.
+	// There are at most 16.
+	List(ctx context.Context, in *ListKeysRequest, opts ...grpc.CallOption) (*ListKeysResponse, error)
+	// Rotate makes a new key that signs from now on. The keys before are accepted
+	// for as long as the tokens that they have signed, or no longer at all. Refresh
+	// tokens and API tokens do not depend on keys, so nobody is logged out.
+	//
+	// FAILED_PRECONDITION: there are 16 keys already; wait, or retire them.
+	Rotate(ctx context.Context, in *RotateKeysRequest, opts ...grpc.CallOption) (*RotateKeysResponse, error)
+}
+
+type keysClient struct {
+	cc grpc.ClientConnInterface
+}
+
+// NewKeysClient returns a client that calls over a connection. The connection
+// stays the caller's.
+func NewKeysClient(cc grpc.ClientConnInterface) KeysClient {
+	return &keysClient{cc}
+}
+
+func (c *keysClient) List(ctx context.Context, in *ListKeysRequest, opts ...grpc.CallOption) (*ListKeysResponse, error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListKeysResponse)
+	if err := c.cc.Invoke(ctx, Keys_List_FullMethodName, in, out, opts...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *keysClient) Rotate(ctx context.Context, in *RotateKeysRequest, opts ...grpc.CallOption) (*RotateKeysResponse, error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RotateKeysResponse)
+	if err := c.cc.Invoke(ctx, Keys_Rotate_FullMethodName, in, out, opts...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// KeysServer answers the calls of the service micro.auth.v1.Keys. An
+// implementation embeds [UnimplementedKeysServer], by value, and so keeps
+// compiling when the service gets another method.
+//
+// Keys manages what access tokens are signed with. Only who runs the server may: an
+// administrator of the namespace "micro".
+type KeysServer interface {
+	// List returns the keys that tokens are accepted of, the one that signs first.
+	// There are at most 16.
+	List(context.Context, *ListKeysRequest) (*ListKeysResponse, error)
+	// Rotate makes a new key that signs from now on. The keys before are accepted
+	// for as long as the tokens that they have signed, or no longer at all. Refresh
+	// tokens and API tokens do not depend on keys, so nobody is logged out.
+	//
+	// FAILED_PRECONDITION: there are 16 keys already; wait, or retire them.
+	Rotate(context.Context, *RotateKeysRequest) (*RotateKeysResponse, error)
+	mustEmbedUnimplementedKeysServer()
+}
+
+// UnimplementedKeysServer answers every call with the code Unimplemented.
+type UnimplementedKeysServer struct{}
+
+func (UnimplementedKeysServer) List(context.Context, *ListKeysRequest) (*ListKeysResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method List not implemented")
+}
+
+func (UnimplementedKeysServer) Rotate(context.Context, *RotateKeysRequest) (*RotateKeysResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Rotate not implemented")
+}
+
+func (UnimplementedKeysServer) mustEmbedUnimplementedKeysServer() {}
+
+func (UnimplementedKeysServer) testEmbeddedByValue() {}
+
+// UnsafeKeysServer is embedded by an implementation that shall not compile any
+// more when the service gets another method.
+type UnsafeKeysServer interface {
+	mustEmbedUnimplementedKeysServer()
+}
+
+// RegisterKeysServer lets srv answer the calls that come to s. It panics when srv
+// embeds a nil pointer to UnimplementedKeysServer, before a call would.
+func RegisterKeysServer(s grpc.ServiceRegistrar, srv KeysServer) {
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&Keys_ServiceDesc, srv)
+}
+
+func _Keys_List_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	in := new(ListKeysRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(KeysServer).List(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: Keys_List_FullMethodName}
+	return interceptor(ctx, in, info, func(ctx context.Context, req any) (any, error) {
+		return srv.(KeysServer).List(ctx, req.(*ListKeysRequest))
+	})
+}
+
+func _Keys_Rotate_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	in := new(RotateKeysRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(KeysServer).Rotate(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: Keys_Rotate_FullMethodName}
+	return interceptor(ctx, in, info, func(ctx context.Context, req any) (any, error) {
+		return srv.(KeysServer).Rotate(ctx, req.(*RotateKeysRequest))
+	})
+}
+
+// Keys_ServiceDesc tells grpc-go of the service. It is not to be changed.
+var Keys_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "micro.auth.v1.Keys",
+	HandlerType: (*KeysServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{MethodName: "List", Handler: _Keys_List_Handler},
+		{MethodName: "Rotate", Handler: _Keys_Rotate_Handler},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "micro/auth/v1/auth.proto",
+}
+
+// The paths of the methods of micro.auth.v1.Namespaces.
+const (
+	Namespaces_List_FullMethodName   = "/micro.auth.v1.Namespaces/List"
+	Namespaces_Create_FullMethodName = "/micro.auth.v1.Namespaces/Create"
+	Namespaces_Delete_FullMethodName = "/micro.auth.v1.Namespaces/Delete"
+)
+
+// NamespacesClient calls the service micro.auth.v1.Namespaces.
+//
+// Namespaces manages what owns everything else. An operator is an administrator of the
+// namespace "micro".
+type NamespacesClient interface {
+	// List returns the namespaces ordered by name: all of them to an operator, and
+	// to anybody else his own.
+	List(ctx context.Context, in *ListNamespacesRequest, opts ...grpc.CallOption) (*ListNamespacesResponse, error)
+	// Create makes a namespace with its first account, which administers it. Only an
+	// operator may; others use Auth.Signup, where that is allowed.
+	//
+	// ALREADY_EXISTS: the namespace is taken, or is still being deleted.
+	// INVALID_ARGUMENT: the namespace is no DNS label, or the password is too short.
+	Create(ctx context.Context, in *CreateNamespaceRequest, opts ...grpc.CallOption) (*CreateNamespaceResponse, error)
+	// Delete removes a namespace with all that it owns: accounts, rules, services
+	// and their instances, images, logs and every record. Its accounts are refused
+	// at once; the call returns when all is gone. What has begun goes on when the
+	// call ends before, or the server.
+	//
+	// An operator may, and the administrators of the namespace itself.
+	// FAILED_PRECONDITION: the namespace "micro" stays.
+	Delete(ctx context.Context, in *DeleteNamespaceRequest, opts ...grpc.CallOption) (*DeleteNamespaceResponse, error)
+}
+
+type namespacesClient struct {
+	cc grpc.ClientConnInterface
+}
+
+// NewNamespacesClient returns a client that calls over a connection. The connection
+// stays the caller's.
+func NewNamespacesClient(cc grpc.ClientConnInterface) NamespacesClient {
+	return &namespacesClient{cc}
+}
+
+func (c *namespacesClient) List(ctx context.Context, in *ListNamespacesRequest, opts ...grpc.CallOption) (*ListNamespacesResponse, error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListNamespacesResponse)
+	if err := c.cc.Invoke(ctx, Namespaces_List_FullMethodName, in, out, opts...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *namespacesClient) Create(ctx context.Context, in *CreateNamespaceRequest, opts ...grpc.CallOption) (*CreateNamespaceResponse, error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateNamespaceResponse)
+	if err := c.cc.Invoke(ctx, Namespaces_Create_FullMethodName, in, out, opts...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *namespacesClient) Delete(ctx context.Context, in *DeleteNamespaceRequest, opts ...grpc.CallOption) (*DeleteNamespaceResponse, error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteNamespaceResponse)
+	if err := c.cc.Invoke(ctx, Namespaces_Delete_FullMethodName, in, out, opts...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// NamespacesServer answers the calls of the service micro.auth.v1.Namespaces. An
+// implementation embeds [UnimplementedNamespacesServer], by value, and so keeps
+// compiling when the service gets another method.
+//
+// Namespaces manages what owns everything else. An operator is an administrator of the
+// namespace "micro".
+type NamespacesServer interface {
+	// List returns the namespaces ordered by name: all of them to an operator, and
+	// to anybody else his own.
+	List(context.Context, *ListNamespacesRequest) (*ListNamespacesResponse, error)
+	// Create makes a namespace with its first account, which administers it. Only an
+	// operator may; others use Auth.Signup, where that is allowed.
+	//
+	// ALREADY_EXISTS: the namespace is taken, or is still being deleted.
+	// INVALID_ARGUMENT: the namespace is no DNS label, or the password is too short.
+	Create(context.Context, *CreateNamespaceRequest) (*CreateNamespaceResponse, error)
+	// Delete removes a namespace with all that it owns: accounts, rules, services
+	// and their instances, images, logs and every record. Its accounts are refused
+	// at once; the call returns when all is gone. What has begun goes on when the
+	// call ends before, or the server.
+	//
+	// An operator may, and the administrators of the namespace itself.
+	// FAILED_PRECONDITION: the namespace "micro" stays.
+	Delete(context.Context, *DeleteNamespaceRequest) (*DeleteNamespaceResponse, error)
+	mustEmbedUnimplementedNamespacesServer()
+}
+
+// UnimplementedNamespacesServer answers every call with the code Unimplemented.
+type UnimplementedNamespacesServer struct{}
+
+func (UnimplementedNamespacesServer) List(context.Context, *ListNamespacesRequest) (*ListNamespacesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method List not implemented")
+}
+
+func (UnimplementedNamespacesServer) Create(context.Context, *CreateNamespaceRequest) (*CreateNamespaceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Create not implemented")
+}
+
+func (UnimplementedNamespacesServer) Delete(context.Context, *DeleteNamespaceRequest) (*DeleteNamespaceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Delete not implemented")
+}
+
+func (UnimplementedNamespacesServer) mustEmbedUnimplementedNamespacesServer() {}
+
+func (UnimplementedNamespacesServer) testEmbeddedByValue() {}
+
+// UnsafeNamespacesServer is embedded by an implementation that shall not compile any
+// more when the service gets another method.
+type UnsafeNamespacesServer interface {
+	mustEmbedUnimplementedNamespacesServer()
+}
+
+// RegisterNamespacesServer lets srv answer the calls that come to s. It panics when srv
+// embeds a nil pointer to UnimplementedNamespacesServer, before a call would.
+func RegisterNamespacesServer(s grpc.ServiceRegistrar, srv NamespacesServer) {
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&Namespaces_ServiceDesc, srv)
+}
+
+func _Namespaces_List_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	in := new(ListNamespacesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NamespacesServer).List(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: Namespaces_List_FullMethodName}
+	return interceptor(ctx, in, info, func(ctx context.Context, req any) (any, error) {
+		return srv.(NamespacesServer).List(ctx, req.(*ListNamespacesRequest))
+	})
+}
+
+func _Namespaces_Create_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	in := new(CreateNamespaceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NamespacesServer).Create(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: Namespaces_Create_FullMethodName}
+	return interceptor(ctx, in, info, func(ctx context.Context, req any) (any, error) {
+		return srv.(NamespacesServer).Create(ctx, req.(*CreateNamespaceRequest))
+	})
+}
+
+func _Namespaces_Delete_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	in := new(DeleteNamespaceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NamespacesServer).Delete(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: Namespaces_Delete_FullMethodName}
+	return interceptor(ctx, in, info, func(ctx context.Context, req any) (any, error) {
+		return srv.(NamespacesServer).Delete(ctx, req.(*DeleteNamespaceRequest))
+	})
+}
+
+// Namespaces_ServiceDesc tells grpc-go of the service. It is not to be changed.
+var Namespaces_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "micro.auth.v1.Namespaces",
+	HandlerType: (*NamespacesServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{MethodName: "List", Handler: _Namespaces_List_Handler},
+		{MethodName: "Create", Handler: _Namespaces_Create_Handler},
+		{MethodName: "Delete", Handler: _Namespaces_Delete_Handler},
 	},
 	Streams:  []grpc.StreamDesc{},
 	Metadata: "micro/auth/v1/auth.proto",
