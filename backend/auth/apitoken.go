@@ -172,27 +172,11 @@ func (a *Auth) DeleteAPIToken(ctx context.Context, ns, account, name string) err
 	if !isID(account) || !isID(name) {
 		return ErrNotFound
 	}
-	key := apiTokenKey(ns, apiTokenID(account, name))
-	for {
-		_, revision, err := load[apiToken](ctx, a.store, key)
-		if err != nil {
-			return err
-		}
-		if revision == 0 {
-			return ErrNotFound
-		}
-		revision, err = a.store.Txn(ctx, store.Txn{
-			If: []store.Cond{{Key: key, Revision: revision}},
-			Do: []store.Op{store.Delete(key)},
-		})
-		if errors.Is(err, store.ErrConflict) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		return a.apiTokens.Wait(ctx, ns, revision)
+	revision, err := deleteRecord[apiToken](ctx, a.store, apiTokenKey(ns, apiTokenID(account, name)))
+	if err != nil {
+		return err
 	}
+	return a.apiTokens.Wait(ctx, ns, revision)
 }
 
 // deleteAPITokens makes the tokens of an account void.

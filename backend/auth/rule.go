@@ -87,26 +87,31 @@ func (a *Auth) DeleteRule(ctx context.Context, ns, id string) error {
 	if !isID(id) {
 		return ErrNotFound
 	}
-	key := ruleKey(ns, id)
+	revision, err := deleteRecord[Rule](ctx, a.store, ruleKey(ns, id))
+	if err != nil {
+		return err
+	}
+	return a.rules.Wait(ctx, ns, revision)
+}
+
+// deleteRecord deletes the record of a key and returns the revision of that; the error
+// is [ErrNotFound] when there is none. One that cannot be read is not deleted.
+func deleteRecord[T any](ctx context.Context, s store.Store, key string) (int64, error) {
 	for {
-		_, revision, err := load[Rule](ctx, a.store, key)
+		_, revision, err := load[T](ctx, s, key)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if revision == 0 {
-			return ErrNotFound
+			return 0, ErrNotFound
 		}
-		revision, err = a.store.Txn(ctx, store.Txn{
+		revision, err = s.Txn(ctx, store.Txn{
 			If: []store.Cond{{Key: key, Revision: revision}},
 			Do: []store.Op{store.Delete(key)},
 		})
-		if errors.Is(err, store.ErrConflict) {
-			continue
+		if !errors.Is(err, store.ErrConflict) {
+			return revision, err
 		}
-		if err != nil {
-			return err
-		}
-		return a.rules.Wait(ctx, ns, revision)
 	}
 }
 
