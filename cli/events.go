@@ -322,30 +322,12 @@ func (o *readOptions) consume(ctx context.Context, app *App, topic string) error
 
 // print writes an event: its payload on a line, or all of it.
 func (o *readOptions) print(app *App, e *eventsv1.Event) error {
-	w := app.Out
-	switch o.out {
-	case asJSON:
-		b, err := compactJSON(e)
-		if err != nil {
-			return err
-		}
-		_, err = w.Write(append(b, '\n'))
-		return err
-	case asYAML:
-		b, err := compactJSON(e)
-		if err != nil {
-			return err
-		}
-		if _, err := io.WriteString(w, "---\n"); err != nil {
-			return err
-		}
-		return jsonToYAML(w, b)
-	default:
+	return o.out.element(app.Out, e, func(w io.Writer) error {
 		payload := e.GetPayload()
 		if app.Terminal.Out { // it may hold what a terminal obeys
 			payload = []byte(front.Colored(string(payload)))
 		}
 		_, err := w.Write(append(payload, '\n'))
 		return err
-	}
+	})
 }

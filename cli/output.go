@@ -67,6 +67,26 @@ func (f format) print(w io.Writer, m proto.Message, table func(*tableWriter)) er
 	return jsonToYAML(w, b)
 }
 
+// element writes a message of a stream: JSON on one line, a YAML document, or what
+// table writes.
+func (f format) element(w io.Writer, m proto.Message, table func(io.Writer) error) error {
+	if f == asTable {
+		return table(w)
+	}
+	b, err := compactJSON(m)
+	if err != nil {
+		return err
+	}
+	if f == asJSON {
+		_, err = w.Write(append(b, '\n'))
+		return err
+	}
+	if _, err := io.WriteString(w, "---\n"); err != nil {
+		return err
+	}
+	return jsonToYAML(w, b)
+}
+
 // stableJSON returns the message's JSON, indented, the same bytes each time.
 func stableJSON(m proto.Message) ([]byte, error) {
 	b, err := compactJSON(m)

@@ -71,26 +71,7 @@ func (o *storeWatchOptions) run(ctx context.Context, app *App) error {
 }
 
 func (o *storeWatchOptions) print(w io.Writer, rsp *storev1.WatchResponse) error {
-	switch o.out {
-	case asJSON:
-		b, err := compactJSON(rsp)
-		if err != nil {
-			return err
-		}
-		_, err = w.Write(append(b, '\n'))
-		return err
-	case asYAML:
-		b, err := compactJSON(rsp)
-		if err != nil {
-			return err
-		}
-		if _, err := io.WriteString(w, "---\n"); err != nil {
-			return err
-		}
-		return jsonToYAML(w, b)
-	default:
-		return printChange(w, rsp)
-	}
+	return o.out.element(w, rsp, func(w io.Writer) error { return printChange(w, rsp) })
 }
 
 func printChange(w io.Writer, rsp *storev1.WatchResponse) error {
