@@ -140,6 +140,10 @@ type Op struct {
 	// that a change of the system's time does not move; 0: never. From then on
 	// it is not found, and soon afterwards it is deleted and watchers see that.
 	TTL time.Duration
+	// Bulk keeps the value of a put out of the changes: a watch shows the change
+	// with an empty value, but the record as it is when it begins with 0. It is for
+	// large values that nobody follows: they would push the changes of others out.
+	Bulk bool
 }
 
 // Put returns the operation that sets a key for good.

@@ -132,7 +132,7 @@ func (i *Import) flush(ctx context.Context) error {
 	if i.ops == 0 {
 		return nil
 	}
-	op := store.Op{Kind: store.KindPut, Key: i.partKey(i.parts), Value: i.part, TTL: importTTL}
+	op := store.Op{Kind: store.KindPut, Key: i.partKey(i.parts), Value: i.part, TTL: importTTL, Bulk: true}
 	if _, err := i.tables.store.Txn(ctx, store.Txn{Do: []store.Op{op}}); err != nil {
 		return err
 	}

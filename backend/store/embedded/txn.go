@@ -81,8 +81,10 @@ func (s *Store) room(ops []store.Op) error {
 	size := 0
 	for _, op := range ops {
 		if op.Kind == store.KindPut {
-			// Of a change the index has a copy.
-			size += 2*(len(op.Key)+len(op.Value)) + dataHeader + changeHeader
+			size += 2*len(op.Key) + len(op.Value) + dataHeader + changeHeader
+			if !op.Bulk {
+				size += len(op.Value) // of which the index of changes has a copy
+			}
 		}
 	}
 	if err := s.db.Room(size); err != nil {
@@ -198,7 +200,11 @@ func (w *write) put(op store.Op, sum uint32, old meta) {
 			w.here.earliest = m.expires
 		}
 	}
-	w.changed(op.Key, change{kind: store.KindPut, value: op.Value, sum: sum, expires: m.expires}, m, old)
+	c := change{kind: store.KindPut, expires: m.expires}
+	if !op.Bulk {
+		c.value, c.sum = op.Value, sum
+	}
+	w.changed(op.Key, c, m, old)
 }
 
 func (w *write) delete(key string, old meta) {
