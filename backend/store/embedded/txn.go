@@ -73,19 +73,28 @@ func (s *Store) Txn(ctx context.Context, t store.Txn) (int64, error) {
 	return revision, nil
 }
 
+// smallNote is how much a transaction may put that is taken for one that only removes:
+// what removes something may have to note that.
+const smallNote = 4 << 10
+
 // room returns [store.ErrFull] when there is none for the operations.
 func (s *Store) room(ops []store.Op) error {
 	if len(ops) == 0 {
 		return nil
 	}
-	size := 0
+	size, removes := 0, false
 	for _, op := range ops {
-		if op.Kind == store.KindPut {
-			size += 2*len(op.Key) + len(op.Value) + dataHeader + changeHeader
-			if !op.Bulk {
-				size += len(op.Value) // of which the index of changes has a copy
-			}
+		if op.Kind != store.KindPut {
+			removes = true
+			continue
 		}
+		size += 2*len(op.Key) + len(op.Value) + dataHeader + changeHeader
+		if !op.Bulk {
+			size += len(op.Value) // of which the index of changes has a copy
+		}
+	}
+	if removes && size <= smallNote {
+		size = 0
 	}
 	if err := s.db.Room(size); err != nil {
 		return fmt.Errorf("%w: %w", store.ErrFull, err)
