@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/viper"
 
+	"github.com/micro/micro/v3/cli/front"
 	"github.com/micro/micro/v3/envs"
 )
 
@@ -29,9 +30,11 @@ type ServeOptions struct {
 	TLS      *tls.Config
 	Signup   bool
 	TokenTTL time.Duration
-	Logger   *slog.Logger
-	Ready    func(gateway, proxy string)
-	Password func(namespace, account, password string)
+	// BlobQuota is how many bytes the blobs of a namespace may have; 0: no bound.
+	BlobQuota int64
+	Logger    *slog.Logger
+	Ready     func(gateway, proxy string)
+	Password  func(namespace, account, password string)
 }
 
 func newServerCmd(app *App) *cobra.Command {
@@ -64,6 +67,7 @@ which is printed once; on this machine alone it is "micro".`,
 	f.String("tls-cert", "", "PEM file of the certificate of both addresses")
 	f.String("tls-key", "", "PEM file of the certificate's key")
 	f.Duration("token-lifetime", 10*time.Minute, "how long an access token is good before it has to be renewed; at most 24h")
+	f.String("blob-quota", "0", "how much the blobs of a namespace may have, for example 10GiB; 0 for no bound")
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.String("log-format", "text", "text or json")
 	v.SetEnvPrefix("MICRO_SERVER")
@@ -138,6 +142,11 @@ func serveOptions(app *App, v *viper.Viper) (ServeOptions, error) {
 	}
 	if o.TokenTTL = v.GetDuration("token-lifetime"); o.TokenTTL < time.Second || o.TokenTTL > 24*time.Hour {
 		return ServeOptions{}, usage("micro server --help", "--token-lifetime is %q, which is not from 1s to 24h", v.GetString("token-lifetime"))
+	}
+	if quota := v.GetString("blob-quota"); quota != "0" {
+		if o.BlobQuota, err = front.ParseSize(quota); err != nil {
+			return ServeOptions{}, usage("micro server --help", "--blob-quota: %s", err)
+		}
 	}
 	cert, key := v.GetString("tls-cert"), v.GetString("tls-key")
 	if (cert == "") != (key == "") {

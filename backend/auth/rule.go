@@ -40,7 +40,7 @@ type Resource struct {
 
 // initialRules are those of a new namespace: anybody may call its services, its
 // accounts may look at everything but secrets, its administrators may change it, and
-// its services may use its secrets, keep records, and publish and consume events.
+// its services may use its secrets, keep records and blobs, and publish and consume events.
 func initialRules() []Rule {
 	return []Rule{
 		{ID: "call", Resource: "service:*:*"},
@@ -49,6 +49,7 @@ func initialRules() []Rule {
 		{ID: "register", Scope: ScopeService, Resource: "registry:*:*"},
 		{ID: "secrets", Scope: ScopeService, Resource: "config:*:" + Secret},
 		{ID: "store", Scope: ScopeService, Resource: "store:*:*"},
+		{ID: "blobs", Scope: ScopeService, Resource: "blob:*:*"},
 		{ID: "events", Scope: ScopeService, Resource: "events:*:*"},
 	}
 }

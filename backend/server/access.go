@@ -173,6 +173,12 @@ func methods() map[string]access {
 		storev1.Store_Export_FullMethodName:    withAnyTable(read("store")),
 		storev1.Store_Import_FullMethodName:    write("store"),
 
+		storev1.Blobs_Read_FullMethodName:   withName(read("blob")),
+		storev1.Blobs_Stat_FullMethodName:   withName(read("blob")),
+		storev1.Blobs_List_FullMethodName:   read("blob"),
+		storev1.Blobs_Write_FullMethodName:  withName(write("blob")),
+		storev1.Blobs_Delete_FullMethodName: withName(write("blob")),
+
 		"/grpc.health.v1.Health/Check":                                   {kind: anybody},
 		"/grpc.health.v1.Health/List":                                    {kind: anybody},
 		"/grpc.health.v1.Health/Watch":                                   {kind: anybody},

@@ -89,6 +89,11 @@ micro.runtime.v1.Runtime/Get                                   login      login 
 micro.runtime.v1.Runtime/List                                  login      login      yes        yes        yes        login      token
 micro.runtime.v1.Runtime/Logs                                  login      login      yes        yes        yes        login      token
 micro.runtime.v1.Runtime/Watch                                 login      login      yes        yes        yes        login      token
+micro.store.v1.Blobs/Delete                                    login      login      denied     yes        yes        login      token
+micro.store.v1.Blobs/List                                      login      login      yes        yes        yes        login      token
+micro.store.v1.Blobs/Read                                      login      login      yes        yes        yes        login      token
+micro.store.v1.Blobs/Stat                                      login      login      yes        yes        yes        login      token
+micro.store.v1.Blobs/Write                                     login      login      denied     yes        yes        login      token
 micro.store.v1.Store/Batch                                     login      login      denied     yes        yes        login      token
 micro.store.v1.Store/Databases                                 login      login      yes        yes        yes        login      token
 micro.store.v1.Store/Delete                                    login      login      denied     yes        yes        login      token

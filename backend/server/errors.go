@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/micro/micro/v3/backend/auth"
+	"github.com/micro/micro/v3/backend/blobs"
 	"github.com/micro/micro/v3/backend/config"
 	"github.com/micro/micro/v3/backend/deploy"
 	"github.com/micro/micro/v3/backend/events"
@@ -77,6 +78,12 @@ func meanings() []meaning {
 		{runtime.ErrNotFound, codes.NotFound, "NOT_FOUND"},
 		{tables.ErrNotFound, codes.NotFound, "NOT_FOUND"},
 		{tables.ErrInvalid, codes.InvalidArgument, "INVALID"},
+		{blobs.ErrNotFound, codes.NotFound, "NOT_FOUND"},
+		{blobs.ErrInvalid, codes.InvalidArgument, "INVALID"},
+		{blobs.ErrReplaced, codes.Aborted, "CONFLICT"},
+		{blobs.ErrGone, codes.Aborted, "UPLOAD_GONE"},
+		{blobs.ErrQuota, codes.ResourceExhausted, "QUOTA"},
+		{blobs.ErrDamaged, codes.DataLoss, "DAMAGED"},
 		{events.ErrNotFound, codes.NotFound, "NOT_FOUND"},
 		{events.ErrInvalid, codes.InvalidArgument, "INVALID"},
 		{events.ErrTooLarge, codes.InvalidArgument, "TOO_LARGE"},

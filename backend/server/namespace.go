@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/micro/micro/v3/backend/auth"
+	"github.com/micro/micro/v3/backend/blobs"
 	"github.com/micro/micro/v3/backend/deploy"
 	"github.com/micro/micro/v3/backend/events"
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
@@ -88,6 +89,7 @@ type deleter struct {
 	auth     *auth.Auth
 	deployer *deploy.Deployer
 	events   events.Log
+	blobs    *blobs.Blobs
 	images   interface {
 		Repositories(ctx context.Context) ([]string, error)
 		Delete(ctx context.Context, repository string) error
@@ -202,6 +204,9 @@ func (d *deleter) run(ns string) error {
 		}
 	}
 	if err := d.deleteTopics(ns); err != nil {
+		return err
+	}
+	if err := d.blobs.Purge(d.ctx, ns); err != nil {
 		return err
 	}
 	return d.auth.PurgeNamespace(d.ctx, ns)

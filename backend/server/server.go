@@ -31,6 +31,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/micro/micro/v3/backend/auth"
+	"github.com/micro/micro/v3/backend/blobs"
 	"github.com/micro/micro/v3/backend/config"
 	"github.com/micro/micro/v3/backend/deploy"
 	"github.com/micro/micro/v3/backend/events"
@@ -63,8 +64,10 @@ type Config struct {
 	Signup bool
 	// TokenTTL is how long access tokens are good; 0: [auth.AccessTTL].
 	TokenTTL time.Duration
-	Store    store.Store
-	Events   events.Engine
+	// BlobQuota is how many bytes the blobs of a namespace may have; 0: no bound.
+	BlobQuota int64
+	Store     store.Store
+	Events    events.Engine
 	// OpenRuntime opens what services run on; the server closes it.
 	OpenRuntime func(ctx context.Context, images runtime.OpenImage) (runtime.Runtime, error)
 	Logger      *slog.Logger
@@ -101,6 +104,7 @@ type Server struct {
 	auth      *auth.Auth
 	settings  *config.Config
 	registry  *registry.Registry
+	blobs     *blobs.Blobs
 	images    *images.Registry
 	runtime   runtime.Runtime
 	proxy     *proxy.Proxy
@@ -198,6 +202,11 @@ func (s *Server) open(ctx context.Context) error {
 	if err := s.forgetLeases(ctx); err != nil {
 		return err
 	}
+	s.blobs, err = blobs.Open(ctx, blobs.Options{Store: c.Store, Quota: c.BlobQuota, Logger: c.Logger})
+	if err != nil {
+		return fmt.Errorf("open blobs: %w", err)
+	}
+	s.onClose(s.blobs.Close)
 	s.images, err = images.Open(filepath.Join(c.DataDir, "images"), images.Options{
 		Authorize: s.authorizeImages,
 		Challenge: challenge,
@@ -246,6 +255,7 @@ func (s *Server) open(ctx context.Context) error {
 		deployer: s.deployer,
 		images:   s.images,
 		events:   c.Events,
+		blobs:    s.blobs,
 		failed: func(ns string, err error) {
 			c.Logger.Error("a namespace could not be deleted; it is tried again when the server starts", "namespace", ns, "err", err)
 		},
@@ -395,6 +405,7 @@ func (s *Server) build() error {
 	eventsv1.RegisterEventsServer(s.grpc, &eventsAPI{events: c.Events})
 	runtimev1.RegisterRuntimeServer(s.grpc, &runtimeAPI{deployer: s.deployer, runtime: s.runtime, hasImage: s.hasImage})
 	storev1.RegisterStoreServer(s.grpc, &storeAPI{tables: tables.New(c.Store), authorize: guard.checkTable})
+	storev1.RegisterBlobsServer(s.grpc, &blobsAPI{blobs: s.blobs})
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	(&reflector{auth: s.auth, registry: s.registry, schemas: schemas, own: s.grpc, apis: apis}).register(s.grpc)
 

@@ -28,7 +28,7 @@ func Summaries() []Summary {
 		{"services", "List the services that can be called"},
 		{"signup", "Make a namespace with your first account in it"},
 		{"status", "Show the services that should run, and whether they do"},
-		{"store", "Read and write the records of the namespace"},
+		{"store", "Read and write the records and blobs of the namespace"},
 		{"stream", "Call an endpoint that streams"},
 		{"update", "Build a running service again and replace it"},
 		{"user", "Show who is logged in"},

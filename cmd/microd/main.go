@@ -127,6 +127,7 @@ func serve(ctx context.Context, o cli.ServeOptions) (err error) {
 		TLS:         o.TLS,
 		Signup:      o.Signup,
 		TokenTTL:    o.TokenTTL,
+		BlobQuota:   o.BlobQuota,
 		Store:       b.Store,
 		Events:      b.Events,
 		OpenRuntime: b.OpenRuntime,
