@@ -84,6 +84,15 @@ type Store interface {
 	Close() error
 }
 
+// Checkpointer is what a [Store] can do whose engine keeps its data in files of this
+// machine.
+type Checkpointer interface {
+	// Checkpoint makes a copy of all data of the engine in a directory that is not
+	// there yet, on the same file system, which the engine can be opened in. All that
+	// was acknowledged before the call is in it, and nobody waits for it.
+	Checkpoint(ctx context.Context, dir string) error
+}
+
 // Record is a key with its value.
 type Record struct {
 	Key      string

@@ -40,6 +40,8 @@ func (s *Store) after(g *group) {
 	s.trimmer.note(g.newest, g.total)
 }
 
+var errReadOnly = errors.New("the store is open for reading only")
+
 // Txn implements [store.Store]. One that fails, or changes nothing, because of what
 // is not durable yet returns when that is.
 func (s *Store) Txn(ctx context.Context, t store.Txn) (int64, error) {
@@ -49,6 +51,9 @@ func (s *Store) Txn(ctx context.Context, t store.Txn) (int64, error) {
 	defer s.leave()
 	if err := t.Check(); err != nil {
 		return 0, err
+	}
+	if s.options.ReadOnly && len(t.Do) > 0 {
+		return 0, errReadOnly
 	}
 	if err := s.room(t.Do); err != nil {
 		return 0, err
