@@ -89,6 +89,8 @@ func (r *Registry) deleteManifest(c *call) error {
 	if err != nil {
 		return err
 	}
+	r.removing.RLock()
+	defer r.removing.RUnlock()
 	if d, perr := layout.ParseDigest(ref); perr == nil {
 		err = c.layout.DeleteManifest(d)
 	} else {
