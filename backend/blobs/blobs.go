@@ -37,9 +37,13 @@ const (
 	MaxMetadata    = 16384 // bytes of all names and values in the metadata
 )
 
-// defaultPart is how much of the content a record has. Writers share the disk by parts,
-// and one of each upload and reader is in memory.
-const defaultPart = 512 << 10
+const (
+	// defaultPart is how much of the content a record has. With a damaged block Pebble
+	// tries whether any one bit makes it whole, which takes minutes for large ones.
+	defaultPart = 64 << 10
+	// partsAtOnce is how many records an upload lays down with one fsync.
+	partsAtOnce = 8
+)
 
 // Errors that callers tell apart with [errors.Is], beside those of [store].
 var (
@@ -109,7 +113,7 @@ type Options struct {
 	// Quota is how many bytes the blobs of a namespace may have; 0: no bound.
 	Quota int64
 	// Part is how many bytes of content a record has, at most [store.MaxValue];
-	// 0: 512 KiB. What was written with another is read as it is.
+	// 0: 64 KiB. What was written with another is read as it is.
 	Part int64
 	// Logger is told what nobody else would be; nil: nobody is.
 	Logger *slog.Logger

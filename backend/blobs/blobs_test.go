@@ -28,7 +28,8 @@ import (
 
 const (
 	acme     = "acme"
-	partSize = 16 << 10
+	partSize = 2 << 10
+	laid     = 8 * partSize // what is laid down at once
 )
 
 // open returns blobs in an empty store in memory, and the store.
@@ -168,7 +169,7 @@ func TestSizes(t *testing.T) {
 	t.Parallel()
 	b, s := open(t, blobs.Options{})
 	parts := 0
-	for i, size := range []int{0, 1, 100, partSize - 1, partSize, partSize + 1, 2 * partSize, 3*partSize + 7} {
+	for i, size := range []int{0, 1, 100, partSize - 1, partSize, partSize + 1, laid - 1, laid, laid + 1, 2 * laid, 3*laid + partSize + 7} {
 		name, want := strconv.Itoa(size), content(uint64(i), size)
 		sum := sha256.Sum256(want)
 		u, err := b.Create(t.Context(), acme, blobs.Info{Name: name, ContentType: "image/png", Metadata: map[string]string{"by": "me"}}, nil)
@@ -305,7 +306,7 @@ func TestInterrupted(t *testing.T) {
 		t.Parallel()
 		b, s := open(t, blobs.Options{})
 		write(t, b, acme, "x", content(1, 10))
-		for _, size := range []int{10, partSize, 40 * partSize} {
+		for _, size := range []int{10, laid + 1, 40 * laid} {
 			u := begin(t, b, acme, "x")
 			put(t, u, content(2, size))
 			if err := u.Discard(t.Context()); err != nil {
@@ -322,18 +323,18 @@ func TestInterrupted(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b, s := open(t, blobs.Options{})
 			u := begin(t, b, acme, "x")
-			put(t, u, content(1, 2*partSize+1))
+			put(t, u, content(1, 2*laid+1))
 			<-time.After(9 * time.Minute)
-			put(t, u, content(1, partSize)) // it goes on
+			put(t, u, content(1, laid)) // it goes on
 			<-time.After(9 * time.Minute)
 			synctest.Wait()
-			if n := len(keys(t, s, "acme/blob/part/")); n != 3 {
-				t.Fatalf("%d parts of an upload that goes on, want 3", n)
+			if n := len(keys(t, s, "acme/blob/part/")); n != 24 {
+				t.Fatalf("%d parts of an upload that goes on, want 24", n)
 			}
 			<-time.After(3 * time.Minute)
 			synctest.Wait()
 			awaitParts(t, s, acme, 0)
-			if err := u.Write(t.Context(), content(1, partSize)); !errors.Is(err, blobs.ErrGone) {
+			if err := u.Write(t.Context(), content(1, laid)); !errors.Is(err, blobs.ErrGone) {
 				t.Errorf("Write after it was given up: %v, want %v", err, blobs.ErrGone)
 			}
 			if _, err := u.Commit(t.Context(), -1, nil); !errors.Is(err, blobs.ErrGone) {
@@ -348,9 +349,9 @@ func TestInterrupted(t *testing.T) {
 	t.Run("its namespace deleted", func(t *testing.T) {
 		t.Parallel()
 		b, s := open(t, blobs.Options{})
-		write(t, b, acme, "y", content(1, 40*partSize))
+		write(t, b, acme, "y", content(1, 40*laid))
 		u := begin(t, b, acme, "x")
-		put(t, u, content(1, 2*partSize))
+		put(t, u, content(1, 2*laid))
 		if err := b.Purge(t.Context(), acme); err != nil {
 			t.Fatal(err)
 		}
@@ -501,7 +502,7 @@ func TestCommitDuringSweep(t *testing.T) {
 		h := &hooked{}
 		b, s := open(t, blobs.Options{Store: h})
 		u := begin(t, b, acme, "x")
-		put(t, u, content(1, 2*partSize))
+		put(t, u, content(1, 2*laid))
 		loose := keys(t, s, "$system/blob/loose/")
 		if len(loose) != 1 {
 			t.Fatalf("loose: %q", loose)
@@ -522,7 +523,7 @@ func TestCommitDuringSweep(t *testing.T) {
 		if !committed {
 			t.Fatal("the sweep did not look at the upload")
 		}
-		if got, err := read(t, b, acme, "x"); err != nil || !bytes.Equal(got, content(1, 2*partSize)) {
+		if got, err := read(t, b, acme, "x"); err != nil || !bytes.Equal(got, content(1, 2*laid)) {
 			t.Errorf("%d bytes, %v", len(got), err)
 		}
 	})
@@ -694,7 +695,7 @@ func TestModel(t *testing.T) {
 	pick := func(from ...string) string { return from[rng.IntN(len(from))] }
 	for i := range 300 {
 		ns, name := pick(acme, "globex"), pick("a", "b", "a/b", "../globex")
-		value := content(uint64(i), rng.IntN(3)*partSize/2+rng.IntN(9))
+		value := content(uint64(i), rng.IntN(3)*laid/2+rng.IntN(9))
 		switch rng.IntN(5) {
 		case 0, 1:
 			write(t, b, ns, name, value)
@@ -768,7 +769,7 @@ func TestConcurrentWriters(t *testing.T) {
 			for i := range rounds {
 				u, err := b.Create(t.Context(), acme, blobs.Info{Name: "x"}, nil)
 				if err == nil {
-					err = u.Write(t.Context(), content(uint64(w*rounds+i), partSize+w))
+					err = u.Write(t.Context(), content(uint64(w*rounds+i), laid+w))
 				}
 				if err == nil {
 					_, err = u.Commit(t.Context(), -1, nil)
@@ -787,5 +788,5 @@ func TestConcurrentWriters(t *testing.T) {
 		}
 	}
 	<-done
-	awaitParts(t, s, acme, 2)
+	awaitParts(t, s, acme, 9)
 }

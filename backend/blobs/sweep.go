@@ -16,7 +16,7 @@ const (
 	sweepEvery = time.Minute
 	// sweepParts is how many parts are removed at once: to remove a record the store
 	// reads it, and others wait meanwhile.
-	sweepParts = 16
+	sweepParts = 128
 )
 
 // sweeper removes loose parts: those that it is told of at once, and from time to time

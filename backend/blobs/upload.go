@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"hash"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,8 +34,8 @@ type Upload struct {
 
 	revision int64     // of the record that says that it goes on; 0: no part was laid down
 	renewed  time.Time // when it was written
-	part     []byte    // in the making
-	parts    int64     // that were laid down
+	rest     []byte    // that was not laid down yet
+	parts    int64     // that were
 	size     int64     // of all that was written
 	sum      hash.Hash
 	done     bool
@@ -75,11 +76,11 @@ func (u *Upload) conflict(ctx context.Context) error {
 	return nil
 }
 
-// Write appends p to the content. It returns when all but the last part is durable;
+// Write appends p to the content. It returns when all but the last parts are durable;
 // with [ErrGone] when the upload has been given up, and [ErrQuota].
 func (u *Upload) Write(ctx context.Context, p []byte) error {
 	for len(p) > 0 {
-		room := int(u.blobs.part) - len(u.part)
+		room := partsAtOnce*int(u.blobs.part) - len(u.rest)
 		if room == 0 {
 			if err := u.flush(ctx); err != nil {
 				return err
@@ -90,7 +91,7 @@ func (u *Upload) Write(ctx context.Context, p []byte) error {
 		if err := u.blobs.quota.reserve(ctx, u.ns, int64(n)); err != nil {
 			return err
 		}
-		u.part = append(u.part, p[:n]...)
+		u.rest = append(u.rest, p[:n]...)
 		u.sum.Write(p[:n])
 		u.size += int64(n)
 		p = p[n:]
@@ -98,18 +99,23 @@ func (u *Upload) Write(ctx context.Context, p []byte) error {
 	return nil
 }
 
-// putPart is the operation that lays the part in the making down.
-func (u *Upload) putPart() store.Op {
-	return store.Op{Kind: store.KindPut, Key: partKey(u.ns, u.id, u.parts), Value: u.part, Bulk: true}
+// putParts returns the operations that lay down what is left.
+func (u *Upload) putParts() (ops []store.Op) {
+	for part := range slices.Chunk(u.rest, int(u.blobs.part)) {
+		key := partKey(u.ns, u.id, u.parts+int64(len(ops)))
+		ops = append(ops, store.Op{Kind: store.KindPut, Key: key, Value: part, Bulk: true})
+	}
+	return ops
 }
 
-// flush lays the part in the making down. Before the first one nothing is known of the
+// flush lays parts down, all of them as long as each has to be. Before the first one nothing is known of the
 // upload in the store.
 func (u *Upload) flush(ctx context.Context) error {
 	t := store.Txn{
 		If: []store.Cond{{Key: uploadKey(u.ns, u.id), Revision: u.revision}},
-		Do: []store.Op{u.putPart()},
+		Do: u.putParts(),
 	}
+	parts := len(t.Do)
 	renew := u.revision == 0 || time.Since(u.renewed) > uploadRenew
 	if renew {
 		t.Do = append(t.Do, store.Op{Kind: store.KindPut, Key: uploadKey(u.ns, u.id), TTL: uploadTTL})
@@ -127,8 +133,8 @@ func (u *Upload) flush(ctx context.Context) error {
 	if renew {
 		u.revision, u.renewed = revision, time.Now()
 	}
-	u.parts++
-	u.part = u.part[:0]
+	u.parts += int64(parts)
+	u.rest = u.rest[:0]
 	return nil
 }
 
@@ -180,10 +186,7 @@ func (u *Upload) replace(ctx context.Context, value []byte) (int64, error) {
 	key := namePrefix(u.ns) + u.info.Name
 	t := store.Txn{
 		If: []store.Cond{{Key: uploadKey(u.ns, u.id), Revision: u.revision}, {Key: key, Revision: old.revision}},
-		Do: []store.Op{store.Put(key, value), store.Delete(uploadKey(u.ns, u.id)), store.Delete(looseKey(u.ns, u.id))},
-	}
-	if len(u.part) > 0 {
-		t.Do = append(t.Do, u.putPart())
+		Do: append(u.putParts(), store.Put(key, value), store.Delete(uploadKey(u.ns, u.id)), store.Delete(looseKey(u.ns, u.id))),
 	}
 	if old.Upload != "" {
 		t.Do = append(t.Do, store.Put(looseKey(u.ns, old.Upload), nil))

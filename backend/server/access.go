@@ -301,6 +301,17 @@ func (g *guard) check(ctx context.Context, method string, a access, req any) err
 	return nil
 }
 
+// again authenticates and authorises the caller of a call once more, which may have
+// gone on for long.
+func (g *guard) again(ctx context.Context, method string, req any) error {
+	a := g.methods[method]
+	ctx, err := g.admit(ctx, a)
+	if err != nil {
+		return err
+	}
+	return g.check(ctx, method, a, req)
+}
+
 func (g *guard) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	a, known := g.methods[info.FullMethod]
 	if !known {

@@ -405,7 +405,7 @@ func (s *Server) build() error {
 	eventsv1.RegisterEventsServer(s.grpc, &eventsAPI{events: c.Events})
 	runtimev1.RegisterRuntimeServer(s.grpc, &runtimeAPI{deployer: s.deployer, runtime: s.runtime, hasImage: s.hasImage})
 	storev1.RegisterStoreServer(s.grpc, &storeAPI{tables: tables.New(c.Store), authorize: guard.checkTable})
-	storev1.RegisterBlobsServer(s.grpc, &blobsAPI{blobs: s.blobs})
+	storev1.RegisterBlobsServer(s.grpc, &blobsAPI{blobs: s.blobs, again: guard.again})
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	(&reflector{auth: s.auth, registry: s.registry, schemas: schemas, own: s.grpc, apis: apis}).register(s.grpc)
 
