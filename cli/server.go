@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -74,6 +75,7 @@ which is printed once; on this machine alone it is "micro".`,
 	v.SetEnvKeyReplacer(strings.NewReplacer("-", "_"))
 	v.AutomaticEnv()
 	_ = v.BindPFlags(f) // fails for a nil set only
+	cmd.AddCommand(newServerCheckCmd(app))
 	return cmd
 }
 
@@ -93,16 +95,22 @@ func serve(ctx context.Context, app *App, v *viper.Viper) error {
 	return app.Serve(ctx, o)
 }
 
-func serveOptions(app *App, v *viper.Viper) (ServeOptions, error) {
-	dir := v.GetString("data")
+// dataDir returns the directory of a server's data: that of a flag, of the environment,
+// or the user's.
+func (a *App) dataDir(flag string) (string, error) {
+	dir := cmp.Or(flag, a.Getenv("MICRO_SERVER_DATA"))
 	if dir == "" {
-		dirs, err := app.Dirs()
+		dirs, err := a.Dirs()
 		if err != nil {
-			return ServeOptions{}, err
+			return "", err
 		}
 		dir = filepath.Join(dirs.Data, "server")
 	}
-	dir, err := filepath.Abs(dir)
+	return filepath.Abs(dir)
+}
+
+func serveOptions(app *App, v *viper.Viper) (ServeOptions, error) {
+	dir, err := app.dataDir(v.GetString("data"))
 	if err != nil {
 		return ServeOptions{}, err
 	}

@@ -19,6 +19,7 @@ import (
 	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
+	serverv1 "github.com/micro/micro/v3/proto/micro/server/v1"
 	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
 )
 
@@ -172,6 +173,8 @@ func methods() map[string]access {
 		storev1.Store_Databases_FullMethodName: read("store"),
 		storev1.Store_Export_FullMethodName:    withAnyTable(read("store")),
 		storev1.Store_Import_FullMethodName:    write("store"),
+
+		serverv1.Server_Backup_FullMethodName: {kind: operator},
 
 		storev1.Blobs_Read_FullMethodName:   withName(read("blob")),
 		storev1.Blobs_Stat_FullMethodName:   withName(read("blob")),

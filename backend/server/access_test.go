@@ -89,6 +89,7 @@ micro.runtime.v1.Runtime/Get                                   login      login 
 micro.runtime.v1.Runtime/List                                  login      login      yes        yes        yes        login      token
 micro.runtime.v1.Runtime/Logs                                  login      login      yes        yes        yes        login      token
 micro.runtime.v1.Runtime/Watch                                 login      login      yes        yes        yes        login      token
+micro.server.v1.Server/Backup                                  login      denied     denied     denied     denied     denied     token
 micro.store.v1.Blobs/Delete                                    login      login      denied     yes        yes        login      token
 micro.store.v1.Blobs/List                                      login      login      yes        yes        yes        login      token
 micro.store.v1.Blobs/Read                                      login      login      yes        yes        yes        login      token

@@ -73,6 +73,8 @@ func meanings() []meaning {
 		{registry.ErrInvalid, codes.InvalidArgument, "INVALID"},
 		{deploy.ErrNotFound, codes.NotFound, "NO_SERVICE"},
 		{deploy.ErrInvalid, codes.InvalidArgument, "INVALID"},
+		{errBackupRuns, codes.FailedPrecondition, "BACKUP_RUNS"},
+		{errNoBackup, codes.FailedPrecondition, "NO_BACKUP"},
 		{errNoImage, codes.FailedPrecondition, "NO_IMAGE"},
 		{errInvalid, codes.InvalidArgument, "INVALID"},
 		{runtime.ErrNotFound, codes.NotFound, "NOT_FOUND"},

@@ -49,6 +49,7 @@ import (
 	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
+	serverv1 "github.com/micro/micro/v3/proto/micro/server/v1"
 	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
 )
 
@@ -405,6 +406,7 @@ func (s *Server) build() error {
 	eventsv1.RegisterEventsServer(s.grpc, &eventsAPI{events: c.Events})
 	runtimev1.RegisterRuntimeServer(s.grpc, &runtimeAPI{deployer: s.deployer, runtime: s.runtime, hasImage: s.hasImage})
 	storev1.RegisterStoreServer(s.grpc, &storeAPI{tables: tables.New(c.Store), authorize: guard.checkTable})
+	serverv1.RegisterServerServer(s.grpc, &serverAPI{dataDir: c.DataDir, store: c.Store, images: s.images})
 	storev1.RegisterBlobsServer(s.grpc, &blobsAPI{blobs: s.blobs, again: guard.again})
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	(&reflector{auth: s.auth, registry: s.registry, schemas: schemas, own: s.grpc, apis: apis}).register(s.grpc)

@@ -8,6 +8,7 @@ type Summary struct{ Name, Short string }
 func Summaries() []Summary {
 	return []Summary{
 		{"auth", "Manage accounts, rules, API tokens and keys"},
+		{"backup", "Copy all data of the server to a file while it works"},
 		{"call", "Call a service"},
 		{"completion", "Write the script that completes commands in a shell"},
 		{"config", "Read and change the configuration of the namespace"},
@@ -23,6 +24,7 @@ func Summaries() []Summary {
 		{"logs", "Show what a service writes"},
 		{"namespace", "List, create, delete and choose namespaces"},
 		{"new", "Write the source of a new service"},
+		{"restore", "Put a backup into the data directory of a server"},
 		{"run", "Build a service from source and run it"},
 		{"server", "Run a server in the foreground"},
 		{"services", "List the services that can be called"},

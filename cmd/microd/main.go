@@ -41,6 +41,8 @@ func main() {
 		Version:  buildinfo.Version(),
 		SDK:      micro.SDK,
 		Serve:    serve,
+		Restore:  restore,
+		Check:    check,
 		Terminal: terminal(),
 	}
 	os.Exit(cli.Main(ctx, app, os.Args[1:]))
