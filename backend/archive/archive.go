@@ -17,6 +17,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"path"
 	"strings"
@@ -60,6 +61,7 @@ type Writer struct {
 	tar  *tar.Writer
 	sums bytes.Buffer
 	when time.Time
+	file *fileWriter // that is being written, nil when none is
 }
 
 // NewWriter begins an archive. What is written may come late; see [Writer.Close].
@@ -76,29 +78,73 @@ func NewWriter(w io.Writer, h Header) (*Writer, error) {
 	return a, a.entry(headerName, append(b, '\n'))
 }
 
-// Add adds a file of so many bytes.
-func (a *Writer) Add(ctx context.Context, name string, size int64, r io.Reader) error {
+// fileWriter is a file in the making.
+type fileWriter struct {
+	tar  *tar.Writer
+	name string
+	left int64
+	sum  hash.Hash
+}
+
+// Write adds to the file, which must not become longer than was said.
+func (f *fileWriter) Write(p []byte) (int, error) {
+	n, err := f.tar.Write(p)
+	f.sum.Write(p[:n])
+	f.left -= int64(n)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", f.name, err)
+	}
+	return n, err
+}
+
+// Create begins a file of so many bytes, which are written to what it returns before
+// the next one is begun.
+func (a *Writer) Create(name string, size int64) (io.Writer, error) {
 	if err := checkName(name); err != nil {
-		return err
+		return nil, err
+	}
+	if err := a.end(); err != nil {
+		return nil, err
 	}
 	if err := a.tar.WriteHeader(a.header(name, size)); err != nil {
+		return nil, err
+	}
+	a.file = &fileWriter{tar: a.tar, name: name, left: size, sum: sha256.New()}
+	return a.file, nil
+}
+
+// end ends the file that is being written.
+func (a *Writer) end() error {
+	f := a.file
+	if f == nil {
+		return nil
+	}
+	if f.left != 0 {
+		return fmt.Errorf("%s: %w", f.name, io.ErrUnexpectedEOF)
+	}
+	a.file = nil
+	fmt.Fprintf(&a.sums, "%x  %s\n", f.sum.Sum(nil), f.name)
+	return nil
+}
+
+// Add adds a file of so many bytes that r gives.
+func (a *Writer) Add(ctx context.Context, name string, size int64, r io.Reader) error {
+	w, err := a.Create(name, size)
+	if err != nil {
 		return err
 	}
-	sum := sha256.New()
-	n, err := io.Copy(io.MultiWriter(a.tar, sum), &reader{ctx, io.LimitReader(r, size)})
-	if err == nil && n != size {
-		err = io.ErrUnexpectedEOF
-	}
-	if err != nil {
+	if _, err := io.Copy(w, &reader{ctx, io.LimitReader(r, size)}); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	fmt.Fprintf(&a.sums, "%x  %s\n", sum.Sum(nil), name)
-	return nil
+	return a.end()
 }
 
 // Close ends the archive, which is whole when it returns nil. An archive that shall not
 // be whole is left as it is, see [Writer.Discard].
 func (a *Writer) Close() error {
+	if err := a.end(); err != nil {
+		return err
+	}
 	if err := a.entry(sumsName, a.sums.Bytes()); err != nil {
 		return err
 	}

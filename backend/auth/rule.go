@@ -54,9 +54,8 @@ func initialRules() []Rule {
 	}
 }
 
-// CreateRule adds a rule. It holds for the next call when CreateRule returns.
-// ErrNotFound when there is no such namespace.
-func (a *Auth) CreateRule(ctx context.Context, ns string, r Rule) error {
+// check returns an error unless there can be such a rule.
+func (r Rule) check() error {
 	if !isID(r.ID) {
 		return invalid("%q cannot name a rule: use letters, digits and -_.@+", r.ID)
 	}
@@ -66,6 +65,15 @@ func (a *Auth) CreateRule(ctx context.Context, ns string, r Rule) error {
 	parts := strings.Split(r.Resource, ":")
 	if len(parts) != 3 || slices.Contains(parts, "") || len(r.Resource) > 512 {
 		return invalid("the resource %q has not the form type:name:endpoint, for example service:helloworld:*", r.Resource)
+	}
+	return nil
+}
+
+// CreateRule adds a rule. It holds for the next call when CreateRule returns.
+// ErrNotFound when there is no such namespace.
+func (a *Auth) CreateRule(ctx context.Context, ns string, r Rule) error {
+	if err := r.check(); err != nil {
+		return err
 	}
 	if exists, err := a.Exists(ctx, ns); err != nil {
 		return err

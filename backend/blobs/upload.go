@@ -32,6 +32,7 @@ type Upload struct {
 	info  Info
 	cond  *int64 // the revision that the blob must have; nil: any
 
+	ttl      time.Duration
 	revision int64     // of the record that says that it goes on; 0: no part was laid down
 	renewed  time.Time // when it was written
 	rest     []byte    // that was not laid down yet
@@ -50,7 +51,7 @@ func (b *Blobs) Create(ctx context.Context, ns string, info Info, revision *int6
 	if revision != nil && *revision < 0 {
 		return nil, invalid("the negative revision %d", *revision)
 	}
-	u := &Upload{blobs: b, ns: ns, id: strings.ToLower(rand.Text()), info: info, cond: revision, sum: sha256.New()}
+	u := &Upload{blobs: b, ns: ns, id: strings.ToLower(rand.Text()), info: info, cond: revision, ttl: uploadTTL, sum: sha256.New()}
 	if err := u.conflict(ctx); err != nil { // before the content comes, and again in the end
 		return nil, err
 	}
@@ -118,7 +119,7 @@ func (u *Upload) flush(ctx context.Context) error {
 	parts := len(t.Do)
 	renew := u.revision == 0 || time.Since(u.renewed) > uploadRenew
 	if renew {
-		t.Do = append(t.Do, store.Op{Kind: store.KindPut, Key: uploadKey(u.ns, u.id), TTL: uploadTTL})
+		t.Do = append(t.Do, store.Op{Kind: store.KindPut, Key: uploadKey(u.ns, u.id), TTL: u.ttl})
 	}
 	if u.revision == 0 {
 		t.Do = append(t.Do, store.Put(looseKey(u.ns, u.id), nil))

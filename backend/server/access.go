@@ -17,6 +17,7 @@ import (
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
 	configv1 "github.com/micro/micro/v3/proto/micro/config/v1"
 	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
+	namespacev1 "github.com/micro/micro/v3/proto/micro/namespace/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 	serverv1 "github.com/micro/micro/v3/proto/micro/server/v1"
@@ -175,6 +176,9 @@ func methods() map[string]access {
 		storev1.Store_Import_FullMethodName:    write("store"),
 
 		serverv1.Server_Backup_FullMethodName: {kind: operator},
+		// The handlers ask about each thing that is moved.
+		namespacev1.Transfer_Export_FullMethodName: write("namespace"),
+		namespacev1.Transfer_Import_FullMethodName: write("namespace"),
 
 		storev1.Blobs_Read_FullMethodName:   withName(read("blob")),
 		storev1.Blobs_Stat_FullMethodName:   withName(read("blob")),

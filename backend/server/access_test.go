@@ -76,6 +76,8 @@ micro.events.v1.Events/ListTopics                              login      login 
 micro.events.v1.Events/Publish                                 login      login      denied     yes        yes        login      token
 micro.events.v1.Events/Read                                    login      login      yes        yes        yes        login      token
 micro.events.v1.Events/SetRetention                            login      login      denied     yes        yes        login      token
+micro.namespace.v1.Transfer/Export                             login      login      denied     denied     yes        login      token
+micro.namespace.v1.Transfer/Import                             login      login      denied     denied     yes        login      token
 micro.registry.v1.Registry/Deregister                          login      login      denied     yes        yes        login      token
 micro.registry.v1.Registry/Get                                 yes        yes        yes        yes        yes        login      token
 micro.registry.v1.Registry/GetSchema                           yes        yes        yes        yes        yes        login      token

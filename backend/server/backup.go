@@ -2,7 +2,6 @@ package server
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -47,10 +46,10 @@ func (s *serverAPI) Backup(_ *serverv1.BackupRequest, out grpc.ServerStreamingSe
 		return errBackupRuns
 	}
 	defer s.running.Unlock()
-	w := &backupStream{out: out}
-	pieces := bufio.NewWriterSize(w, backupPiece)
+	w := &pieces{send: func(p []byte) error { return out.Send(&serverv1.BackupResponse{Data: p}) }}
+	buffered := bufio.NewWriterSize(w, backupPiece)
 	sum := sha256.New()
-	err := backup.Take(out.Context(), io.MultiWriter(pieces, sum), backup.Source{
+	err := backup.Take(out.Context(), io.MultiWriter(buffered, sum), backup.Source{
 		DataDir: s.dataDir,
 		Version: buildinfo.Version(),
 		Copy: func(ctx context.Context, store, images string) error {
@@ -59,7 +58,7 @@ func (s *serverAPI) Backup(_ *serverv1.BackupRequest, out grpc.ServerStreamingSe
 		},
 	})
 	if err == nil {
-		err = pieces.Flush()
+		err = buffered.Flush()
 	}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return fmt.Errorf("copy the data: %w: %w", store.ErrFull, err)
@@ -68,18 +67,4 @@ func (s *serverAPI) Backup(_ *serverv1.BackupRequest, out grpc.ServerStreamingSe
 		return err
 	}
 	return out.Send(&serverv1.BackupResponse{Complete: true, Size: w.size, Sha256: sum.Sum(nil)})
-}
-
-// backupStream sends what is written.
-type backupStream struct {
-	out  grpc.ServerStreamingServer[serverv1.BackupResponse]
-	size int64
-}
-
-func (b *backupStream) Write(p []byte) (int, error) {
-	if err := b.out.Send(&serverv1.BackupResponse{Data: bytes.Clone(p)}); err != nil {
-		return 0, err
-	}
-	b.size += int64(len(p))
-	return len(p), nil
 }

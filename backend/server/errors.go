@@ -26,6 +26,7 @@ import (
 	"github.com/micro/micro/v3/backend/runtime"
 	"github.com/micro/micro/v3/backend/store"
 	"github.com/micro/micro/v3/backend/tables"
+	"github.com/micro/micro/v3/backend/transfer"
 )
 
 // errorDomain is the domain of the reasons that a client can tell apart, in
@@ -80,6 +81,7 @@ func meanings() []meaning {
 		{runtime.ErrNotFound, codes.NotFound, "NOT_FOUND"},
 		{tables.ErrNotFound, codes.NotFound, "NOT_FOUND"},
 		{tables.ErrInvalid, codes.InvalidArgument, "INVALID"},
+		{transfer.ErrInvalid, codes.InvalidArgument, "INVALID"},
 		{blobs.ErrNotFound, codes.NotFound, "NOT_FOUND"},
 		{blobs.ErrInvalid, codes.InvalidArgument, "INVALID"},
 		{blobs.ErrReplaced, codes.Aborted, "CONFLICT"},

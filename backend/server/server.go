@@ -47,6 +47,7 @@ import (
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
 	configv1 "github.com/micro/micro/v3/proto/micro/config/v1"
 	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
+	namespacev1 "github.com/micro/micro/v3/proto/micro/namespace/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 	serverv1 "github.com/micro/micro/v3/proto/micro/server/v1"
@@ -405,7 +406,11 @@ func (s *Server) build() error {
 	})
 	eventsv1.RegisterEventsServer(s.grpc, &eventsAPI{events: c.Events})
 	runtimev1.RegisterRuntimeServer(s.grpc, &runtimeAPI{deployer: s.deployer, runtime: s.runtime, hasImage: s.hasImage})
-	storev1.RegisterStoreServer(s.grpc, &storeAPI{tables: tables.New(c.Store), authorize: guard.checkTable})
+	records := tables.New(c.Store)
+	storev1.RegisterStoreServer(s.grpc, &storeAPI{tables: records, authorize: guard.checkTable})
+	namespacev1.RegisterTransferServer(s.grpc, &transferAPI{
+		store: c.Store, tables: records, blobs: s.blobs, config: s.settings, auth: s.auth, check: guard.check,
+	})
 	serverv1.RegisterServerServer(s.grpc, &serverAPI{dataDir: c.DataDir, store: c.Store, images: s.images})
 	storev1.RegisterBlobsServer(s.grpc, &blobsAPI{blobs: s.blobs, again: guard.again})
 	healthv1.RegisterHealthServer(s.grpc, s.health)

@@ -22,7 +22,7 @@ func Summaries() []Summary {
 		{"login", "Log in to the environment"},
 		{"logout", "End the session, here and on the server"},
 		{"logs", "Show what a service writes"},
-		{"namespace", "List, create, delete and choose namespaces"},
+		{"namespace", "List, create, delete, choose and move namespaces"},
 		{"new", "Write the source of a new service"},
 		{"restore", "Put a backup into the data directory of a server"},
 		{"run", "Build a service from source and run it"},
