@@ -33,9 +33,12 @@ type ServeOptions struct {
 	TokenTTL time.Duration
 	// BlobQuota is how many bytes the blobs of a namespace may have; 0: no bound.
 	BlobQuota int64
-	Logger    *slog.Logger
-	Ready     func(gateway, proxy string)
-	Password  func(namespace, account, password string)
+	// MaxCalls and MaxStreams are how many calls may be under way at once.
+	MaxCalls, MaxStreams int
+
+	Logger   *slog.Logger
+	Ready    func(gateway, proxy string)
+	Password func(namespace, account, password string)
 }
 
 func newServerCmd(app *App) *cobra.Command {
@@ -69,6 +72,8 @@ which is printed once; on this machine alone it is "micro".`,
 	f.String("tls-key", "", "PEM file of the certificate's key")
 	f.Duration("token-lifetime", 10*time.Minute, "how long an access token is good before it has to be renewed; at most 24h")
 	f.String("blob-quota", "0", "how much the blobs of a namespace may have, for example 10GiB; 0 for no bound")
+	f.Int("max-calls", 1024, "how many calls of the server itself may be under way at once; with more, calls are refused until some have ended")
+	f.Int("max-streams", 4096, "how many streams, and calls of services, may be under way at once")
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.String("log-format", "text", "text or json")
 	v.SetEnvPrefix("MICRO_SERVER")
@@ -154,6 +159,11 @@ func serveOptions(app *App, v *viper.Viper) (ServeOptions, error) {
 	if quota := v.GetString("blob-quota"); quota != "0" {
 		if o.BlobQuota, err = front.ParseSize(quota); err != nil {
 			return ServeOptions{}, usage("micro server --help", "--blob-quota: %s", err)
+		}
+	}
+	for flag, n := range map[string]*int{"max-calls": &o.MaxCalls, "max-streams": &o.MaxStreams} {
+		if *n = v.GetInt(flag); *n < 8 || *n > 1_000_000 {
+			return ServeOptions{}, usage("micro server --help", "--%s is %q, no number from 8 to 1000000", flag, v.GetString(flag))
 		}
 	}
 	cert, key := v.GetString("tls-cert"), v.GetString("tls-key")

@@ -112,15 +112,14 @@ func addDir(ctx context.Context, a *archive.Writer, dir string) error {
 	})
 }
 
-// Clean removes what backups of a server that was killed have left in its data
-// directory. No backup must be under way.
-func Clean(dir string) error {
+// clean removes what has a name that begins so.
+func clean(dir, prefix string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), stagingPrefix) {
+		if strings.HasPrefix(e.Name(), prefix) {
 			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
 		}
 	}

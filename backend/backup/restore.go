@@ -153,20 +153,6 @@ func (u *unpacking) sync() error {
 	return syncDir(u.dir)
 }
 
-// tidy removes what an earlier restore that was ended early has left.
-func tidy(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), unpackPrefix) {
-			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
-		}
-	}
-	return err
-}
-
 // contents returns what a data directory holds, but for what is left there on purpose.
 func contents(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
@@ -187,9 +173,10 @@ func contents(dir string) ([]string, error) {
 
 // Finish goes on with a restore that was interrupted when nothing could go wrong with it
 // any more, and returns where that is now which was there before; empty when there was
-// nothing to do. The caller has locked the directory.
+// nothing to do. It removes what backups and restores that ended early have left. The
+// caller has locked the directory.
 func Finish(dir string) (replaced string, err error) {
-	if err := errors.Join(Clean(dir), tidy(dir)); err != nil {
+	if err := errors.Join(clean(dir, stagingPrefix), clean(dir, unpackPrefix)); err != nil {
 		return "", err
 	}
 	return finish(dir, time.Now)

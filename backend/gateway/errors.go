@@ -3,6 +3,8 @@ package gateway
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -15,6 +17,7 @@ type failure struct {
 	code   codes.Code
 	reason string
 	detail string
+	retry  time.Duration // 0: not said
 }
 
 func (f *failure) Error() string { return f.detail }
@@ -29,8 +32,11 @@ func fromStatus(err error) *failure {
 	st := status.Convert(err)
 	f := &failure{status: httpStatus(st.Code()), code: st.Code(), detail: st.Message()}
 	for _, d := range st.Details() {
-		if info, ok := d.(*errdetails.ErrorInfo); ok {
-			f.reason = info.GetReason()
+		switch d := d.(type) {
+		case *errdetails.ErrorInfo:
+			f.reason = d.GetReason()
+		case *errdetails.RetryInfo:
+			f.retry = d.GetRetryDelay().AsDuration()
 		}
 	}
 	return f
@@ -100,6 +106,9 @@ func writeError(w http.ResponseWriter, f *failure) {
 	h.Set("Content-Type", "application/json")
 	if f.status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Bearer realm="micro"`)
+	}
+	if f.retry > 0 {
+		h.Set("Retry-After", strconv.Itoa(int((f.retry+time.Second-1)/time.Second)))
 	}
 	w.WriteHeader(f.status)
 	_, _ = w.Write(append(f.json(), '\n')) // the client is gone

@@ -74,6 +74,7 @@ func meanings() []meaning {
 		{registry.ErrInvalid, codes.InvalidArgument, "INVALID"},
 		{deploy.ErrNotFound, codes.NotFound, "NO_SERVICE"},
 		{deploy.ErrInvalid, codes.InvalidArgument, "INVALID"},
+		{errOverloaded, codes.ResourceExhausted, "OVERLOADED"},
 		{errBackupRuns, codes.FailedPrecondition, "BACKUP_RUNS"},
 		{errNoBackup, codes.FailedPrecondition, "NO_BACKUP"},
 		{errNoImage, codes.FailedPrecondition, "NO_IMAGE"},
@@ -144,6 +145,9 @@ func (s *statuses) of(err error) error {
 func retryInfo(err error) []protoadapt.MessageV1 {
 	if many, ok := errors.AsType[*auth.TooManyError](err); ok {
 		return []protoadapt.MessageV1{&errdetails.RetryInfo{RetryDelay: durationpb.New(many.Retry)}}
+	}
+	if errors.Is(err, errOverloaded) {
+		return []protoadapt.MessageV1{&errdetails.RetryInfo{RetryDelay: durationpb.New(overloadRetry)}}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -68,8 +69,12 @@ type Config struct {
 	TokenTTL time.Duration
 	// BlobQuota is how many bytes the blobs of a namespace may have; 0: no bound.
 	BlobQuota int64
-	Store     store.Store
-	Events    events.Engine
+	// MaxCalls is how many calls of the server's own methods may be under way at once,
+	// and MaxStreams how many streams and calls of services; 0: 1024 and 4096.
+	MaxCalls, MaxStreams int
+
+	Store  store.Store
+	Events events.Engine
 	// OpenRuntime opens what services run on; the server closes it.
 	OpenRuntime func(ctx context.Context, images runtime.OpenImage) (runtime.Runtime, error)
 	Logger      *slog.Logger
@@ -109,6 +114,7 @@ type Server struct {
 	blobs     *blobs.Blobs
 	images    *images.Registry
 	runtime   runtime.Runtime
+	door      *door
 	proxy     *proxy.Proxy
 	directory *directory
 	deployer  *deploy.Deployer
@@ -218,10 +224,12 @@ func (s *Server) open(ctx context.Context) error {
 		return fmt.Errorf("open images: %w", err)
 	}
 	s.onClose(s.images.Close)
+	s.door = newDoor(cmp.Or(c.MaxCalls, maxCalls), cmp.Or(c.MaxStreams, maxOpenCalls), s.statuses.of)
 	s.proxy = proxy.New(proxy.Config{
-		Auth:     s.auth,
-		Registry: s.registry,
-		Logger:   c.Logger,
+		Auth:       s.auth,
+		Registry:   s.registry,
+		Logger:     c.Logger,
+		Identified: s.door.learn,
 		Deployed: func(ctx context.Context, ns, name string) bool {
 			_, err := s.deployer.Service(ctx, ns, name)
 			return err == nil
@@ -381,6 +389,7 @@ func (s *Server) build() error {
 	s.health = health.NewServer()
 	s.grpc = grpc.NewServer(
 		grpc.ForceServerCodecV2(proxy.Codec()),
+		grpc.InTapHandle(s.door.tap),
 		grpc.ChainUnaryInterceptor(s.statuses.unary, guard.unary),
 		grpc.ChainStreamInterceptor(s.statuses.stream, guard.stream),
 		grpc.UnknownServiceHandler(s.forward),
@@ -415,6 +424,7 @@ func (s *Server) build() error {
 	storev1.RegisterBlobsServer(s.grpc, &blobsAPI{blobs: s.blobs, again: guard.again})
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	(&reflector{auth: s.auth, registry: s.registry, schemas: schemas, own: s.grpc, apis: apis}).register(s.grpc)
+	s.door.serves(s.grpc.GetServiceInfo())
 
 	web := http.NewServeMux()
 	web.Handle("/v2/", s.images)
@@ -428,6 +438,7 @@ func (s *Server) build() error {
 		Keys:    keySet(s.auth),
 		Schema:  schemas.get,
 		Status:  s.statuses.of,
+		Admit:   s.door.admit,
 		Version: buildinfo.Version(),
 		Logger:  c.Logger,
 	}))

@@ -250,12 +250,18 @@ func (echo) UnaryCall(_ context.Context, req *testpb.SimpleRequest) (*testpb.Sim
 // startEcho runs an instance of a service and returns its address.
 func startEcho(t *testing.T) string {
 	t.Helper()
+	return serveEcho(t, func(g *grpc.Server) { testpb.RegisterTestServiceServer(g, echo{}) })
+}
+
+// serveEcho runs an instance of a service that is registered by a function.
+func serveEcho(t *testing.T, register func(*grpc.Server)) string {
+	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	g := grpc.NewServer()
-	testpb.RegisterTestServiceServer(g, echo{})
+	register(g)
 	reflection.Register(g)
 	done := make(chan error, 1)
 	go func() { done <- g.Serve(l) }()

@@ -130,6 +130,8 @@ func serve(ctx context.Context, o cli.ServeOptions) (err error) {
 		Signup:      o.Signup,
 		TokenTTL:    o.TokenTTL,
 		BlobQuota:   o.BlobQuota,
+		MaxCalls:    o.MaxCalls,
+		MaxStreams:  o.MaxStreams,
 		Store:       b.Store,
 		Events:      b.Events,
 		OpenRuntime: b.OpenRuntime,
