@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 
@@ -18,13 +16,12 @@ import (
 	"github.com/micro/micro/v3/cli/front"
 	"github.com/micro/micro/v3/envs"
 	"github.com/micro/micro/v3/image"
-	"github.com/micro/micro/v3/internal/sdk"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
 
 // runOptions say what to build and how it should run.
 type runOptions struct {
-	name      string
+	makeOptions
 	version   string
 	instances int32
 	env       []string
@@ -33,17 +30,13 @@ type runOptions struct {
 }
 
 func (o *runOptions) flags(cmd *cobra.Command) {
+	o.makeOptions.flags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.name, "name", "", "name of the service (micro.yaml, else the directory's)")
 	f.StringVar(&o.version, "version", "", "version to show (the git ref, else latest)")
 	f.Int32VarP(&o.instances, "instances", "i", 0, "how many instances (micro.yaml, else 1)")
 	f.StringArrayVar(&o.env, "env-var", nil, "environment variable of the service as NAME=VALUE; can be repeated")
 	f.BoolVar(&o.noWait, "no-wait", false, "do not wait until the service runs")
 }
-
-const sourceHelp = `SOURCE is a directory, or a git address: github.com/OWNER/REPO, the same on another
-host, https://, ssh:// or file://; then /FOLDER for a folder of it and @REF for
-a branch, tag or commit.`
 
 func newRunCmd(app *App) *cobra.Command {
 	var o runOptions
@@ -103,28 +96,24 @@ func (o *runOptions) run(cmd *cobra.Command, app *App, args []string) error {
 
 func (o *runOptions) deploy(ctx context.Context, root *cobra.Command, app *App, p *progress, ref string) error {
 	p.start("packaging", ref)
-	source, err := image.Fetch(ctx, ref, image.FetchOptions{Prompt: app.Interactive(), Progress: showStage(p)})
+	source, err := o.fetch(ctx, app, p, ref)
 	if err != nil {
 		return err
 	}
 	defer source.Close()
-	m, err := readManifest(source.Dir)
-	if err != nil {
-		return err
-	}
-	name := cmp.Or(o.name, m.Name, source.Name)
+	name := source.name
 	if isCommand(root, name) {
 		return usage("micro run "+ref+" --name OTHER", "a service cannot be called %q, because micro has a command of that name", name)
 	}
 	if !isServiceName(name) {
-		return usage("", "%q cannot name a service: use 1 to 63 of a-z, 0-9 and '-', beginning and ending with a letter or digit", name)
+		return badServiceName(name)
 	}
-	spec, err := o.spec(m, source)
+	spec, err := o.spec(source.manifest, source.Source)
 	if err != nil {
 		return err
 	}
 	p.update(name + " from " + sourceText(spec.GetSource()))
-	img, err := o.build(ctx, app, p, source, name)
+	img, err := o.build(ctx, app, p, source.Source, name, o.platforms)
 	if err != nil {
 		return err
 	}
@@ -181,6 +170,11 @@ func isServiceName(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' })
 }
 
+// badServiceName is the error of a name that no service can have.
+func badServiceName(name string) error {
+	return usage("", "%q cannot name a service: use 1 to 63 of a-z, 0-9 and '-', beginning and ending with a letter or digit", name)
+}
+
 // spec merges manifest and flags; flags win.
 func (o *runOptions) spec(m manifest, source *image.Source) (*runtimev1.Spec, error) {
 	spec := m.spec()
@@ -206,32 +200,6 @@ func (o *runOptions) spec(m manifest, source *image.Source) (*runtimev1.Spec, er
 		spec.Env[k] = v
 	}
 	return spec, nil
-}
-
-func (o *runOptions) build(ctx context.Context, app *App, p *progress, source *image.Source, name string) (*image.Image, error) {
-	dirs, err := app.Dirs()
-	if err != nil {
-		return nil, err
-	}
-	module, err := sdk.New(app.SDK)
-	if err != nil {
-		return nil, err
-	}
-	proxy, err := filepath.Abs(filepath.Join(dirs.Cache, "sdk-proxy"))
-	if err != nil {
-		return nil, err
-	}
-	version, err := module.WriteProxy(proxy)
-	if err != nil {
-		return nil, err
-	}
-	return image.Build(ctx, source, image.BuildOptions{
-		Name:      name,
-		Platform:  runtime.GOOS + "/" + runtime.GOARCH,
-		Overrides: []image.Override{{Module: sdk.Path, Version: version, ProxyDir: proxy}},
-		CacheDir:  filepath.Join(dirs.Cache, "build"),
-		Progress:  showStage(p),
-	})
 }
 
 // push sends an image to the environment's registry.
@@ -269,6 +237,8 @@ func showStage(p *progress) func(image.Event) {
 		switch {
 		case e.Warning:
 			p.note("warning: " + e.Message)
+		case e.Stage == image.Fetching && e.Done > 0:
+			p.update(fmt.Sprintf("%s %s", e.Message, byteSize(e.Done)))
 		case e.Total > 0 && e.Done < e.Total:
 			p.update(fmt.Sprintf("%s %d%% of %s", e.Message, e.Done*100/e.Total, byteSize(e.Total)))
 		}
@@ -350,6 +320,7 @@ func unwatched(name string) error {
 func explainBuild(err error) error {
 	var build *image.BuildError
 	var pkg *image.PackageError
+	var engine *image.EngineError
 	switch {
 	case errors.As(err, &build):
 		return &Error{Message: "the source does not compile", Details: build.Lines, Hint: build.Hint, Exit: ExitError}
@@ -359,6 +330,10 @@ func explainBuild(err error) error {
 			e.Hint = "micro run " + pkg.Mains[0]
 		}
 		return e
+	case errors.As(err, &engine):
+		return &Error{Message: engine.Engine + " " + engine.Command + " failed", Details: engine.Lines, Exit: ExitError}
+	case errors.Is(err, image.ErrDynamic):
+		return &Error{Message: err.Error(), Hint: "CGO_ENABLED=0 go build", Exit: ExitError}
 	case errors.Is(err, image.ErrAuth):
 		return &Error{Message: err.Error(), Exit: ExitLogin}
 	case errors.Is(err, image.ErrUnreachable):

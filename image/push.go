@@ -5,9 +5,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -56,40 +58,99 @@ func (i *Image) Push(ctx context.Context, o PushOptions) (string, error) {
 	if o.Token == nil {
 		auth = remote.WithAuthFromKeychain(authn.DefaultKeychain)
 	}
-	for n, m := range i.manifests() {
-		var ref name.Reference = repository.Digest(m.descriptor.Digest.String())
-		if n == 0 && o.Tag != "" {
-			tag, err := name.NewTag(repository.Name()+":"+o.Tag, append(options, name.StrictValidation)...)
-			if err != nil {
-				return "", fmt.Errorf("push %s: %w", i.name, err)
-			}
-			ref = tag
+	var root name.Reference = repository.Digest(i.Digest())
+	if o.Tag != "" {
+		if root, err = name.NewTag(repository.Name()+":"+o.Tag, append(options, name.StrictValidation)...); err != nil {
+			return "", fmt.Errorf("push %s: %w", i.name, err)
 		}
-		if err := push(ctx, ref, m, o.Progress, auth, remote.WithTransport(t), remote.WithContext(ctx)); err != nil {
-			return "", fmt.Errorf("push %s to %s: %w", i.name, o.Registry, explainPush(ctx, err))
-		}
+	}
+	if err := i.push(ctx, root, t, o.Progress, auth, remote.WithTransport(t), remote.WithContext(ctx)); err != nil {
+		return "", fmt.Errorf("push %s to %s: %w", i.name, o.Registry, explainPush(ctx, err))
 	}
 	return o.Repository + "@" + i.Digest(), nil
 }
 
-// push sends one manifest with its blobs, and tells how far it is.
-func push(ctx context.Context, ref name.Reference, m *manifest, progress func(Event), options ...remote.Option) error {
-	image, err := partial.CompressedToImage(m)
+// push sends all manifests with their blobs, and tells how far it is. The root comes
+// last: what is named by a tag is whole.
+func (i *Image) push(ctx context.Context, root name.Reference, t *pushTransport, progress func(Event), options ...remote.Option) error {
+	sent := &sent{total: i.Size(), progress: progress, message: root.Context().RepositoryStr(), seen: map[v1.Hash]bool{}}
+	t.sent = sent
+	pusher, err := remote.NewPusher(options...)
 	if err != nil {
 		return err
 	}
-	if progress == nil {
-		return remote.Push(ref, image, options...)
+	for _, m := range i.manifests() {
+		ref := root
+		if m != i.root {
+			ref = root.Context().Digest(m.descriptor.Digest.String())
+		}
+		if err := pusher.Push(ctx, ref, m.taggable()); err != nil {
+			return err
+		}
+		sent.whole(m)
 	}
-	updates := make(chan v1.Update, 16)
-	done := make(chan error, 1)
-	go func() { done <- remote.Push(ref, image, append(options, remote.WithProgress(updates))...) }()
-	for u := range updates {
-		if u.Error == nil && ctx.Err() == nil {
-			progress(Event{Stage: Pushing, Message: ref.Context().RepositoryStr(), Done: u.Complete, Total: u.Total})
+	return nil
+}
+
+// taggable returns the manifest as the library wants it: an image with its layers, or
+// an index, whose images are sent already.
+func (m *manifest) taggable() remote.Taggable {
+	if m.config == nil {
+		return m
+	}
+	image, err := partial.CompressedToImage(m)
+	if err != nil { // it looks at the type alone
+		return m
+	}
+	return image
+}
+
+// sent tells how much of an image has arrived. It is safe for concurrent use.
+type sent struct {
+	total    int64
+	progress func(Event)
+	message  string
+
+	mu   sync.Mutex
+	done int64 // of what is on its way
+	seen map[v1.Hash]bool
+	size int64 // of what is there
+}
+
+// whole says that a manifest is there with all its blobs, sent or not.
+func (s *sent) whole(m *manifest) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.size += m.descriptor.Size
+	for _, b := range m.blobs() {
+		if !s.seen[b.digest] {
+			s.seen[b.digest] = true
+			s.size += b.length()
 		}
 	}
-	return <-done
+	s.done = 0
+	s.tell()
+}
+
+func (s *sent) tell() {
+	report(s.progress, Event{Stage: Pushing, Message: s.message, Done: min(s.size+s.done, s.total), Total: s.total})
+}
+
+// reader tells of each read of a request's body.
+func (s *sent) reader(body io.ReadCloser) io.ReadCloser {
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.TeeReader(body, s), body}
+}
+
+// Write counts what was read.
+func (s *sent) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.done += int64(len(p))
+	s.tell()
+	return len(p), nil
 }
 
 // pushTransport sends requests as [PushOptions] say.
@@ -99,6 +160,7 @@ type pushTransport struct {
 	token     string
 	own       bool // the token is ours: what the registry says of other ways in is not asked for
 	plainHTTP bool
+	sent      *sent // is told what goes out; nil: nobody
 }
 
 func (o PushOptions) transport(ctx context.Context, host string) (*pushTransport, error) {
@@ -127,6 +189,9 @@ func (t *pushTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return t.base.RoundTrip(req)
 	}
 	req = req.Clone(req.Context())
+	if req.Body != nil && t.sent != nil {
+		req.Body = t.sent.reader(req.Body)
+	}
 	if t.token != "" {
 		req.Header.Set("Authorization", "Bearer "+t.token)
 	}

@@ -26,9 +26,10 @@ var (
 	ErrTooLarge = errors.New("too large")
 )
 
-// Source is a directory with the code of a service.
+// Source is a directory with the code of a service, or a program.
 type Source struct {
-	Dir      string // absolute
+	Dir      string // absolute; of a program, where it lies
+	Program  string // the file of a program that is built already; empty: there is code
 	Name     string // a name for the service: the folder's, as a DNS label
 	Address  string // a directory's base name, or the git address of the repository
 	Folder   string // below the repository's root, for a git address
@@ -96,7 +97,7 @@ func (o FetchOptions) withDefaults() FetchOptions {
 // REF is a branch, a tag or a commit, also the first digits of one; without it,
 // and with "latest" where nothing has that name, the default branch is taken. A
 // directory is meant when ref begins with ".", "/" or "~" or when there is one
-// with this name.
+// with this name. In the place of a directory there may be a file, a program.
 //
 // What comes from git lies in a new directory that [Source.Close] removes. It
 // holds the files of the commit, but links that lead out of it and the contents
@@ -121,7 +122,7 @@ func fetch(ctx context.Context, ref string, o FetchOptions) (*Source, error) {
 	if isPath(ref) {
 		return fetchDir(ctx, ref)
 	}
-	if info, err := os.Stat(ref); err == nil && info.IsDir() {
+	if _, err := os.Stat(ref); err == nil {
 		return fetchDir(ctx, ref)
 	}
 	address, err := parseReference(ref)
@@ -162,7 +163,7 @@ func fetchDir(ctx context.Context, dir string) (*Source, error) {
 	case err != nil:
 		return nil, err
 	case !info.IsDir():
-		return nil, fmt.Errorf("%s is a file; a source is a directory", dir)
+		return fetchProgram(abs, info)
 	}
 	base := filepath.Base(abs)
 	s := &Source{Dir: abs, Name: serviceName(base), Address: base}

@@ -8,6 +8,7 @@ type Summary struct{ Name, Short string }
 func Summaries() []Summary {
 	return []Summary{
 		{"auth", "Manage accounts, rules, API tokens and keys"},
+		{"build", "Build an image from source, without a server"},
 		{"call", "Call a service"},
 		{"completion", "Write the script that completes commands in a shell"},
 		{"config", "Read and change the configuration of the namespace"},
