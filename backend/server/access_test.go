@@ -17,6 +17,7 @@ import (
 
 	"github.com/micro/micro/v3/backend/server"
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
+	imagev1 "github.com/micro/micro/v3/proto/micro/image/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
@@ -76,6 +77,11 @@ micro.events.v1.Events/ListTopics                              login      login 
 micro.events.v1.Events/Publish                                 login      login      denied     yes        yes        login      token
 micro.events.v1.Events/Read                                    login      login      yes        yes        yes        login      token
 micro.events.v1.Events/SetRetention                            login      login      denied     yes        yes        login      token
+micro.image.v1.Images/Delete                                   login      login      denied     denied     yes        login      token
+micro.image.v1.Images/Get                                      login      login      yes        yes        yes        login      token
+micro.image.v1.Images/List                                     login      login      yes        yes        yes        login      token
+micro.image.v1.Images/Platforms                                login      login      yes        yes        yes        login      token
+micro.image.v1.Images/Prune                                    login      login      denied     denied     yes        login      token
 micro.registry.v1.Registry/Deregister                          login      login      denied     yes        yes        login      token
 micro.registry.v1.Registry/Get                                 yes        yes        yes        yes        yes        login      token
 micro.registry.v1.Registry/GetSchema                           yes        yes        yes        yes        yes        login      token
@@ -181,6 +187,8 @@ func TestAccessMatrix(t *testing.T) {
 		runtimev1.Runtime_Delete_FullMethodName:                          &runtimev1.DeleteRequest{Name: "none"},
 		runtimev1.Runtime_Watch_FullMethodName:                           &runtimev1.WatchRequest{Name: "none"},
 		runtimev1.Runtime_Logs_FullMethodName:                            &runtimev1.LogsRequest{Name: "none"},
+		imagev1.Images_Get_FullMethodName:                                &imagev1.GetRequest{Name: "none"},
+		imagev1.Images_Delete_FullMethodName:                             &imagev1.DeleteRequest{Name: "none"},
 		storev1.Store_Read_FullMethodName:                                &storev1.ReadRequest{Key: []byte("none")},
 		storev1.Store_Delete_FullMethodName:                              &storev1.DeleteRequest{Key: []byte("none")},
 		reflectv1.ServerReflection_ServerReflectionInfo_FullMethodName:   listServices(),

@@ -46,6 +46,7 @@ import (
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
 	configv1 "github.com/micro/micro/v3/proto/micro/config/v1"
 	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
+	imagev1 "github.com/micro/micro/v3/proto/micro/image/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
@@ -201,6 +202,7 @@ func (s *Server) open(ctx context.Context) error {
 	s.images, err = images.Open(filepath.Join(c.DataDir, "images"), images.Options{
 		Authorize: s.authorizeImages,
 		Challenge: challenge,
+		Needed:    s.imagesNeeded,
 		Log:       c.Logger,
 	})
 	if err != nil {
@@ -394,6 +396,7 @@ func (s *Server) build() error {
 	})
 	eventsv1.RegisterEventsServer(s.grpc, &eventsAPI{events: c.Events})
 	runtimev1.RegisterRuntimeServer(s.grpc, &runtimeAPI{deployer: s.deployer, runtime: s.runtime, hasImage: s.hasImage})
+	imagev1.RegisterImagesServer(s.grpc, &imageAPI{images: s.images})
 	storev1.RegisterStoreServer(s.grpc, &storeAPI{tables: tables.New(c.Store), authorize: guard.checkTable})
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	(&reflector{auth: s.auth, registry: s.registry, schemas: schemas, own: s.grpc, apis: apis}).register(s.grpc)
@@ -451,6 +454,7 @@ func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener net.L
 		"proxy (HTTP)":  func() error { return s.proxyHTTP.Serve(m.http) },
 		"gateway":       func() error { return s.gatewayHTTP.Serve(gatewayListener) },
 		"lease renewal": func() error { s.directory.renew(ctx); return nil },
+		"images":        func() error { s.pruneImages(ctx); return nil },
 	} {
 		wg.Go(func() {
 			err := serve()

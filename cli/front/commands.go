@@ -18,6 +18,7 @@ func Summaries() []Summary {
 		{"gen", "Generate Go code from the .proto files of a project"},
 		{"help", "Help about any command"},
 		{"history", "Show earlier calls, and repeat one"},
+		{"image", "List, show, delete and prune the images of the namespace"},
 		{"kill", "Stop services for good"},
 		{"login", "Log in to the environment"},
 		{"logout", "End the session, here and on the server"},
