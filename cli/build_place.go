@@ -116,10 +116,11 @@ func (a *App) pushTo(ctx context.Context, p *progress, img *image.Image, ref str
 	if err != nil {
 		return "", err
 	}
-	o := image.PushOptions{Registry: registry, Repository: repository, Tag: tag, Progress: showStage(p)}
-	if own, ok := a.ownRegistry(registry); ok {
-		o.PlainHTTP, o.TLS, o.Token = own.PlainHTTP, own.TLS, own.Token
+	o, own := a.ownRegistry(ctx, registry)
+	if own && strings.Count(repository, "/") != 1 {
+		return "", usage("micro build --help", "a repository of the environment is NAMESPACE/NAME, not %q", repository)
 	}
+	o.Registry, o.Repository, o.Tag, o.Progress = registry, repository, tag, showStage(p)
 	if _, err := img.Push(ctx, o); err != nil {
 		return "", err
 	}
@@ -128,23 +129,14 @@ func (a *App) pushTo(ctx context.Context, p *progress, img *image.Image, ref str
 
 // ownRegistry returns how to reach a registry if it is that of the environment, and
 // somebody is logged in there.
-func (a *App) ownRegistry(host string) (image.PushOptions, bool) {
-	e, err := a.Env()
-	if err != nil {
+func (a *App) ownRegistry(ctx context.Context, host string) (image.PushOptions, bool) {
+	if e, err := a.Env(); err != nil || e.Account == "" && a.Getenv(envs.EnvToken) == "" {
 		return image.PushOptions{}, false
 	}
-	own, useTLS, err := envs.ParseAddress(e.Address)
-	if err != nil || own != host {
+	o, err := a.registry(nil, "")
+	if err != nil || o.Registry != host {
 		return image.PushOptions{}, false
 	}
-	if _, err := a.Token(context.Background()); err != nil {
-		return image.PushOptions{}, false
-	}
-	o := image.PushOptions{PlainHTTP: !useTLS, Token: a.Token}
-	if useTLS {
-		if o.TLS, err = e.TLS(); err != nil {
-			return image.PushOptions{}, false
-		}
-	}
-	return o, true
+	_, err = a.Token(ctx)
+	return o, err == nil
 }

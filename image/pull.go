@@ -32,7 +32,7 @@ func PullSchema(ctx context.Context, reference string) ([]byte, error) {
 		return schema, nil
 	}
 	if t, ok := errors.AsType[*transport.Error](err); ok && t.StatusCode == http.StatusNotFound {
-		err = ErrNotFound
+		err = ErrNotFound // without what the registry says of it, mostly long
 	}
 	return nil, fmt.Errorf("schema of %s: %w", reference, explainPush(ctx, err))
 }

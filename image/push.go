@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
@@ -41,30 +40,17 @@ type PushOptions struct {
 // [ErrAuth] when the registry wants another token, and [ErrUnreachable] when
 // there is no way to it.
 func (i *Image) Push(ctx context.Context, o PushOptions) (string, error) {
-	var options []name.Option
-	if o.PlainHTTP {
-		options = append(options, name.Insecure)
-	}
-	repository, err := name.NewRepository(o.Registry+"/"+o.Repository, append(options, name.StrictValidation)...)
+	c, err := connectTo(ctx, o.Registry+"/"+o.Repository, access{o.PlainHTTP, o.TLS, o.Token})
 	if err != nil {
 		return "", fmt.Errorf("push %s: %w", i.name, err)
 	}
-	t, err := o.transport(ctx, repository.RegistryStr())
+	defer c.close()
+	root, err := c.reference(o.Tag, i.Digest())
+	if err == nil {
+		c.transport.sent = newSent(i.Size(), o)
+		err = i.push(ctx, root, c)
+	}
 	if err != nil {
-		return "", fmt.Errorf("push %s: %w", i.name, err)
-	}
-	defer t.base.CloseIdleConnections()
-	auth := remote.WithAuth(authn.Anonymous)
-	if o.Token == nil {
-		auth = remote.WithAuthFromKeychain(authn.DefaultKeychain)
-	}
-	var root name.Reference = repository.Digest(i.Digest())
-	if o.Tag != "" {
-		if root, err = name.NewTag(repository.Name()+":"+o.Tag, append(options, name.StrictValidation)...); err != nil {
-			return "", fmt.Errorf("push %s: %w", i.name, err)
-		}
-	}
-	if err := i.push(ctx, root, t, o.Progress, auth, remote.WithTransport(t), remote.WithContext(ctx)); err != nil {
 		return "", fmt.Errorf("push %s to %s: %w", i.name, o.Registry, explainPush(ctx, err))
 	}
 	return o.Repository + "@" + i.Digest(), nil
@@ -72,10 +58,8 @@ func (i *Image) Push(ctx context.Context, o PushOptions) (string, error) {
 
 // push sends all manifests with their blobs, and tells how far it is. The root comes
 // last: what is named by a tag is whole.
-func (i *Image) push(ctx context.Context, root name.Reference, t *pushTransport, progress func(Event), options ...remote.Option) error {
-	sent := &sent{total: i.Size(), progress: progress, message: root.Context().RepositoryStr(), seen: map[v1.Hash]bool{}}
-	t.sent = sent
-	pusher, err := remote.NewPusher(options...)
+func (i *Image) push(ctx context.Context, root name.Reference, c *connected) error {
+	pusher, err := remote.NewPusher(c.options...)
 	if err != nil {
 		return err
 	}
@@ -87,7 +71,7 @@ func (i *Image) push(ctx context.Context, root name.Reference, t *pushTransport,
 		if err := pusher.Push(ctx, ref, m.taggable()); err != nil {
 			return err
 		}
-		sent.whole(m)
+		c.transport.sent.whole(m)
 	}
 	return nil
 }
@@ -115,6 +99,10 @@ type sent struct {
 	done int64 // of what is on its way
 	seen map[v1.Hash]bool
 	size int64 // of what is there
+}
+
+func newSent(total int64, o PushOptions) *sent {
+	return &sent{total: total, progress: o.Progress, message: o.Repository, seen: map[v1.Hash]bool{}}
 }
 
 // whole says that a manifest is there with all its blobs, sent or not.
@@ -153,58 +141,6 @@ func (s *sent) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// pushTransport sends requests as [PushOptions] say.
-type pushTransport struct {
-	base      *http.Transport
-	host      string
-	token     string
-	own       bool // the token is ours: what the registry says of other ways in is not asked for
-	plainHTTP bool
-	sent      *sent // is told what goes out; nil: nobody
-}
-
-func (o PushOptions) transport(ctx context.Context, host string) (*pushTransport, error) {
-	t := &pushTransport{host: host, own: o.Token != nil, plainHTTP: o.PlainHTTP}
-	if o.Token != nil {
-		var err error
-		if t.token, err = o.Token(ctx); err != nil {
-			return nil, err
-		}
-	}
-	base, ok := http.DefaultTransport.(*http.Transport)
-	if !ok {
-		base = &http.Transport{}
-	}
-	t.base = base.Clone()
-	if o.TLS != nil {
-		t.base.TLSClientConfig = o.TLS.Clone()
-	}
-	return t, nil
-}
-
-// RoundTrip sends the token to the registry itself only, not to where it sends
-// its clients.
-func (t *pushTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.URL.Host != t.host {
-		return t.base.RoundTrip(req)
-	}
-	req = req.Clone(req.Context())
-	if req.Body != nil && t.sent != nil {
-		req.Body = t.sent.reader(req.Body)
-	}
-	if t.token != "" {
-		req.Header.Set("Authorization", "Bearer "+t.token)
-	}
-	if t.plainHTTP {
-		req.URL.Scheme = "http" // the library tries https first
-	}
-	resp, err := t.base.RoundTrip(req)
-	if err == nil && t.own && resp.StatusCode == http.StatusUnauthorized {
-		return nil, errors.Join(ErrAuth, resp.Body.Close())
-	}
-	return resp, err
-}
-
 // explainPush says in the words of this package why an image was not pushed.
 func explainPush(ctx context.Context, err error) error {
 	var refused *transport.Error
@@ -224,8 +160,11 @@ func explainPush(ctx context.Context, err error) error {
 		if text == "" {
 			text = http.StatusText(refused.StatusCode)
 		}
-		if refused.StatusCode == http.StatusUnauthorized {
+		switch refused.StatusCode {
+		case http.StatusUnauthorized:
 			return fmt.Errorf("%w: %s", ErrAuth, text)
+		case http.StatusNotFound:
+			return fmt.Errorf("%w: %s", ErrNotFound, text)
 		}
 		return fmt.Errorf("the registry says: %s (%d)", text, refused.StatusCode)
 	case errors.As(err, &dns), errors.As(err, &op):

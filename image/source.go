@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -170,6 +171,9 @@ func fetchDir(ctx context.Context, dir string) (*Source, error) {
 	s.Revision, s.Modified = revision(ctx, abs)
 	return s, nil
 }
+
+// ServiceName makes the name of a service, a DNS label, of the last part of a path.
+func ServiceName(p string) string { return serviceName(path.Base(p)) }
 
 // serviceName makes a DNS label of a folder's name.
 func serviceName(base string) string {
