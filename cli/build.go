@@ -46,7 +46,9 @@ type fetched struct {
 
 // fetch gets a source. The caller closes it.
 func (o *makeOptions) fetch(ctx context.Context, app *App, p *progress, ref string) (*fetched, error) {
-	source, err := image.Fetch(ctx, ref, image.FetchOptions{Prompt: app.Interactive(), Progress: showStage(p)})
+	source, err := image.Fetch(ctx, ref, image.FetchOptions{
+		Credentials: app.gitCredentials, Prompt: app.Interactive(), Progress: showStage(p),
+	})
 	if err != nil {
 		return nil, err
 	}

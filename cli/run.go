@@ -425,6 +425,7 @@ func explainBuild(err error) error {
 	var build *image.BuildError
 	var pkg *image.PackageError
 	var engine *image.EngineError
+	var private *image.AuthError
 	switch {
 	case errors.As(err, &build):
 		return &Error{Message: "the source does not compile", Details: build.Lines, Hint: build.Hint, Exit: ExitError}
@@ -440,6 +441,12 @@ func explainBuild(err error) error {
 		return &Error{Message: err.Error(), Exit: ExitError}
 	case errors.Is(err, image.ErrDynamic):
 		return &Error{Message: err.Error(), Hint: "CGO_ENABLED=0 go build", Exit: ExitError}
+	case errors.As(err, &private):
+		e := &Error{Message: err.Error(), Hint: "micro git login " + private.Host, Exit: ExitLogin}
+		if private.SSH {
+			e.Hint = "ssh-add"
+		}
+		return e
 	case errors.Is(err, image.ErrAuth):
 		return &Error{Message: err.Error(), Exit: ExitLogin}
 	case errors.Is(err, image.ErrUnreachable):

@@ -92,6 +92,7 @@ func packageName(context *build.Context, dir string) (name string, files bool) {
 func mains(context *build.Context, dir string) []string {
 	var found []string
 	left := 5000
+	ignore := NewIgnore(dir)
 	_ = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return nil //nolint:nilerr // what cannot be read has no program for us
@@ -103,13 +104,13 @@ func mains(context *build.Context, dir string) []string {
 			return nil
 		}
 		name := e.Name()
-		if strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") || slices.Contains([]string{"vendor", "testdata", "node_modules"}, name) {
+		rel, err := filepath.Rel(dir, path)
+		if err != nil || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") ||
+			slices.Contains([]string{"vendor", "testdata", "node_modules"}, name) || ignore.Match(filepath.ToSlash(rel), true) {
 			return fs.SkipDir
 		}
 		if name, _ := packageName(context, path); name == "main" {
-			if rel, err := filepath.Rel(dir, path); err == nil {
-				found = append(found, "./"+filepath.ToSlash(rel))
-			}
+			found = append(found, "./"+filepath.ToSlash(rel))
 		}
 		return nil
 	})

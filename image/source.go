@@ -27,6 +27,21 @@ var (
 	ErrTooLarge = errors.New("too large")
 )
 
+// AuthError is an [ErrAuth] of a host of repositories.
+type AuthError struct {
+	Address string // of the repository
+	Host    string
+	SSH     bool
+	Reason  string
+}
+
+func (e *AuthError) Error() string {
+	return fmt.Sprintf("repository %s: %s: %s", e.Address, e.Reason, ErrAuth)
+}
+
+// Is reports whether target is [ErrAuth].
+func (e *AuthError) Is(target error) bool { return target == ErrAuth }
+
 // Source is a directory with the code of a service, or a program.
 type Source struct {
 	Dir      string // absolute; of a program, where it lies
@@ -60,8 +75,9 @@ type FetchOptions struct {
 	MaxFiles int           // 0: 200000
 
 	// Credentials returns a user name and a password or token for an https
-	// address. It is asked when a host wants some. Nil asks the credential
-	// helpers of the user's git, if there is one.
+	// address. It is asked when a host wants some. When it is nil or has nothing,
+	// the credential helpers of the user's git are asked, if there is one, and
+	// then the user's .netrc.
 	Credentials func(ctx context.Context, url string) (user, password string, err error)
 	// Prompt lets the credential helpers ask on the terminal.
 	Prompt bool

@@ -11,7 +11,7 @@ import (
 // tree, which this package does not see.
 func Commands() []string {
 	return []string{
-		"auth", "build", "call", "completion", "config", "describe", "env", "events", "exit-codes", "gen", "help", "history", "image", "kill", "login", "logout",
+		"auth", "build", "call", "completion", "config", "describe", "env", "events", "exit-codes", "gen", "git", "help", "history", "image", "kill", "login", "logout",
 		"logs", "namespace", "new", "run", "server", "services", "signup", "status", "store", "stream", "update", "user", "version",
 	}
 }

@@ -16,6 +16,7 @@ func Summaries() []Summary {
 		{"env", "Show and change the environments to work with"},
 		{"events", "Publish events to topics and consume them"},
 		{"gen", "Generate Go code from the .proto files of a project"},
+		{"git", "Log in to hosts of private git repositories"},
 		{"help", "Help about any command"},
 		{"history", "Show earlier calls, and repeat one"},
 		{"image", "List, show, delete and prune the images of the namespace"},
