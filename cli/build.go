@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -22,6 +24,7 @@ type makeOptions struct {
 	name       string
 	platforms  []string
 	dockerfile string // empty: the go command builds
+	shareCache bool
 }
 
 func (o *makeOptions) flags(cmd *cobra.Command) {
@@ -30,6 +33,7 @@ func (o *makeOptions) flags(cmd *cobra.Command) {
 	f.StringSliceVar(&o.platforms, "platform", nil, "platforms to build for, such as linux/amd64,linux/arm64")
 	f.StringVar(&o.dockerfile, "dockerfile", "", "build with this Dockerfile and the docker or podman that is installed")
 	f.Lookup("dockerfile").NoOptDefVal = "Dockerfile"
+	f.BoolVar(&o.shareCache, "share-cache", false, "keep what had to be compiled in the environment, for machines that have compiled nothing yet")
 }
 
 const sourceHelp = `SOURCE is a directory, or a git address: github.com/OWNER/REPO, the same on another
@@ -84,8 +88,43 @@ func (o *makeOptions) build(ctx context.Context, app *App, p *progress, source *
 		Dockerfile: o.dockerfile,
 		Overrides:  []image.Override{{Module: sdk.Path, Version: version, ProxyDir: proxy}},
 		CacheDir:   filepath.Join(dirs.Cache, "build"),
+		Seed:       o.seed(app, filepath.Join(dirs.Cache, "seeded")),
 		Progress:   showStage(p),
 	})
+}
+
+// buildCache is the repository of a namespace that keeps seeds of the build cache. No
+// service can have this name.
+const buildCache = "build-cache"
+
+// seed says where a build finds what other machines have compiled: in the environment,
+// when somebody is logged in there.
+func (o *makeOptions) seed(app *App, dir string) *image.Seed {
+	to, err := app.registry(nil, buildCache)
+	if err != nil || !app.hasSession() {
+		return nil
+	}
+	to.Progress = nil
+	sum := sha256.Sum256(sdk.GoSum())
+	return &image.Seed{Dir: dir, Key: hex.EncodeToString(sum[:]), Place: to, Share: o.shareCache}
+}
+
+// share keeps what had to be compiled for an image, if that was asked for. The image is
+// made: what goes wrong here is told, and no failure.
+func (o *makeOptions) share(ctx context.Context, p *progress, img *image.Image) {
+	if !o.shareCache {
+		return
+	}
+	p.start("sharing", "the build cache")
+	n, err := img.ShareSeed(ctx)
+	switch {
+	case err != nil:
+		p.note("warning: " + err.Error())
+	case n == 0:
+		p.update("the build cache: nothing had to be compiled that others lack")
+	default:
+		p.update("the build cache (" + byteSize(n) + ")")
+	}
 }
 
 // buildOptions say what to build and where to put it.
@@ -206,6 +245,7 @@ func (o *buildOptions) build(ctx context.Context, app *App, p *progress, ref str
 			return err
 		}
 	}
+	o.share(ctx, p, img)
 	p.finish()
 	return o.print(app, result)
 }

@@ -130,13 +130,17 @@ func (a *App) pushTo(ctx context.Context, p *progress, img *image.Image, ref str
 // ownRegistry returns how to reach a registry if it is that of the environment, and
 // somebody is logged in there.
 func (a *App) ownRegistry(ctx context.Context, host string) (image.PushOptions, bool) {
-	if e, err := a.Env(); err != nil || e.Account == "" && a.Getenv(envs.EnvToken) == "" {
-		return image.PushOptions{}, false
-	}
 	o, err := a.registry(nil, "")
-	if err != nil || o.Registry != host {
+	if err != nil || o.Registry != host || !a.hasSession() {
 		return image.PushOptions{}, false
 	}
 	_, err = a.Token(ctx)
 	return o, err == nil
+}
+
+// hasSession reports whether somebody is logged in to the environment, as far as this
+// machine knows.
+func (a *App) hasSession() bool {
+	e, err := a.Env()
+	return err == nil && (e.Account != "" || a.Getenv(envs.EnvToken) != "")
 }

@@ -104,7 +104,7 @@ func newGitLogoutCmd(app *App) *cobra.Command {
 			}
 			err = envs.ForgetGitLogin(dirs, args[0], app.keyring())
 			if errors.Is(err, envs.ErrNoSession) {
-				return &Error{Message: fmt.Sprintf("not logged in to %s", args[0]), Hint: "micro git list", Exit: ExitNotFound}
+				return &Error{Message: "not logged in to " + args[0], Hint: "micro git list", Exit: ExitNotFound}
 			}
 			if err != nil {
 				return err

@@ -184,6 +184,7 @@ func (o *runOptions) fromSource(ctx context.Context, root *cobra.Command, app *A
 		return "", nil, err
 	}
 	p.update(fmt.Sprintf("%s (%s)", to.Repository, byteSize(img.Size())))
+	o.share(ctx, p, img)
 	return source.name, spec, nil
 }
 

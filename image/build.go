@@ -39,9 +39,12 @@ type BuildOptions struct {
 	// is not linked again. Empty: they are not kept. What was not used for a
 	// month is removed.
 	CacheDir string
-	TempDir  string   // for what is not kept; empty: the system's
-	Go       string   // the go command; empty: "go", found in PATH
-	Env      []string // the environment of the go command; nil: this process's
+	// Seed is where to find what another machine has compiled. Nil: nowhere. Builds
+	// for several platforms do without.
+	Seed    *Seed
+	TempDir string   // for what is not kept; empty: the system's
+	Go      string   // the go command; empty: "go", found in PATH
+	Env     []string // the environment of the go command; nil: this process's
 
 	Progress func(Event)
 }
@@ -135,6 +138,7 @@ func Build(ctx context.Context, s *Source, o BuildOptions) (_ *Image, err error)
 		return nil, err
 	}
 	i.close = closeAll
+	i.seeded = builders[0].seeded
 	return i, nil
 }
 
@@ -191,6 +195,7 @@ type builder struct {
 	keep     string // where the program is kept; empty: nowhere
 	program  *os.File
 	log      []string // what it said
+	seeded   *seeded  // nil: with the user's own build cache
 	report   func(Event)
 }
 
@@ -366,6 +371,7 @@ func (b *builder) compile(ctx context.Context) error {
 		_ = os.Link(b.keep, out)
 	}
 	b.report(Event{Stage: Building, Message: b.subject()})
+	b.seeded = b.useSeed(ctx, modules)
 	run := func() error {
 		return b.goBuild(ctx, modules, out)
 	}

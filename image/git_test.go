@@ -86,7 +86,7 @@ func TestFetchRemote(t *testing.T) {
 			for _, c := range f.cases() {
 				t.Run(c.name, func(t *testing.T) {
 					t.Parallel()
-					c.check(t, h.URL+"/"+name, FetchOptions{})
+					c.check(t, h.URL+"/"+name)
 				})
 			}
 		})

@@ -57,6 +57,7 @@ type Image struct {
 	root     *manifest
 	parts    []part
 	attached []*manifest // refer to the root or to a part
+	seeded   *seeded     // how it was built; nil: as always
 	close    func() error
 }
 

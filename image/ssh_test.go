@@ -162,7 +162,7 @@ func TestFetchSSH(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, home, map[string]string{".ssh/id_ed25519": string(pem.EncodeToMemory(block)), ".ssh/id_rsa": "rubbish"})
-	f.cases()[0].check(t, repository, FetchOptions{})
+	f.cases()[0].check(t, repository)
 	if err := os.RemoveAll(filepath.Join(home, ".ssh")); err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func TestFetchSSH(t *testing.T) {
 	refused("another key")
 	serveAgent(t, key)
 	for _, c := range f.cases() {
-		t.Run(c.name, func(t *testing.T) { c.check(t, repository, FetchOptions{}) })
+		t.Run(c.name, func(t *testing.T) { c.check(t, repository) })
 	}
 	if _, err := Fetch(t.Context(), "ssh://git@"+address+"/none", FetchOptions{TempDir: t.TempDir()}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("no repository: got %v, want %v", err, ErrNotFound)

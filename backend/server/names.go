@@ -17,10 +17,10 @@ func Commands() []string {
 }
 
 // planned returns words that are kept for commands to come, so that no service has
-// to be renamed then.
+// to be renamed then, and build-cache, the repository of what builds have compiled.
 func planned() []string {
 	return []string{
-		"apply", "backup", "dashboard", "delete", "dev", "diff", "doctor",
+		"apply", "backup", "build-cache", "dashboard", "delete", "dev", "diff", "doctor",
 		"export", "get", "health", "inspect", "micro", "network", "promote", "registry",
 		"releases", "restart", "restore", "rollback", "runtime", "scale", "stats", "top", "undo",
 		"web",
