@@ -270,6 +270,16 @@ func TestBuildCache(t *testing.T) {
 		t.Error("the first source again gives another image")
 	}
 
+	// What the program does not import makes no difference, and nothing is linked.
+	before = kept()
+	write(t, s.Dir, map[string]string{
+		"README.md": "read me", "main_test.go": "package main\n", "other/other.go": "package other\n", "main_plan9.go": "package main\n",
+		".gitignore": "x", "testdata/x.go": "rubbish", "micro.yaml": "name: app\n",
+	})
+	if same := run(); same != first || !os.SameFile(before, kept()) {
+		t.Error("a change of what is not in the program makes another image, or links it")
+	}
+
 	// What nobody built for long goes.
 	old := filepath.Join(cache, strings.Repeat("0", 24))
 	write(t, old, map[string]string{"program": "x"})
