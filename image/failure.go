@@ -123,6 +123,9 @@ func (b *builder) failure(e *exitError, m *modules) error {
 	for _, line := range e.lines {
 		lines = append(lines, m.clean(line))
 	}
+	if line := cgoLine(e.lines); line != "" {
+		lines = append(lines, line)
+	}
 	text := strings.Join(lines, "\n")
 	if strings.Contains(text, "requires go >= ") && strings.Contains(text, "GOTOOLCHAIN") {
 		return fmt.Errorf("%w: %s", ErrGo, text)
