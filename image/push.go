@@ -63,17 +63,43 @@ func (i *Image) push(ctx context.Context, root name.Reference, c *connected) err
 	if err != nil {
 		return err
 	}
-	for _, m := range i.manifests() {
-		ref := root
-		if m != i.root {
-			ref = root.Context().Digest(m.descriptor.Digest.String())
-		}
+	send := func(ctx context.Context, ref name.Reference, m *manifest) error {
 		if err := pusher.Push(ctx, ref, m.taggable()); err != nil {
 			return err
 		}
 		c.transport.sent.whole(m)
+		return nil
 	}
-	return nil
+	// What is attached waits for the disk of the registry mostly, so all go at once.
+	var wg sync.WaitGroup
+	before := i.manifests()
+	before = before[:len(before)-1]
+	errs := make([]error, len(before))
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for n, m := range before {
+		wg.Go(func() {
+			if errs[n] = send(ctx, root.Context().Digest(m.descriptor.Digest.String()), m); errs[n] != nil {
+				cancel()
+			}
+		})
+	}
+	for _, l := range i.root.layers {
+		wg.Go(func() {
+			// When it fails, the root does, and says so.
+			_ = pusher.Upload(ctx, root.Context(), l)
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil && !errors.Is(err, context.Canceled) {
+			return err
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return send(ctx, root, i.root)
 }
 
 // taggable returns the manifest as the library wants it: an image with its layers, or
