@@ -10,7 +10,7 @@ import (
 // Each command of a guide is one that a story of the same name runs.
 func TestGuidesAreRun(t *testing.T) {
 	t.Parallel()
-	for _, guide := range []string{"store"} {
+	for _, guide := range []string{"images", "store"} {
 		text, err := os.ReadFile(filepath.Join("../../docs/guides", guide+".md"))
 		if err != nil {
 			t.Fatal(err)
