@@ -59,15 +59,9 @@ func (unread) Read([]byte) (int, error) { return 0, io.ErrNoProgress }
 type place struct {
 	scope
 
-	server   unary.Server
-	token    string
-	envToken bool
-	plain    bool // the server knows nothing of micro
-}
-
-// Place returns what error texts need of it.
-func (p *place) Place() Place {
-	return Place{Env: p.env.Name, Address: p.env.Address, Loopback: p.env.IsLoopback(), EnvToken: p.envToken, Plain: p.plain}
+	server unary.Server
+	token  string
+	plain  bool // the server knows nothing of micro
 }
 
 // scope is which services a command means: those of a namespace in an environment.
@@ -109,7 +103,7 @@ func (c *Command) place(g Globals) (*place, bool) {
 	if !ok {
 		return nil, false
 	}
-	p := &place{scope: s, envToken: c.Getenv(envs.EnvToken) != ""}
+	p := &place{scope: s}
 	var err error
 	p.token, err = p.env.AccessToken(p.dirs, c.Getenv, c.Now())
 	if err != nil && p.env.Account != "" {

@@ -26,13 +26,16 @@ func Cause(message string) string {
 	if i := strings.Index(message, "the proxy "); i >= 0 {
 		return strings.Trim(message[i:], `"\ `) // it is not the server that could not be reached
 	}
-	for _, known := range []string{"connection refused", "no such host", "i/o timeout", "network is unreachable", "no route to host"} {
+	for _, known := range []string{"connection refused", "no such host", "i/o timeout", "network is unreachable", "no route to host", "broken pipe", "connection reset by peer"} {
 		if strings.Contains(message, known) {
 			return known
 		}
 	}
 	if i := strings.LastIndex(message, "desc = "); i >= 0 {
 		message = message[i+len("desc = "):]
+	}
+	for _, wrapping := range []string{"transport: authentication handshake failed: ", "error reading server preface: ", "error reading from server: "} {
+		message = strings.TrimPrefix(strings.TrimLeft(message, `"\ `), wrapping)
 	}
 	return strings.Trim(message, `"\ `)
 }
