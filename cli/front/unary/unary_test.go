@@ -448,3 +448,22 @@ func relayOnce(t *testing.T, client net.Conn, address string, called <-chan stru
 	_, _ = io.Copy(client, server) // until the client has gone
 	<-done
 }
+
+func TestCause(t *testing.T) {
+	t.Parallel()
+	for message, want := range map[string]string{
+		"": "",
+		"dial tcp 127.0.0.1:1: connect: connection refused":                                                            "connection refused",
+		`connection error: desc = "transport: Error while dialing: dial tcp 127.0.0.1:1: connect: connection refused"`: "connection refused",
+		"name resolver error: produced zero addresses":                                                                 "no such host",
+		`connection error: desc = "transport: authentication handshake failed: tls: \"x\""`:                            `tls: "x"`,
+		"error reading from server: EOF":                                                                               "EOF",
+		`connection error: desc = "transport: Error while dialing: the proxy 127.0.0.1:1: it answered \"407 No\""`:     `the proxy 127.0.0.1:1: it answered "407 No"`,
+		`connection error: desc = "transport: Error while dialing: the proxy p:1: dial tcp: connection refused"`:       "the proxy p:1: dial tcp: connection refused",
+		`connection error: desc = cut off "`:                                                                           "cut off",
+	} {
+		if got := Cause(message); got != want {
+			t.Errorf("Cause(%q) = %q, want %q", message, got, want)
+		}
+	}
+}
