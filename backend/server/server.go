@@ -108,6 +108,8 @@ type Server struct {
 	deployer  *deploy.Deployer
 	deleter   *deleter
 	statuses  *statuses
+	guard     *guard
+	services  *registryAPI
 	health    *health.Server
 
 	grpc        *grpc.Server
@@ -364,13 +366,13 @@ func (s *Server) build() error {
 		return fmt.Errorf("the server's own APIs: %w", err)
 	}
 	c := &s.config
-	guard := &guard{auth: s.auth, proxy: s.proxy, methods: methods(), stopping: s.stopping}
+	s.guard = &guard{auth: s.auth, proxy: s.proxy, methods: methods(), stopping: s.stopping}
 	schemas := newSchemas(s.registry)
 	s.health = health.NewServer()
 	s.grpc = grpc.NewServer(
 		grpc.ForceServerCodecV2(proxy.Codec()),
-		grpc.ChainUnaryInterceptor(s.statuses.unary, guard.unary),
-		grpc.ChainStreamInterceptor(s.statuses.stream, guard.stream),
+		grpc.ChainUnaryInterceptor(s.statuses.unary, s.guard.unary),
+		grpc.ChainStreamInterceptor(s.statuses.stream, s.guard.stream),
 		grpc.UnknownServiceHandler(s.forward),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxSendMsgSize(maxMessage),
@@ -389,12 +391,11 @@ func (s *Server) build() error {
 	authv1.RegisterTokensServer(s.grpc, &tokensAPI{auth: s.auth})
 	authv1.RegisterKeysServer(s.grpc, &keysAPI{auth: s.auth})
 	authv1.RegisterNamespacesServer(s.grpc, &namespacesAPI{auth: s.auth, deleter: s.deleter})
-	registryv1.RegisterRegistryServer(s.grpc, &registryAPI{
-		registry: s.registry, directory: s.directory, schemas: schemas, forwardable: s.forwardable,
-	})
+	s.services = &registryAPI{registry: s.registry, directory: s.directory, schemas: schemas, forwardable: s.forwardable}
+	registryv1.RegisterRegistryServer(s.grpc, s.services)
 	eventsv1.RegisterEventsServer(s.grpc, &eventsAPI{events: c.Events})
 	runtimev1.RegisterRuntimeServer(s.grpc, &runtimeAPI{deployer: s.deployer, runtime: s.runtime, hasImage: s.hasImage})
-	storev1.RegisterStoreServer(s.grpc, &storeAPI{tables: tables.New(c.Store), authorize: guard.checkTable})
+	storev1.RegisterStoreServer(s.grpc, &storeAPI{tables: tables.New(c.Store), authorize: s.guard.checkTable})
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	(&reflector{auth: s.auth, registry: s.registry, schemas: schemas, own: s.grpc, apis: apis}).register(s.grpc)
 
@@ -525,6 +526,9 @@ func (s *Server) forward(_ any, in grpc.ServerStream) error {
 	})
 	if err != nil {
 		in.SetTrailer(metadata.Pairs(proxy.KeyRefused, "true"))
+		if errors.Is(err, proxy.ErrSchemaChanged) {
+			s.services.tell(in, s.guard)
+		}
 		return err
 	}
 	return route.Forward(in)
