@@ -184,6 +184,7 @@ func methods() map[string]access {
 // caller is who makes a call, and the namespace that it is about.
 type caller struct {
 	auth.Identity
+	token     string // that has proven it; empty: none
 	namespace string
 	address   string // of the client; empty: unknown
 	local     bool   // on this machine
@@ -215,9 +216,9 @@ type guard struct {
 	auth    *auth.Auth
 	proxy   *proxy.Proxy
 	methods map[string]access
-	// stopping is closed when the server begins to stop: who watches something
-	// would hold it up.
-	stopping <-chan struct{}
+	// life ends when the server begins to stop: who watches something would hold it
+	// up.
+	life context.Context //nolint:containedctx // that of the server
 }
 
 // errStopping ends the streams of a server that stops.
@@ -250,7 +251,7 @@ func (g *guard) identify(ctx context.Context) (caller, error) {
 	if err != nil {
 		return caller{}, err
 	}
-	return caller{Identity: id, namespace: ns}, nil
+	return caller{Identity: id, token: token, namespace: ns}, nil
 }
 
 // check authorises a call once its request is known.
@@ -325,23 +326,35 @@ func (g *guard) stream(srv any, s grpc.ServerStream, info *grpc.StreamServerInfo
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	go func() {
-		select {
-		case <-g.stopping:
-			cancel(errStopping)
-		case <-ctx.Done():
-		}
-	}()
+	defer context.AfterFunc(g.life, func() { cancel(errStopping) })()
 	err = next(srv, &checkedStream{ServerStream: s, ctx: ctx, check: func(req any) error {
-		return g.check(ctx, info.FullMethod, a, req)
+		if err := g.check(ctx, info.FullMethod, a, req); err != nil {
+			return err
+		}
+		if a.kind != anybody {
+			go func() { cancel(g.follow(ctx, info.FullMethod, a, req)) }()
+		}
+		return nil
 	}})
-	if err != nil && errors.Is(context.Cause(ctx), errStopping) {
-		return errStopping
+	// The handler knows no more than that its context has ended.
+	if cause := context.Cause(ctx); cause != nil && s.Context().Err() == nil {
+		return cause
 	}
 	return err
 }
 
-// checkedStream authorises a streaming call by its first request.
+// follow returns why a streaming call must not go on, as soon as that is so: it was
+// authorised when it began. It returns when the call has ended, too.
+func (g *guard) follow(ctx context.Context, method string, a access, req any) error {
+	c := callerOf(ctx)
+	return g.auth.Follow(ctx, c.token, c.namespace, func(ctx context.Context, id auth.Identity) error {
+		c.Identity = id
+		return g.check(context.WithValue(ctx, callerKey{}, c), method, a, req)
+	})
+}
+
+// checkedStream authorises a streaming call by its first request. When its context
+// has ended nothing goes in or out any more.
 type checkedStream struct {
 	grpc.ServerStream
 	ctx     context.Context //nolint:containedctx // that of the call, which grpc.ServerStream hands out
@@ -356,10 +369,17 @@ func (s *checkedStream) RecvMsg(m any) error {
 		return err
 	}
 	if s.checked {
-		return nil
+		return context.Cause(s.ctx)
 	}
 	s.checked = true
 	return s.check(m)
+}
+
+func (s *checkedStream) SendMsg(m any) error {
+	if err := context.Cause(s.ctx); err != nil {
+		return err
+	}
+	return s.ServerStream.SendMsg(m)
 }
 
 // bearer returns the token of the authorization metadata key; empty when there

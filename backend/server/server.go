@@ -117,7 +117,8 @@ type Server struct {
 	gatewayHTTP *http.Server
 
 	addresses Addresses
-	stopping  chan struct{}  // closed when it begins to stop
+	life      context.Context //nolint:containedctx // ends when the server begins to stop
+	endLife   context.CancelFunc
 	closers   []func() error // what was opened, in order
 }
 
@@ -128,8 +129,9 @@ func Run(ctx context.Context, c Config) (err error) {
 	s := &Server{
 		config:   c,
 		statuses: &statuses{meanings: meanings(), logger: c.Logger},
-		stopping: make(chan struct{}),
 	}
+	s.life, s.endLife = context.WithCancel(context.WithoutCancel(ctx))
+	defer s.endLife()
 	defer func() { err = errors.Join(err, s.close()) }()
 
 	// Ports first: a server that is there already is the likeliest mistake.
@@ -366,7 +368,7 @@ func (s *Server) build() error {
 		return fmt.Errorf("the server's own APIs: %w", err)
 	}
 	c := &s.config
-	s.guard = &guard{auth: s.auth, proxy: s.proxy, methods: methods(), stopping: s.stopping}
+	s.guard = &guard{auth: s.auth, proxy: s.proxy, methods: methods(), life: s.life}
 	schemas := newSchemas(s.registry)
 	s.health = health.NewServer()
 	s.grpc = grpc.NewServer(
@@ -476,7 +478,7 @@ func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener net.L
 // shutdown takes no more calls and lets those under way end, for a while.
 func (s *Server) shutdown(proxyListener net.Listener) {
 	s.health.Shutdown()
-	close(s.stopping)
+	s.endLife()
 	_ = proxyListener.Close() // it is closed twice on the way out
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownIn)
 	defer cancel()
