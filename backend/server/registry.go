@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/micro/micro/v3/backend/auth"
 	"github.com/micro/micro/v3/backend/registry"
 	"github.com/micro/micro/v3/dynamic"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
@@ -29,6 +31,9 @@ func (r *registryAPI) Register(ctx context.Context, req *registryv1.RegisterRequ
 	c := callerOf(ctx)
 	in := req.GetInstance()
 	if err := checkServiceName(in.GetService()); err != nil {
+		return nil, err
+	}
+	if err := checkOwnService(c, in.GetService()); err != nil {
 		return nil, err
 	}
 	if id := in.GetId(); id != "" && (len(id) > 128 || strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' || r == '/' })) {
@@ -56,6 +61,16 @@ func (r *registryAPI) Register(ctx context.Context, req *registryv1.RegisterRequ
 		return nil, err
 	}
 	return &registryv1.RegisterResponse{Instance: instance(entry)}, nil
+}
+
+// checkOwnService returns nil when a caller may register instances of a service. A
+// service may only those of its own name, whatever the rules let it do: it would get
+// the calls of others.
+func checkOwnService(c caller, service string) error {
+	if c.Type == auth.Service && c.ID != service && !slices.Contains(c.Scopes, auth.ScopeAdmin) {
+		return fmt.Errorf("the service %s registers an instance of %s: %w", c.ID, service, auth.ErrDenied)
+	}
+	return nil
 }
 
 // ownerOf returns who may renew what a caller registers.
