@@ -46,6 +46,9 @@ const (
 	MaxLease     = 5 * time.Minute
 )
 
+// leaseSlack is how far the clocks of this process and of the store may differ.
+const leaseSlack = time.Minute
+
 // Instance is one process of a service that can be called.
 type Instance struct {
 	ID       string   `json:"id"`
@@ -248,11 +251,13 @@ func (r *Registry) Deregister(ctx context.Context, ns, service, id, owner string
 	}
 }
 
-// DeregisterOwned ends all leases of an owner in a namespace: those of a
-// server that has died cannot be renewed by anybody.
-func (r *Registry) DeregisterOwned(ctx context.Context, ns, owner string) error {
+// Recover is for a server that starts. It ends all leases of an owner in a namespace:
+// those of a server that has died cannot be renewed by anybody. The leases of others
+// end in [MaxLease] at the latest, also when the clock was set back in between.
+func (r *Registry) Recover(ctx context.Context, ns, owner string) error {
 	for {
 		var t store.Txn
+		size, latest := 0, time.Now().Add(MaxLease+leaseSlack)
 		for rec, err := range r.store.Range(ctx, store.Prefix(ns+instances)) {
 			if err != nil {
 				return err
@@ -261,11 +266,19 @@ func (r *Registry) DeregisterOwned(ctx context.Context, ns, owner string) error 
 			if err != nil {
 				return err
 			}
-			if in.Owner == owner {
-				t.If = append(t.If, store.Cond{Key: rec.Key, Revision: rec.Revision})
-				t.Do = append(t.Do, store.Delete(rec.Key))
+			var op store.Op
+			switch {
+			case in.Owner == owner:
+				op = store.Delete(rec.Key)
+			case in.LeaseExpires.After(latest):
+				op = leased(rec.Key, rec.Value, MaxLease)
+			default:
+				continue
 			}
-			if len(t.Do) == store.MaxOps {
+			t.If = append(t.If, store.Cond{Key: rec.Key, Revision: rec.Revision})
+			t.Do = append(t.Do, op)
+			size += len(op.Key) + len(op.Value)
+			if len(t.Do) == store.MaxOps || size > store.MaxTxn-store.MaxKey-store.MaxValue {
 				break
 			}
 		}

@@ -350,7 +350,7 @@ func (s *Server) forgetLeases(ctx context.Context) error {
 		return err
 	}
 	for _, ns := range namespaces {
-		if err := s.registry.DeregisterOwned(ctx, ns, owner); err != nil {
+		if err := s.registry.Recover(ctx, ns, owner); err != nil {
 			return err
 		}
 	}
