@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/micro/micro/v3/backend/store"
@@ -76,13 +77,20 @@ func (in *Instance) differs(other *Instance) bool {
 type Registry struct {
 	store       store.Store
 	directories *store.Views[opened]
+
+	mu     sync.Mutex
+	unused map[string]map[string]unused // by namespace and key: schemas that may be collected
 }
 
 // New returns a registry over a store. Close it before the store.
 func New(s store.Store) *Registry {
-	return &Registry{store: s, directories: store.NewViews(func(ctx context.Context, ns string) (opened, error) {
-		return openDirectory(ctx, s, ns+instances)
-	})}
+	return &Registry{
+		store: s,
+		directories: store.NewViews(func(ctx context.Context, ns string) (opened, error) {
+			return openDirectory(ctx, s, ns+instances)
+		}),
+		unused: map[string]map[string]unused{},
+	}
 }
 
 // Close ends the watches.

@@ -451,6 +451,7 @@ func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener net.L
 		"proxy (HTTP)":  func() error { return s.proxyHTTP.Serve(m.http) },
 		"gateway":       func() error { return s.gatewayHTTP.Serve(gatewayListener) },
 		"lease renewal": func() error { s.directory.renew(ctx); return nil },
+		"schemas":       func() error { s.directory.collectSchemas(ctx); return nil },
 	} {
 		wg.Go(func() {
 			err := serve()
