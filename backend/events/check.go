@@ -128,6 +128,16 @@ func (f Fetch) Check(t Topic) error {
 	return dead.Check()
 }
 
+// CheckNacks returns an error when deliveries cannot be given back so.
+func CheckNacks(list []Nack) error {
+	for _, n := range list {
+		if n.Delay < 0 || n.Delay > MaxDelay {
+			return fmt.Errorf("a delay of %v, which is not from 0 to %v: %w", n.Delay, MaxDelay, ErrInvalid)
+		}
+	}
+	return nil
+}
+
 // DeadTopic returns the name of the topic for dead letters of a topic.
 func (f Fetch) DeadTopic(t Topic) string {
 	if f.DeadLetter == "" {

@@ -96,10 +96,10 @@ type Groups interface {
 	// error: whoever had the event handled it.
 	Ack(ctx context.Context, g Group, offsets []int64) error
 
-	// Nack gives a delivery back, to be delivered again after the delay. It changes
-	// nothing when the event was settled or delivered to somebody else meanwhile.
-	// The delay does not outlast a restart.
-	Nack(ctx context.Context, g Group, d Delivery, delay time.Duration) error
+	// Nack gives deliveries back, each to be delivered again after its delay. It
+	// changes nothing of those that were settled or delivered to somebody else
+	// meanwhile.
+	Nack(ctx context.Context, g Group, list []Nack) error
 
 	// Release gives deliveries back that nobody has begun to handle: they can be
 	// delivered again at once, and do not count. It changes nothing of those that
@@ -183,6 +183,13 @@ type Fetch struct {
 type Delivery struct {
 	Event
 	Attempt int // the how-manieth delivery to the group, from 1
+}
+
+// Nack is a delivery that could not be handled.
+type Nack struct {
+	Delivery
+	// Delay is how long to wait before the next one, from 0 to [MaxDelay].
+	Delay time.Duration
 }
 
 // Retention says what a topic keeps; 0 stands for no bound.

@@ -228,6 +228,9 @@ func (l *Log) recover() error {
 		if g.next, g.open, err = parsePlace(key, v); err != nil {
 			return err
 		}
+		for _, e := range g.open { // the clock may have been set back meanwhile
+			e.until = min(e.until, l.now()+int64(events.MaxDelay))
+		}
 		t.groups[g.name.Name], t.writtenGroups[g.name.Name] = g, g
 		return l.findKeys(g)
 	})
