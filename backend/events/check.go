@@ -25,6 +25,15 @@ func (t Topic) Check() error {
 	return checkName("topic", t.Name)
 }
 
+// CheckQueue returns an error when subscribers of a topic cannot share a queue of that
+// name.
+func (t Topic) CheckQueue(queue string) error {
+	if err := t.Check(); err != nil || queue == "" {
+		return err
+	}
+	return checkName("queue", queue)
+}
+
 // Check returns an error when a group, or its topic, cannot have that name.
 func (g Group) Check() error {
 	if err := g.Topic.Check(); err != nil {
