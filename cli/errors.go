@@ -187,6 +187,14 @@ func tooLarge(st *status.Status) *Error {
 	return nil
 }
 
+// isMicros reports whether a status is one of the server's own, and no service's.
+func isMicros(st *status.Status) bool {
+	return slices.ContainsFunc(st.Details(), func(d any) bool {
+		info, ok := d.(*errdetails.ErrorInfo)
+		return ok && info.GetDomain() == "micro"
+	})
+}
+
 // hasReason reports whether a status is one of the server's own, with a reason.
 func hasReason(st *status.Status, reason string) bool {
 	for _, d := range st.Details() {

@@ -10,6 +10,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -62,6 +63,8 @@ type Instance struct {
 	// Owner says who renews the lease: the server for what its runtime
 	// started, otherwise the account that registered it.
 	Owner string `json:"owner,omitempty"`
+	// Since is when it was registered without a break since; [Registry.Register] sets it.
+	Since time.Time `json:"since,omitzero"`
 
 	LeaseExpires time.Time `json:"-"`
 }
@@ -119,10 +122,6 @@ func (r *Registry) Register(ctx context.Context, ns string, in Instance, lease t
 	if err != nil {
 		return Instance{}, err
 	}
-	value, err := json.Marshal(in)
-	if err != nil {
-		return Instance{}, err
-	}
 	key := instanceKey(ns, in.Service, in.ID)
 	for {
 		old, revision, err := r.load(ctx, key)
@@ -131,6 +130,11 @@ func (r *Registry) Register(ctx context.Context, ns string, in Instance, lease t
 		}
 		if revision != 0 && old.Owner != in.Owner {
 			return Instance{}, ErrTaken
+		}
+		in.Since = cmp.Or(old.Since, time.Now())
+		value, err := json.Marshal(in)
+		if err != nil {
+			return Instance{}, err
 		}
 		in.LeaseExpires = time.Now().Add(lease)
 		err = r.commit(ctx, ns, store.Txn{

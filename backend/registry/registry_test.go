@@ -141,6 +141,7 @@ func TestRegister(t *testing.T) {
 		d := directory(t, r, ns)
 		want := shop("a")
 		got := register(t, r, ns, want, 0)
+		want.Since = time.Now()
 		want.LeaseExpires = time.Now().Add(registry.DefaultLease)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("what Register returns (-want +got):\n%s", diff)
@@ -149,8 +150,11 @@ func TestRegister(t *testing.T) {
 			t.Errorf("what is in the directory (-want +got):\n%s", diff)
 		}
 
-		want.Address, want.Provides = "127.0.0.1:2", []string{"shop.Shop"}
-		register(t, r, ns, want, time.Minute)
+		<-time.After(registry.MinLease)
+		again := want // registered since then, whatever it says itself
+		again.Address, again.Provides, again.Since = "127.0.0.1:2", []string{"shop.Shop"}, time.Time{}
+		register(t, r, ns, again, time.Minute)
+		want.Address, want.Provides = again.Address, again.Provides
 		want.LeaseExpires = time.Now().Add(time.Minute)
 		if diff := cmp.Diff([]registry.Instance{want}, d.Instances("shop"), cmpopts.EquateApproxTime(time.Second)); diff != "" {
 			t.Errorf("what is in the directory after it was replaced (-want +got):\n%s", diff)

@@ -152,6 +152,7 @@ func methods() map[string]access {
 		registryv1.Registry_Deregister_FullMethodName: withService(write("registry")),
 		registryv1.Registry_List_FullMethodName:       read("registry"),
 		registryv1.Registry_Watch_FullMethodName:      read("registry"),
+		registryv1.Registry_Health_FullMethodName:     withService(read("registry")),
 		// Who may call a service may see what it is made of.
 		registryv1.Registry_Get_FullMethodName:       withName(read("service")),
 		registryv1.Registry_GetSchema_FullMethodName: withService(read("service")),

@@ -81,6 +81,7 @@ micro.events.v1.Events/Subscribe                               login      login 
 micro.registry.v1.Registry/Deregister                          login      login      denied     yes        yes        login      token
 micro.registry.v1.Registry/Get                                 yes        yes        yes        yes        yes        login      token
 micro.registry.v1.Registry/GetSchema                           yes        yes        yes        yes        yes        login      token
+micro.registry.v1.Registry/Health                              login      login      yes        yes        yes        login      token
 micro.registry.v1.Registry/List                                login      login      yes        yes        yes        login      token
 micro.registry.v1.Registry/Register                            login      login      denied     yes        yes        login      token
 micro.registry.v1.Registry/Renew                               login      login      denied     yes        yes        login      token

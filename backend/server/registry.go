@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -11,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/micro/micro/v3/backend/auth"
+	"github.com/micro/micro/v3/backend/deploy"
 	"github.com/micro/micro/v3/backend/registry"
 	"github.com/micro/micro/v3/dynamic"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
@@ -22,6 +24,7 @@ type registryAPI struct {
 	registry  *registry.Registry
 	directory *directory
 	schemas   *schemas
+	deployer  *deploy.Deployer
 	// forwardable returns the address to forward calls to, or why the server will
 	// not.
 	forwardable func(address string) (string, error)
@@ -91,13 +94,27 @@ func (r *registryAPI) Deregister(ctx context.Context, req *registryv1.Deregister
 	return &registryv1.DeregisterResponse{}, err
 }
 
-func (r *registryAPI) List(ctx context.Context, _ *registryv1.ListRequest) (*registryv1.ListResponse, error) {
+func (r *registryAPI) List(ctx context.Context, req *registryv1.ListRequest) (*registryv1.ListResponse, error) {
+	size := math.MaxInt
+	if req.GetPageSize() != 0 {
+		var err error
+		if size, err = pageSize(req.GetPageSize()); err != nil {
+			return nil, err
+		}
+	}
 	d, err := r.registry.Directory(ctx, callerOf(ctx).namespace)
 	if err != nil {
 		return nil, err
 	}
 	rsp := &registryv1.ListResponse{}
 	for name, instances := range d.Services() {
+		if name <= req.GetPageToken() {
+			continue
+		}
+		if len(rsp.GetServices()) == size {
+			rsp.NextPageToken = rsp.GetServices()[size-1].GetName()
+			break
+		}
 		rsp.Services = append(rsp.Services, registered(name, instances))
 	}
 	return rsp, nil
@@ -243,6 +260,7 @@ func instance(in registry.Instance) *registryv1.Instance {
 		Address:      in.Address,
 		SchemaDigest: in.Schema,
 		LeaseExpires: timestamp(in.LeaseExpires),
+		Since:        timestamp(in.Since),
 	}
 }
 
