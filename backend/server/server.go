@@ -354,7 +354,7 @@ func (s *Server) forgetLeases(ctx context.Context) error {
 		return err
 	}
 	for _, ns := range namespaces {
-		if err := s.registry.DeregisterOwned(ctx, ns, owner); err != nil {
+		if err := s.registry.Recover(ctx, ns, owner); err != nil {
 			return err
 		}
 	}
@@ -393,7 +393,9 @@ func (s *Server) build() error {
 	authv1.RegisterTokensServer(s.grpc, &tokensAPI{auth: s.auth})
 	authv1.RegisterKeysServer(s.grpc, &keysAPI{auth: s.auth})
 	authv1.RegisterNamespacesServer(s.grpc, &namespacesAPI{auth: s.auth, deleter: s.deleter})
-	s.services = &registryAPI{registry: s.registry, directory: s.directory, schemas: schemas, forwardable: s.forwardable}
+	s.services = &registryAPI{
+		registry: s.registry, directory: s.directory, schemas: schemas, deployer: s.deployer, forwardable: s.forwardable,
+	}
 	registryv1.RegisterRegistryServer(s.grpc, s.services)
 	eventsv1.RegisterEventsServer(s.grpc, &eventsAPI{events: c.Events})
 	runtimev1.RegisterRuntimeServer(s.grpc, &runtimeAPI{deployer: s.deployer, runtime: s.runtime, hasImage: s.hasImage})
@@ -454,6 +456,7 @@ func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener net.L
 		"proxy (HTTP)":  func() error { return s.proxyHTTP.Serve(m.http) },
 		"gateway":       func() error { return s.gatewayHTTP.Serve(gatewayListener) },
 		"lease renewal": func() error { s.directory.renew(ctx); return nil },
+		"schemas":       func() error { s.directory.collectSchemas(ctx); return nil },
 	} {
 		wg.Go(func() {
 			err := serve()
