@@ -43,6 +43,8 @@ micro.auth.v1.Accounts/Create                                  login      login 
 micro.auth.v1.Accounts/Delete                                  login      login      denied     denied     yes        login      token
 micro.auth.v1.Accounts/List                                    login      login      yes        yes        yes        login      token
 micro.auth.v1.Accounts/Update                                  login      login      denied     denied     yes        login      token
+micro.auth.v1.Audit/Read                                       login      login      denied     denied     yes        login      token
+micro.auth.v1.Audit/Verify                                     login      login      denied     denied     yes        login      token
 micro.auth.v1.Auth/ChangePassword                              login      yes        yes        yes        yes        yes        token
 micro.auth.v1.Auth/Login                                       yes        yes        yes        yes        yes        yes        yes
 micro.auth.v1.Auth/Logout                                      yes        yes        yes        yes        yes        yes        yes
@@ -150,7 +152,7 @@ func TestAccessMatrix(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.runEcho(t)
-	refresh, service := s.instance(t, "echo")
+	refresh, service := s.instance(t)
 	callers := []struct{ name, token, namespace string }{
 		{"anonymous", "", "acme"},
 		{"stranger", s.stranger(t), "acme"},

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,15 +25,17 @@ func (a *authAPI) Signup(ctx context.Context, req *authv1.SignupRequest) (*authv
 	if !a.signup {
 		return nil, errSignupOff
 	}
-	ns := req.GetNamespace()
-	if ns == "" {
-		ns = req.GetUsername()
-	}
+	ns := signupNamespace(req)
 	s, err := a.auth.Signup(ctx, ns, req.GetUsername(), req.GetPassword())
 	if err != nil {
 		return nil, fmt.Errorf("namespace %q: %w", ns, err)
 	}
 	return &authv1.SignupResponse{Session: session(s)}, nil
+}
+
+// signupNamespace returns the name of the namespace that a request is to make.
+func signupNamespace(req *authv1.SignupRequest) string {
+	return cmp.Or(req.GetNamespace(), req.GetUsername())
 }
 
 func (a *authAPI) Login(ctx context.Context, req *authv1.LoginRequest) (*authv1.LoginResponse, error) {

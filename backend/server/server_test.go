@@ -47,6 +47,11 @@ type testServer struct {
 	auth   *auth.Auth       // over the server's own store
 	admin  string           // alice's access token
 	stop   func() error     // stops the server, once, and returns what Run did
+
+	// What prepare makes.
+	echo    string // the digest of the image of echo
+	foreign string // the address of an instance that is nobody's yet
+	refresh string // the refresh token of another session of alice
 }
 
 // start runs a server in this process, with an empty store in memory and a
@@ -147,6 +152,12 @@ func (s *testServer) account(t *testing.T, id string, scopes ...string) string {
 	if _, err := s.auth.CreateAccount(t.Context(), "acme", id, password, scopes); err != nil {
 		t.Fatal(err)
 	}
+	return s.login(t, id, password)
+}
+
+// login returns an access token of an account of acme.
+func (s *testServer) login(t *testing.T, id, password string) string {
+	t.Helper()
 	session, err := s.auth.Login(t.Context(), "acme", id, password, auth.Client{})
 	if err != nil {
 		t.Fatal(err)
@@ -164,11 +175,11 @@ func (s *testServer) stranger(t *testing.T) string {
 	return session.Access
 }
 
-// instance gives an instance of a service of acme an identity, and returns the
+// instance gives an instance of the service echo of acme an identity, and returns the
 // token that it refreshes with and an access token.
-func (s *testServer) instance(t *testing.T, service string) (refresh, access string) {
+func (s *testServer) instance(t *testing.T) (refresh, access string) {
 	t.Helper()
-	refresh, err := s.auth.Identify(t.Context(), "acme", service, service+"-1")
+	refresh, err := s.auth.Identify(t.Context(), "acme", "echo", "echo-1")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -132,6 +132,56 @@ func (Access) EnumDescriptor() ([]byte, []int) {
 	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{1}
 }
 
+// AuditDecision says whether a call was made.
+type AuditDecision int32
+
+const (
+	AuditDecision_AUDIT_DECISION_UNSPECIFIED AuditDecision = 0
+	AuditDecision_AUDIT_DECISION_ALLOWED     AuditDecision = 1
+	AuditDecision_AUDIT_DECISION_DENIED      AuditDecision = 2
+)
+
+// Enum value maps for AuditDecision.
+var (
+	AuditDecision_name = map[int32]string{
+		0: "AUDIT_DECISION_UNSPECIFIED",
+		1: "AUDIT_DECISION_ALLOWED",
+		2: "AUDIT_DECISION_DENIED",
+	}
+	AuditDecision_value = map[string]int32{
+		"AUDIT_DECISION_UNSPECIFIED": 0,
+		"AUDIT_DECISION_ALLOWED":     1,
+		"AUDIT_DECISION_DENIED":      2,
+	}
+)
+
+func (x AuditDecision) Enum() *AuditDecision {
+	p := new(AuditDecision)
+	*p = x
+	return p
+}
+
+func (x AuditDecision) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (AuditDecision) Descriptor() protoreflect.EnumDescriptor {
+	return file_micro_auth_v1_auth_proto_enumTypes[2].Descriptor()
+}
+
+func (AuditDecision) Type() protoreflect.EnumType {
+	return &file_micro_auth_v1_auth_proto_enumTypes[2]
+}
+
+func (x AuditDecision) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use AuditDecision.Descriptor instead.
+func (AuditDecision) EnumDescriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{2}
+}
+
 // Account is somebody or something that can be logged in.
 type Account struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2940,6 +2990,511 @@ func (*DeleteNamespaceResponse) Descriptor() ([]byte, []int) {
 	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{51}
 }
 
+// AuditEntry is what is known of a call.
+type AuditEntry struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1, 2, 3 and so on in the log of a namespace. Some are not shown: a call has one
+	// when it begins and one when it ends.
+	Sequence int64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// When the call ended, or was refused.
+	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	// What the server calls the call, the same in all that it says of it.
+	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Who made it, as NAMESPACE/ACCOUNT; empty for somebody who is not known.
+	Account     string      `protobuf:"bytes,4,opt,name=account,proto3" json:"account,omitempty"`
+	AccountType AccountType `protobuf:"varint,5,opt,name=account_type,json=accountType,proto3,enum=micro.auth.v1.AccountType" json:"account_type,omitempty"`
+	// The name of the API token that the caller had.
+	Token string `protobuf:"bytes,6,opt,name=token,proto3" json:"token,omitempty"`
+	// Where it came from, as host:port.
+	Address string `protobuf:"bytes,7,opt,name=address,proto3" json:"address,omitempty"`
+	// The namespace that it was about.
+	Namespace string `protobuf:"bytes,8,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// What was called, as "Service.Method".
+	Method string `protobuf:"bytes,9,opt,name=method,proto3" json:"method,omitempty"`
+	// The name of what it was about.
+	Object   string        `protobuf:"bytes,10,opt,name=object,proto3" json:"object,omitempty"`
+	Decision AuditDecision `protobuf:"varint,11,opt,name=decision,proto3,enum=micro.auth.v1.AuditDecision" json:"decision,omitempty"`
+	// "OK", or the reason of the error; empty when the server did not live to see it,
+	// or the call is still under way.
+	Outcome string `protobuf:"bytes,12,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	// How many refused calls were not recorded one by one; the other fields are empty.
+	Missed int64 `protobuf:"varint,13,opt,name=missed,proto3" json:"missed,omitempty"`
+	// The server found what it knew of the end of the log lost, or altered by somebody
+	// else; the other fields are empty.
+	Damaged       bool `protobuf:"varint,14,opt,name=damaged,proto3" json:"damaged,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuditEntry) Reset() {
+	*x = AuditEntry{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuditEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuditEntry) ProtoMessage() {}
+
+func (x *AuditEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuditEntry.ProtoReflect.Descriptor instead.
+func (*AuditEntry) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *AuditEntry) GetSequence() int64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *AuditEntry) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *AuditEntry) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetAccountType() AccountType {
+	if x != nil {
+		return x.AccountType
+	}
+	return AccountType_ACCOUNT_TYPE_UNSPECIFIED
+}
+
+func (x *AuditEntry) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetDecision() AuditDecision {
+	if x != nil {
+		return x.Decision
+	}
+	return AuditDecision_AUDIT_DECISION_UNSPECIFIED
+}
+
+func (x *AuditEntry) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetMissed() int64 {
+	if x != nil {
+		return x.Missed
+	}
+	return 0
+}
+
+func (x *AuditEntry) GetDamaged() bool {
+	if x != nil {
+		return x.Damaged
+	}
+	return false
+}
+
+type ReadAuditRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only what comes after this sequence: that of the last entry that was read, to go
+	// on behind it.
+	After int64 `protobuf:"varint,1,opt,name=after,proto3" json:"after,omitempty"`
+	// Only what was recorded then or later.
+	Since *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
+	// Only calls of this account, as ACCOUNT or NAMESPACE/ACCOUNT.
+	Account string `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
+	// Only calls of this method, as Service.Method or one of the two; case does not
+	// count.
+	Method string `protobuf:"bytes,4,opt,name=method,proto3" json:"method,omitempty"`
+	// End after so many entries; 0 for no end.
+	Limit int32 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
+	// At most so many of the entries that are there, the last ones; 0 for all.
+	Tail int32 `protobuf:"varint,6,opt,name=tail,proto3" json:"tail,omitempty"`
+	// Wait for more.
+	Follow        bool `protobuf:"varint,7,opt,name=follow,proto3" json:"follow,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadAuditRequest) Reset() {
+	*x = ReadAuditRequest{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadAuditRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadAuditRequest) ProtoMessage() {}
+
+func (x *ReadAuditRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadAuditRequest.ProtoReflect.Descriptor instead.
+func (*ReadAuditRequest) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *ReadAuditRequest) GetAfter() int64 {
+	if x != nil {
+		return x.After
+	}
+	return 0
+}
+
+func (x *ReadAuditRequest) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *ReadAuditRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *ReadAuditRequest) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *ReadAuditRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ReadAuditRequest) GetTail() int32 {
+	if x != nil {
+		return x.Tail
+	}
+	return 0
+}
+
+func (x *ReadAuditRequest) GetFollow() bool {
+	if x != nil {
+		return x.Follow
+	}
+	return false
+}
+
+type ReadAuditResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Entries       []*AuditEntry          `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadAuditResponse) Reset() {
+	*x = ReadAuditResponse{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadAuditResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadAuditResponse) ProtoMessage() {}
+
+func (x *ReadAuditResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadAuditResponse.ProtoReflect.Descriptor instead.
+func (*ReadAuditResponse) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *ReadAuditResponse) GetEntries() []*AuditEntry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+type VerifyAuditRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The logs of all namespaces.
+	All bool `protobuf:"varint,1,opt,name=all,proto3" json:"all,omitempty"`
+	// What was noted of the log before, and has to be in it still. Not with all.
+	Noted         []*NotedAuditEntry `protobuf:"bytes,2,rep,name=noted,proto3" json:"noted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyAuditRequest) Reset() {
+	*x = VerifyAuditRequest{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyAuditRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyAuditRequest) ProtoMessage() {}
+
+func (x *VerifyAuditRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyAuditRequest.ProtoReflect.Descriptor instead.
+func (*VerifyAuditRequest) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *VerifyAuditRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+func (x *VerifyAuditRequest) GetNoted() []*NotedAuditEntry {
+	if x != nil {
+		return x.Noted
+	}
+	return nil
+}
+
+// NotedAuditEntry is what Verify told of the last entry at some time.
+type NotedAuditEntry struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sequence      int64                  `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Hash          []byte                 `protobuf:"bytes,2,opt,name=hash,proto3" json:"hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NotedAuditEntry) Reset() {
+	*x = NotedAuditEntry{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NotedAuditEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NotedAuditEntry) ProtoMessage() {}
+
+func (x *NotedAuditEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NotedAuditEntry.ProtoReflect.Descriptor instead.
+func (*NotedAuditEntry) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *NotedAuditEntry) GetSequence() int64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *NotedAuditEntry) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+type VerifyAuditResponse struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// The sequences of the first and of the last entry that is kept; 0 without any.
+	First int64 `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"`
+	Last  int64 `protobuf:"varint,3,opt,name=last,proto3" json:"last,omitempty"`
+	// The SHA-256 of the last entry. Noted elsewhere it tells later whether the log is
+	// still the same one.
+	Hash []byte `protobuf:"bytes,4,opt,name=hash,proto3" json:"hash,omitempty"`
+	// What is wrong, a sentence each; empty: nothing.
+	Problems []string `protobuf:"bytes,5,rep,name=problems,proto3" json:"problems,omitempty"`
+	// There are more problems.
+	More          bool `protobuf:"varint,6,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyAuditResponse) Reset() {
+	*x = VerifyAuditResponse{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyAuditResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyAuditResponse) ProtoMessage() {}
+
+func (x *VerifyAuditResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyAuditResponse.ProtoReflect.Descriptor instead.
+func (*VerifyAuditResponse) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *VerifyAuditResponse) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *VerifyAuditResponse) GetFirst() int64 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *VerifyAuditResponse) GetLast() int64 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+func (x *VerifyAuditResponse) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+func (x *VerifyAuditResponse) GetProblems() []string {
+	if x != nil {
+		return x.Problems
+	}
+	return nil
+}
+
+func (x *VerifyAuditResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
 var File_micro_auth_v1_auth_proto protoreflect.FileDescriptor
 
 const file_micro_auth_v1_auth_proto_rawDesc = "" +
@@ -3109,7 +3664,48 @@ const file_micro_auth_v1_auth_proto_rawDesc = "" +
 	"\aaccount\x18\x01 \x01(\v2\x16.micro.auth.v1.AccountR\aaccount\",\n" +
 	"\x16DeleteNamespaceRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"\x19\n" +
-	"\x17DeleteNamespaceResponse*\\\n" +
+	"\x17DeleteNamespaceResponse\"\xd4\x03\n" +
+	"\n" +
+	"AuditEntry\x12\x1a\n" +
+	"\bsequence\x18\x01 \x01(\x03R\bsequence\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\x12\x18\n" +
+	"\aaccount\x18\x04 \x01(\tR\aaccount\x12=\n" +
+	"\faccount_type\x18\x05 \x01(\x0e2\x1a.micro.auth.v1.AccountTypeR\vaccountType\x12\x14\n" +
+	"\x05token\x18\x06 \x01(\tR\x05token\x12\x18\n" +
+	"\aaddress\x18\a \x01(\tR\aaddress\x12\x1c\n" +
+	"\tnamespace\x18\b \x01(\tR\tnamespace\x12\x16\n" +
+	"\x06method\x18\t \x01(\tR\x06method\x12\x16\n" +
+	"\x06object\x18\n" +
+	" \x01(\tR\x06object\x128\n" +
+	"\bdecision\x18\v \x01(\x0e2\x1c.micro.auth.v1.AuditDecisionR\bdecision\x12\x18\n" +
+	"\aoutcome\x18\f \x01(\tR\aoutcome\x12\x16\n" +
+	"\x06missed\x18\r \x01(\x03R\x06missed\x12\x18\n" +
+	"\adamaged\x18\x0e \x01(\bR\adamaged\"\xce\x01\n" +
+	"\x10ReadAuditRequest\x12\x14\n" +
+	"\x05after\x18\x01 \x01(\x03R\x05after\x120\n" +
+	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x18\n" +
+	"\aaccount\x18\x03 \x01(\tR\aaccount\x12\x16\n" +
+	"\x06method\x18\x04 \x01(\tR\x06method\x12\x14\n" +
+	"\x05limit\x18\x05 \x01(\x05R\x05limit\x12\x12\n" +
+	"\x04tail\x18\x06 \x01(\x05R\x04tail\x12\x16\n" +
+	"\x06follow\x18\a \x01(\bR\x06follow\"H\n" +
+	"\x11ReadAuditResponse\x123\n" +
+	"\aentries\x18\x01 \x03(\v2\x19.micro.auth.v1.AuditEntryR\aentries\"\\\n" +
+	"\x12VerifyAuditRequest\x12\x10\n" +
+	"\x03all\x18\x01 \x01(\bR\x03all\x124\n" +
+	"\x05noted\x18\x02 \x03(\v2\x1e.micro.auth.v1.NotedAuditEntryR\x05noted\"A\n" +
+	"\x0fNotedAuditEntry\x12\x1a\n" +
+	"\bsequence\x18\x01 \x01(\x03R\bsequence\x12\x12\n" +
+	"\x04hash\x18\x02 \x01(\fR\x04hash\"\xa1\x01\n" +
+	"\x13VerifyAuditResponse\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x14\n" +
+	"\x05first\x18\x02 \x01(\x03R\x05first\x12\x12\n" +
+	"\x04last\x18\x03 \x01(\x03R\x04last\x12\x12\n" +
+	"\x04hash\x18\x04 \x01(\fR\x04hash\x12\x1a\n" +
+	"\bproblems\x18\x05 \x03(\tR\bproblems\x12\x12\n" +
+	"\x04more\x18\x06 \x01(\bR\x04more*\\\n" +
 	"\vAccountType\x12\x1c\n" +
 	"\x18ACCOUNT_TYPE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11ACCOUNT_TYPE_USER\x10\x01\x12\x18\n" +
@@ -3117,7 +3713,11 @@ const file_micro_auth_v1_auth_proto_rawDesc = "" +
 	"\x06Access\x12\x16\n" +
 	"\x12ACCESS_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eACCESS_GRANTED\x10\x01\x12\x11\n" +
-	"\rACCESS_DENIED\x10\x022\xc8\x03\n" +
+	"\rACCESS_DENIED\x10\x02*f\n" +
+	"\rAuditDecision\x12\x1e\n" +
+	"\x1aAUDIT_DECISION_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16AUDIT_DECISION_ALLOWED\x10\x01\x12\x19\n" +
+	"\x15AUDIT_DECISION_DENIED\x10\x022\xc8\x03\n" +
 	"\x04Auth\x12E\n" +
 	"\x06Signup\x12\x1c.micro.auth.v1.SignupRequest\x1a\x1d.micro.auth.v1.SignupResponse\x12B\n" +
 	"\x05Login\x12\x1b.micro.auth.v1.LoginRequest\x1a\x1c.micro.auth.v1.LoginResponse\x12H\n" +
@@ -3146,7 +3746,10 @@ const file_micro_auth_v1_auth_proto_rawDesc = "" +
 	"Namespaces\x12S\n" +
 	"\x04List\x12$.micro.auth.v1.ListNamespacesRequest\x1a%.micro.auth.v1.ListNamespacesResponse\x12W\n" +
 	"\x06Create\x12%.micro.auth.v1.CreateNamespaceRequest\x1a&.micro.auth.v1.CreateNamespaceResponse\x12W\n" +
-	"\x06Delete\x12%.micro.auth.v1.DeleteNamespaceRequest\x1a&.micro.auth.v1.DeleteNamespaceResponseB6Z4github.com/micro/micro/v3/proto/micro/auth/v1;authv1b\x06proto3"
+	"\x06Delete\x12%.micro.auth.v1.DeleteNamespaceRequest\x1a&.micro.auth.v1.DeleteNamespaceResponse2\xa7\x01\n" +
+	"\x05Audit\x12K\n" +
+	"\x04Read\x12\x1f.micro.auth.v1.ReadAuditRequest\x1a .micro.auth.v1.ReadAuditResponse0\x01\x12Q\n" +
+	"\x06Verify\x12!.micro.auth.v1.VerifyAuditRequest\x1a\".micro.auth.v1.VerifyAuditResponse0\x01B6Z4github.com/micro/micro/v3/proto/micro/auth/v1;authv1b\x06proto3"
 
 var (
 	file_micro_auth_v1_auth_proto_rawDescOnce sync.Once
@@ -3160,149 +3763,166 @@ func file_micro_auth_v1_auth_proto_rawDescGZIP() []byte {
 	return file_micro_auth_v1_auth_proto_rawDescData
 }
 
-var file_micro_auth_v1_auth_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_micro_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
+var file_micro_auth_v1_auth_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_micro_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 58)
 var file_micro_auth_v1_auth_proto_goTypes = []any{
 	(AccountType)(0),                // 0: micro.auth.v1.AccountType
 	(Access)(0),                     // 1: micro.auth.v1.Access
-	(*Account)(nil),                 // 2: micro.auth.v1.Account
-	(*Session)(nil),                 // 3: micro.auth.v1.Session
-	(*Rule)(nil),                    // 4: micro.auth.v1.Rule
-	(*SignupRequest)(nil),           // 5: micro.auth.v1.SignupRequest
-	(*SignupResponse)(nil),          // 6: micro.auth.v1.SignupResponse
-	(*LoginRequest)(nil),            // 7: micro.auth.v1.LoginRequest
-	(*LoginResponse)(nil),           // 8: micro.auth.v1.LoginResponse
-	(*RefreshRequest)(nil),          // 9: micro.auth.v1.RefreshRequest
-	(*RefreshResponse)(nil),         // 10: micro.auth.v1.RefreshResponse
-	(*LogoutRequest)(nil),           // 11: micro.auth.v1.LogoutRequest
-	(*LogoutResponse)(nil),          // 12: micro.auth.v1.LogoutResponse
-	(*WhoAmIRequest)(nil),           // 13: micro.auth.v1.WhoAmIRequest
-	(*WhoAmIResponse)(nil),          // 14: micro.auth.v1.WhoAmIResponse
-	(*ChangePasswordRequest)(nil),   // 15: micro.auth.v1.ChangePasswordRequest
-	(*ChangePasswordResponse)(nil),  // 16: micro.auth.v1.ChangePasswordResponse
-	(*CreateAccountRequest)(nil),    // 17: micro.auth.v1.CreateAccountRequest
-	(*CreateAccountResponse)(nil),   // 18: micro.auth.v1.CreateAccountResponse
-	(*ListAccountsRequest)(nil),     // 19: micro.auth.v1.ListAccountsRequest
-	(*ListAccountsResponse)(nil),    // 20: micro.auth.v1.ListAccountsResponse
-	(*DeleteAccountRequest)(nil),    // 21: micro.auth.v1.DeleteAccountRequest
-	(*DeleteAccountResponse)(nil),   // 22: micro.auth.v1.DeleteAccountResponse
-	(*CreateRuleRequest)(nil),       // 23: micro.auth.v1.CreateRuleRequest
-	(*CreateRuleResponse)(nil),      // 24: micro.auth.v1.CreateRuleResponse
-	(*ListRulesRequest)(nil),        // 25: micro.auth.v1.ListRulesRequest
-	(*ListRulesResponse)(nil),       // 26: micro.auth.v1.ListRulesResponse
-	(*DeleteRuleRequest)(nil),       // 27: micro.auth.v1.DeleteRuleRequest
-	(*DeleteRuleResponse)(nil),      // 28: micro.auth.v1.DeleteRuleResponse
-	(*UpdateAccountRequest)(nil),    // 29: micro.auth.v1.UpdateAccountRequest
-	(*ScopeList)(nil),               // 30: micro.auth.v1.ScopeList
-	(*UpdateAccountResponse)(nil),   // 31: micro.auth.v1.UpdateAccountResponse
-	(*ExplainRequest)(nil),          // 32: micro.auth.v1.ExplainRequest
-	(*ExplainResponse)(nil),         // 33: micro.auth.v1.ExplainResponse
-	(*PassedRule)(nil),              // 34: micro.auth.v1.PassedRule
-	(*Token)(nil),                   // 35: micro.auth.v1.Token
-	(*CreateTokenRequest)(nil),      // 36: micro.auth.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),     // 37: micro.auth.v1.CreateTokenResponse
-	(*ListTokensRequest)(nil),       // 38: micro.auth.v1.ListTokensRequest
-	(*ListTokensResponse)(nil),      // 39: micro.auth.v1.ListTokensResponse
-	(*DeleteTokenRequest)(nil),      // 40: micro.auth.v1.DeleteTokenRequest
-	(*DeleteTokenResponse)(nil),     // 41: micro.auth.v1.DeleteTokenResponse
-	(*Key)(nil),                     // 42: micro.auth.v1.Key
-	(*ListKeysRequest)(nil),         // 43: micro.auth.v1.ListKeysRequest
-	(*ListKeysResponse)(nil),        // 44: micro.auth.v1.ListKeysResponse
-	(*RotateKeysRequest)(nil),       // 45: micro.auth.v1.RotateKeysRequest
-	(*RotateKeysResponse)(nil),      // 46: micro.auth.v1.RotateKeysResponse
-	(*Namespace)(nil),               // 47: micro.auth.v1.Namespace
-	(*ListNamespacesRequest)(nil),   // 48: micro.auth.v1.ListNamespacesRequest
-	(*ListNamespacesResponse)(nil),  // 49: micro.auth.v1.ListNamespacesResponse
-	(*CreateNamespaceRequest)(nil),  // 50: micro.auth.v1.CreateNamespaceRequest
-	(*CreateNamespaceResponse)(nil), // 51: micro.auth.v1.CreateNamespaceResponse
-	(*DeleteNamespaceRequest)(nil),  // 52: micro.auth.v1.DeleteNamespaceRequest
-	(*DeleteNamespaceResponse)(nil), // 53: micro.auth.v1.DeleteNamespaceResponse
-	(*timestamppb.Timestamp)(nil),   // 54: google.protobuf.Timestamp
+	(AuditDecision)(0),              // 2: micro.auth.v1.AuditDecision
+	(*Account)(nil),                 // 3: micro.auth.v1.Account
+	(*Session)(nil),                 // 4: micro.auth.v1.Session
+	(*Rule)(nil),                    // 5: micro.auth.v1.Rule
+	(*SignupRequest)(nil),           // 6: micro.auth.v1.SignupRequest
+	(*SignupResponse)(nil),          // 7: micro.auth.v1.SignupResponse
+	(*LoginRequest)(nil),            // 8: micro.auth.v1.LoginRequest
+	(*LoginResponse)(nil),           // 9: micro.auth.v1.LoginResponse
+	(*RefreshRequest)(nil),          // 10: micro.auth.v1.RefreshRequest
+	(*RefreshResponse)(nil),         // 11: micro.auth.v1.RefreshResponse
+	(*LogoutRequest)(nil),           // 12: micro.auth.v1.LogoutRequest
+	(*LogoutResponse)(nil),          // 13: micro.auth.v1.LogoutResponse
+	(*WhoAmIRequest)(nil),           // 14: micro.auth.v1.WhoAmIRequest
+	(*WhoAmIResponse)(nil),          // 15: micro.auth.v1.WhoAmIResponse
+	(*ChangePasswordRequest)(nil),   // 16: micro.auth.v1.ChangePasswordRequest
+	(*ChangePasswordResponse)(nil),  // 17: micro.auth.v1.ChangePasswordResponse
+	(*CreateAccountRequest)(nil),    // 18: micro.auth.v1.CreateAccountRequest
+	(*CreateAccountResponse)(nil),   // 19: micro.auth.v1.CreateAccountResponse
+	(*ListAccountsRequest)(nil),     // 20: micro.auth.v1.ListAccountsRequest
+	(*ListAccountsResponse)(nil),    // 21: micro.auth.v1.ListAccountsResponse
+	(*DeleteAccountRequest)(nil),    // 22: micro.auth.v1.DeleteAccountRequest
+	(*DeleteAccountResponse)(nil),   // 23: micro.auth.v1.DeleteAccountResponse
+	(*CreateRuleRequest)(nil),       // 24: micro.auth.v1.CreateRuleRequest
+	(*CreateRuleResponse)(nil),      // 25: micro.auth.v1.CreateRuleResponse
+	(*ListRulesRequest)(nil),        // 26: micro.auth.v1.ListRulesRequest
+	(*ListRulesResponse)(nil),       // 27: micro.auth.v1.ListRulesResponse
+	(*DeleteRuleRequest)(nil),       // 28: micro.auth.v1.DeleteRuleRequest
+	(*DeleteRuleResponse)(nil),      // 29: micro.auth.v1.DeleteRuleResponse
+	(*UpdateAccountRequest)(nil),    // 30: micro.auth.v1.UpdateAccountRequest
+	(*ScopeList)(nil),               // 31: micro.auth.v1.ScopeList
+	(*UpdateAccountResponse)(nil),   // 32: micro.auth.v1.UpdateAccountResponse
+	(*ExplainRequest)(nil),          // 33: micro.auth.v1.ExplainRequest
+	(*ExplainResponse)(nil),         // 34: micro.auth.v1.ExplainResponse
+	(*PassedRule)(nil),              // 35: micro.auth.v1.PassedRule
+	(*Token)(nil),                   // 36: micro.auth.v1.Token
+	(*CreateTokenRequest)(nil),      // 37: micro.auth.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),     // 38: micro.auth.v1.CreateTokenResponse
+	(*ListTokensRequest)(nil),       // 39: micro.auth.v1.ListTokensRequest
+	(*ListTokensResponse)(nil),      // 40: micro.auth.v1.ListTokensResponse
+	(*DeleteTokenRequest)(nil),      // 41: micro.auth.v1.DeleteTokenRequest
+	(*DeleteTokenResponse)(nil),     // 42: micro.auth.v1.DeleteTokenResponse
+	(*Key)(nil),                     // 43: micro.auth.v1.Key
+	(*ListKeysRequest)(nil),         // 44: micro.auth.v1.ListKeysRequest
+	(*ListKeysResponse)(nil),        // 45: micro.auth.v1.ListKeysResponse
+	(*RotateKeysRequest)(nil),       // 46: micro.auth.v1.RotateKeysRequest
+	(*RotateKeysResponse)(nil),      // 47: micro.auth.v1.RotateKeysResponse
+	(*Namespace)(nil),               // 48: micro.auth.v1.Namespace
+	(*ListNamespacesRequest)(nil),   // 49: micro.auth.v1.ListNamespacesRequest
+	(*ListNamespacesResponse)(nil),  // 50: micro.auth.v1.ListNamespacesResponse
+	(*CreateNamespaceRequest)(nil),  // 51: micro.auth.v1.CreateNamespaceRequest
+	(*CreateNamespaceResponse)(nil), // 52: micro.auth.v1.CreateNamespaceResponse
+	(*DeleteNamespaceRequest)(nil),  // 53: micro.auth.v1.DeleteNamespaceRequest
+	(*DeleteNamespaceResponse)(nil), // 54: micro.auth.v1.DeleteNamespaceResponse
+	(*AuditEntry)(nil),              // 55: micro.auth.v1.AuditEntry
+	(*ReadAuditRequest)(nil),        // 56: micro.auth.v1.ReadAuditRequest
+	(*ReadAuditResponse)(nil),       // 57: micro.auth.v1.ReadAuditResponse
+	(*VerifyAuditRequest)(nil),      // 58: micro.auth.v1.VerifyAuditRequest
+	(*NotedAuditEntry)(nil),         // 59: micro.auth.v1.NotedAuditEntry
+	(*VerifyAuditResponse)(nil),     // 60: micro.auth.v1.VerifyAuditResponse
+	(*timestamppb.Timestamp)(nil),   // 61: google.protobuf.Timestamp
 }
 var file_micro_auth_v1_auth_proto_depIdxs = []int32{
 	0,  // 0: micro.auth.v1.Account.type:type_name -> micro.auth.v1.AccountType
-	54, // 1: micro.auth.v1.Account.created:type_name -> google.protobuf.Timestamp
-	54, // 2: micro.auth.v1.Session.access_expires:type_name -> google.protobuf.Timestamp
-	54, // 3: micro.auth.v1.Session.refresh_expires:type_name -> google.protobuf.Timestamp
-	2,  // 4: micro.auth.v1.Session.account:type_name -> micro.auth.v1.Account
+	61, // 1: micro.auth.v1.Account.created:type_name -> google.protobuf.Timestamp
+	61, // 2: micro.auth.v1.Session.access_expires:type_name -> google.protobuf.Timestamp
+	61, // 3: micro.auth.v1.Session.refresh_expires:type_name -> google.protobuf.Timestamp
+	3,  // 4: micro.auth.v1.Session.account:type_name -> micro.auth.v1.Account
 	1,  // 5: micro.auth.v1.Rule.access:type_name -> micro.auth.v1.Access
-	3,  // 6: micro.auth.v1.SignupResponse.session:type_name -> micro.auth.v1.Session
-	3,  // 7: micro.auth.v1.LoginResponse.session:type_name -> micro.auth.v1.Session
-	3,  // 8: micro.auth.v1.RefreshResponse.session:type_name -> micro.auth.v1.Session
-	2,  // 9: micro.auth.v1.WhoAmIResponse.account:type_name -> micro.auth.v1.Account
-	3,  // 10: micro.auth.v1.ChangePasswordResponse.session:type_name -> micro.auth.v1.Session
-	2,  // 11: micro.auth.v1.CreateAccountResponse.account:type_name -> micro.auth.v1.Account
-	2,  // 12: micro.auth.v1.ListAccountsResponse.accounts:type_name -> micro.auth.v1.Account
-	4,  // 13: micro.auth.v1.CreateRuleRequest.rule:type_name -> micro.auth.v1.Rule
-	4,  // 14: micro.auth.v1.CreateRuleResponse.rule:type_name -> micro.auth.v1.Rule
-	4,  // 15: micro.auth.v1.ListRulesResponse.rules:type_name -> micro.auth.v1.Rule
-	30, // 16: micro.auth.v1.UpdateAccountRequest.scopes:type_name -> micro.auth.v1.ScopeList
-	2,  // 17: micro.auth.v1.UpdateAccountResponse.account:type_name -> micro.auth.v1.Account
-	4,  // 18: micro.auth.v1.ExplainResponse.rule:type_name -> micro.auth.v1.Rule
-	2,  // 19: micro.auth.v1.ExplainResponse.account:type_name -> micro.auth.v1.Account
-	34, // 20: micro.auth.v1.ExplainResponse.passed:type_name -> micro.auth.v1.PassedRule
-	4,  // 21: micro.auth.v1.PassedRule.rule:type_name -> micro.auth.v1.Rule
-	54, // 22: micro.auth.v1.Token.created:type_name -> google.protobuf.Timestamp
-	54, // 23: micro.auth.v1.Token.expires:type_name -> google.protobuf.Timestamp
-	54, // 24: micro.auth.v1.CreateTokenRequest.expires:type_name -> google.protobuf.Timestamp
-	35, // 25: micro.auth.v1.CreateTokenResponse.token:type_name -> micro.auth.v1.Token
-	35, // 26: micro.auth.v1.ListTokensResponse.tokens:type_name -> micro.auth.v1.Token
-	54, // 27: micro.auth.v1.Key.created:type_name -> google.protobuf.Timestamp
-	54, // 28: micro.auth.v1.Key.retires:type_name -> google.protobuf.Timestamp
-	42, // 29: micro.auth.v1.ListKeysResponse.keys:type_name -> micro.auth.v1.Key
-	42, // 30: micro.auth.v1.RotateKeysResponse.key:type_name -> micro.auth.v1.Key
-	54, // 31: micro.auth.v1.Namespace.created:type_name -> google.protobuf.Timestamp
-	47, // 32: micro.auth.v1.ListNamespacesResponse.namespaces:type_name -> micro.auth.v1.Namespace
-	2,  // 33: micro.auth.v1.CreateNamespaceResponse.account:type_name -> micro.auth.v1.Account
-	5,  // 34: micro.auth.v1.Auth.Signup:input_type -> micro.auth.v1.SignupRequest
-	7,  // 35: micro.auth.v1.Auth.Login:input_type -> micro.auth.v1.LoginRequest
-	9,  // 36: micro.auth.v1.Auth.Refresh:input_type -> micro.auth.v1.RefreshRequest
-	11, // 37: micro.auth.v1.Auth.Logout:input_type -> micro.auth.v1.LogoutRequest
-	13, // 38: micro.auth.v1.Auth.WhoAmI:input_type -> micro.auth.v1.WhoAmIRequest
-	15, // 39: micro.auth.v1.Auth.ChangePassword:input_type -> micro.auth.v1.ChangePasswordRequest
-	17, // 40: micro.auth.v1.Accounts.Create:input_type -> micro.auth.v1.CreateAccountRequest
-	19, // 41: micro.auth.v1.Accounts.List:input_type -> micro.auth.v1.ListAccountsRequest
-	29, // 42: micro.auth.v1.Accounts.Update:input_type -> micro.auth.v1.UpdateAccountRequest
-	21, // 43: micro.auth.v1.Accounts.Delete:input_type -> micro.auth.v1.DeleteAccountRequest
-	23, // 44: micro.auth.v1.Rules.Create:input_type -> micro.auth.v1.CreateRuleRequest
-	25, // 45: micro.auth.v1.Rules.List:input_type -> micro.auth.v1.ListRulesRequest
-	27, // 46: micro.auth.v1.Rules.Delete:input_type -> micro.auth.v1.DeleteRuleRequest
-	32, // 47: micro.auth.v1.Rules.Explain:input_type -> micro.auth.v1.ExplainRequest
-	36, // 48: micro.auth.v1.Tokens.Create:input_type -> micro.auth.v1.CreateTokenRequest
-	38, // 49: micro.auth.v1.Tokens.List:input_type -> micro.auth.v1.ListTokensRequest
-	40, // 50: micro.auth.v1.Tokens.Delete:input_type -> micro.auth.v1.DeleteTokenRequest
-	43, // 51: micro.auth.v1.Keys.List:input_type -> micro.auth.v1.ListKeysRequest
-	45, // 52: micro.auth.v1.Keys.Rotate:input_type -> micro.auth.v1.RotateKeysRequest
-	48, // 53: micro.auth.v1.Namespaces.List:input_type -> micro.auth.v1.ListNamespacesRequest
-	50, // 54: micro.auth.v1.Namespaces.Create:input_type -> micro.auth.v1.CreateNamespaceRequest
-	52, // 55: micro.auth.v1.Namespaces.Delete:input_type -> micro.auth.v1.DeleteNamespaceRequest
-	6,  // 56: micro.auth.v1.Auth.Signup:output_type -> micro.auth.v1.SignupResponse
-	8,  // 57: micro.auth.v1.Auth.Login:output_type -> micro.auth.v1.LoginResponse
-	10, // 58: micro.auth.v1.Auth.Refresh:output_type -> micro.auth.v1.RefreshResponse
-	12, // 59: micro.auth.v1.Auth.Logout:output_type -> micro.auth.v1.LogoutResponse
-	14, // 60: micro.auth.v1.Auth.WhoAmI:output_type -> micro.auth.v1.WhoAmIResponse
-	16, // 61: micro.auth.v1.Auth.ChangePassword:output_type -> micro.auth.v1.ChangePasswordResponse
-	18, // 62: micro.auth.v1.Accounts.Create:output_type -> micro.auth.v1.CreateAccountResponse
-	20, // 63: micro.auth.v1.Accounts.List:output_type -> micro.auth.v1.ListAccountsResponse
-	31, // 64: micro.auth.v1.Accounts.Update:output_type -> micro.auth.v1.UpdateAccountResponse
-	22, // 65: micro.auth.v1.Accounts.Delete:output_type -> micro.auth.v1.DeleteAccountResponse
-	24, // 66: micro.auth.v1.Rules.Create:output_type -> micro.auth.v1.CreateRuleResponse
-	26, // 67: micro.auth.v1.Rules.List:output_type -> micro.auth.v1.ListRulesResponse
-	28, // 68: micro.auth.v1.Rules.Delete:output_type -> micro.auth.v1.DeleteRuleResponse
-	33, // 69: micro.auth.v1.Rules.Explain:output_type -> micro.auth.v1.ExplainResponse
-	37, // 70: micro.auth.v1.Tokens.Create:output_type -> micro.auth.v1.CreateTokenResponse
-	39, // 71: micro.auth.v1.Tokens.List:output_type -> micro.auth.v1.ListTokensResponse
-	41, // 72: micro.auth.v1.Tokens.Delete:output_type -> micro.auth.v1.DeleteTokenResponse
-	44, // 73: micro.auth.v1.Keys.List:output_type -> micro.auth.v1.ListKeysResponse
-	46, // 74: micro.auth.v1.Keys.Rotate:output_type -> micro.auth.v1.RotateKeysResponse
-	49, // 75: micro.auth.v1.Namespaces.List:output_type -> micro.auth.v1.ListNamespacesResponse
-	51, // 76: micro.auth.v1.Namespaces.Create:output_type -> micro.auth.v1.CreateNamespaceResponse
-	53, // 77: micro.auth.v1.Namespaces.Delete:output_type -> micro.auth.v1.DeleteNamespaceResponse
-	56, // [56:78] is the sub-list for method output_type
-	34, // [34:56] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	4,  // 6: micro.auth.v1.SignupResponse.session:type_name -> micro.auth.v1.Session
+	4,  // 7: micro.auth.v1.LoginResponse.session:type_name -> micro.auth.v1.Session
+	4,  // 8: micro.auth.v1.RefreshResponse.session:type_name -> micro.auth.v1.Session
+	3,  // 9: micro.auth.v1.WhoAmIResponse.account:type_name -> micro.auth.v1.Account
+	4,  // 10: micro.auth.v1.ChangePasswordResponse.session:type_name -> micro.auth.v1.Session
+	3,  // 11: micro.auth.v1.CreateAccountResponse.account:type_name -> micro.auth.v1.Account
+	3,  // 12: micro.auth.v1.ListAccountsResponse.accounts:type_name -> micro.auth.v1.Account
+	5,  // 13: micro.auth.v1.CreateRuleRequest.rule:type_name -> micro.auth.v1.Rule
+	5,  // 14: micro.auth.v1.CreateRuleResponse.rule:type_name -> micro.auth.v1.Rule
+	5,  // 15: micro.auth.v1.ListRulesResponse.rules:type_name -> micro.auth.v1.Rule
+	31, // 16: micro.auth.v1.UpdateAccountRequest.scopes:type_name -> micro.auth.v1.ScopeList
+	3,  // 17: micro.auth.v1.UpdateAccountResponse.account:type_name -> micro.auth.v1.Account
+	5,  // 18: micro.auth.v1.ExplainResponse.rule:type_name -> micro.auth.v1.Rule
+	3,  // 19: micro.auth.v1.ExplainResponse.account:type_name -> micro.auth.v1.Account
+	35, // 20: micro.auth.v1.ExplainResponse.passed:type_name -> micro.auth.v1.PassedRule
+	5,  // 21: micro.auth.v1.PassedRule.rule:type_name -> micro.auth.v1.Rule
+	61, // 22: micro.auth.v1.Token.created:type_name -> google.protobuf.Timestamp
+	61, // 23: micro.auth.v1.Token.expires:type_name -> google.protobuf.Timestamp
+	61, // 24: micro.auth.v1.CreateTokenRequest.expires:type_name -> google.protobuf.Timestamp
+	36, // 25: micro.auth.v1.CreateTokenResponse.token:type_name -> micro.auth.v1.Token
+	36, // 26: micro.auth.v1.ListTokensResponse.tokens:type_name -> micro.auth.v1.Token
+	61, // 27: micro.auth.v1.Key.created:type_name -> google.protobuf.Timestamp
+	61, // 28: micro.auth.v1.Key.retires:type_name -> google.protobuf.Timestamp
+	43, // 29: micro.auth.v1.ListKeysResponse.keys:type_name -> micro.auth.v1.Key
+	43, // 30: micro.auth.v1.RotateKeysResponse.key:type_name -> micro.auth.v1.Key
+	61, // 31: micro.auth.v1.Namespace.created:type_name -> google.protobuf.Timestamp
+	48, // 32: micro.auth.v1.ListNamespacesResponse.namespaces:type_name -> micro.auth.v1.Namespace
+	3,  // 33: micro.auth.v1.CreateNamespaceResponse.account:type_name -> micro.auth.v1.Account
+	61, // 34: micro.auth.v1.AuditEntry.time:type_name -> google.protobuf.Timestamp
+	0,  // 35: micro.auth.v1.AuditEntry.account_type:type_name -> micro.auth.v1.AccountType
+	2,  // 36: micro.auth.v1.AuditEntry.decision:type_name -> micro.auth.v1.AuditDecision
+	61, // 37: micro.auth.v1.ReadAuditRequest.since:type_name -> google.protobuf.Timestamp
+	55, // 38: micro.auth.v1.ReadAuditResponse.entries:type_name -> micro.auth.v1.AuditEntry
+	59, // 39: micro.auth.v1.VerifyAuditRequest.noted:type_name -> micro.auth.v1.NotedAuditEntry
+	6,  // 40: micro.auth.v1.Auth.Signup:input_type -> micro.auth.v1.SignupRequest
+	8,  // 41: micro.auth.v1.Auth.Login:input_type -> micro.auth.v1.LoginRequest
+	10, // 42: micro.auth.v1.Auth.Refresh:input_type -> micro.auth.v1.RefreshRequest
+	12, // 43: micro.auth.v1.Auth.Logout:input_type -> micro.auth.v1.LogoutRequest
+	14, // 44: micro.auth.v1.Auth.WhoAmI:input_type -> micro.auth.v1.WhoAmIRequest
+	16, // 45: micro.auth.v1.Auth.ChangePassword:input_type -> micro.auth.v1.ChangePasswordRequest
+	18, // 46: micro.auth.v1.Accounts.Create:input_type -> micro.auth.v1.CreateAccountRequest
+	20, // 47: micro.auth.v1.Accounts.List:input_type -> micro.auth.v1.ListAccountsRequest
+	30, // 48: micro.auth.v1.Accounts.Update:input_type -> micro.auth.v1.UpdateAccountRequest
+	22, // 49: micro.auth.v1.Accounts.Delete:input_type -> micro.auth.v1.DeleteAccountRequest
+	24, // 50: micro.auth.v1.Rules.Create:input_type -> micro.auth.v1.CreateRuleRequest
+	26, // 51: micro.auth.v1.Rules.List:input_type -> micro.auth.v1.ListRulesRequest
+	28, // 52: micro.auth.v1.Rules.Delete:input_type -> micro.auth.v1.DeleteRuleRequest
+	33, // 53: micro.auth.v1.Rules.Explain:input_type -> micro.auth.v1.ExplainRequest
+	37, // 54: micro.auth.v1.Tokens.Create:input_type -> micro.auth.v1.CreateTokenRequest
+	39, // 55: micro.auth.v1.Tokens.List:input_type -> micro.auth.v1.ListTokensRequest
+	41, // 56: micro.auth.v1.Tokens.Delete:input_type -> micro.auth.v1.DeleteTokenRequest
+	44, // 57: micro.auth.v1.Keys.List:input_type -> micro.auth.v1.ListKeysRequest
+	46, // 58: micro.auth.v1.Keys.Rotate:input_type -> micro.auth.v1.RotateKeysRequest
+	49, // 59: micro.auth.v1.Namespaces.List:input_type -> micro.auth.v1.ListNamespacesRequest
+	51, // 60: micro.auth.v1.Namespaces.Create:input_type -> micro.auth.v1.CreateNamespaceRequest
+	53, // 61: micro.auth.v1.Namespaces.Delete:input_type -> micro.auth.v1.DeleteNamespaceRequest
+	56, // 62: micro.auth.v1.Audit.Read:input_type -> micro.auth.v1.ReadAuditRequest
+	58, // 63: micro.auth.v1.Audit.Verify:input_type -> micro.auth.v1.VerifyAuditRequest
+	7,  // 64: micro.auth.v1.Auth.Signup:output_type -> micro.auth.v1.SignupResponse
+	9,  // 65: micro.auth.v1.Auth.Login:output_type -> micro.auth.v1.LoginResponse
+	11, // 66: micro.auth.v1.Auth.Refresh:output_type -> micro.auth.v1.RefreshResponse
+	13, // 67: micro.auth.v1.Auth.Logout:output_type -> micro.auth.v1.LogoutResponse
+	15, // 68: micro.auth.v1.Auth.WhoAmI:output_type -> micro.auth.v1.WhoAmIResponse
+	17, // 69: micro.auth.v1.Auth.ChangePassword:output_type -> micro.auth.v1.ChangePasswordResponse
+	19, // 70: micro.auth.v1.Accounts.Create:output_type -> micro.auth.v1.CreateAccountResponse
+	21, // 71: micro.auth.v1.Accounts.List:output_type -> micro.auth.v1.ListAccountsResponse
+	32, // 72: micro.auth.v1.Accounts.Update:output_type -> micro.auth.v1.UpdateAccountResponse
+	23, // 73: micro.auth.v1.Accounts.Delete:output_type -> micro.auth.v1.DeleteAccountResponse
+	25, // 74: micro.auth.v1.Rules.Create:output_type -> micro.auth.v1.CreateRuleResponse
+	27, // 75: micro.auth.v1.Rules.List:output_type -> micro.auth.v1.ListRulesResponse
+	29, // 76: micro.auth.v1.Rules.Delete:output_type -> micro.auth.v1.DeleteRuleResponse
+	34, // 77: micro.auth.v1.Rules.Explain:output_type -> micro.auth.v1.ExplainResponse
+	38, // 78: micro.auth.v1.Tokens.Create:output_type -> micro.auth.v1.CreateTokenResponse
+	40, // 79: micro.auth.v1.Tokens.List:output_type -> micro.auth.v1.ListTokensResponse
+	42, // 80: micro.auth.v1.Tokens.Delete:output_type -> micro.auth.v1.DeleteTokenResponse
+	45, // 81: micro.auth.v1.Keys.List:output_type -> micro.auth.v1.ListKeysResponse
+	47, // 82: micro.auth.v1.Keys.Rotate:output_type -> micro.auth.v1.RotateKeysResponse
+	50, // 83: micro.auth.v1.Namespaces.List:output_type -> micro.auth.v1.ListNamespacesResponse
+	52, // 84: micro.auth.v1.Namespaces.Create:output_type -> micro.auth.v1.CreateNamespaceResponse
+	54, // 85: micro.auth.v1.Namespaces.Delete:output_type -> micro.auth.v1.DeleteNamespaceResponse
+	57, // 86: micro.auth.v1.Audit.Read:output_type -> micro.auth.v1.ReadAuditResponse
+	60, // 87: micro.auth.v1.Audit.Verify:output_type -> micro.auth.v1.VerifyAuditResponse
+	64, // [64:88] is the sub-list for method output_type
+	40, // [40:64] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_micro_auth_v1_auth_proto_init() }
@@ -3321,10 +3941,10 @@ func file_micro_auth_v1_auth_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_micro_auth_v1_auth_proto_rawDesc), len(file_micro_auth_v1_auth_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   52,
+			NumEnums:      3,
+			NumMessages:   58,
 			NumExtensions: 0,
-			NumServices:   6,
+			NumServices:   7,
 		},
 		GoTypes:           file_micro_auth_v1_auth_proto_goTypes,
 		DependencyIndexes: file_micro_auth_v1_auth_proto_depIdxs,

@@ -1220,3 +1220,162 @@ var Namespaces_ServiceDesc = grpc.ServiceDesc{
 	Streams:  []grpc.StreamDesc{},
 	Metadata: "micro/auth/v1/auth.proto",
 }
+
+// The paths of the methods of micro.auth.v1.Audit.
+const (
+	Audit_Read_FullMethodName   = "/micro.auth.v1.Audit/Read"
+	Audit_Verify_FullMethodName = "/micro.auth.v1.Audit/Verify"
+)
+
+// AuditClient calls the service micro.auth.v1.Audit.
+//
+// Audit tells who did what: which calls have changed or revealed something of the
+// platform, or were refused. It holds names and never values, and nothing of records,
+// events and calls of services. Each entry carries the SHA-256 of the one before.
+//
+// Every namespace has a log of its own; what is about the whole server, such as
+// namespaces and keys, is in that of "micro". It takes the rights that changing
+// accounts takes.
+type AuditClient interface {
+	// Read sends the calls that are kept, in the order in which they ended. It ends
+	// with the last one unless it is to follow.
+	Read(ctx context.Context, in *ReadAuditRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadAuditResponse], error)
+	// Verify tells what was removed from the log, altered or moved: a message for each
+	// log.
+	//
+	// PERMISSION_DENIED: only an operator verifies the logs of all namespaces.
+	Verify(ctx context.Context, in *VerifyAuditRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[VerifyAuditResponse], error)
+}
+
+type auditClient struct {
+	cc grpc.ClientConnInterface
+}
+
+// NewAuditClient returns a client that calls over a connection. The connection
+// stays the caller's.
+func NewAuditClient(cc grpc.ClientConnInterface) AuditClient {
+	return &auditClient{cc}
+}
+
+func (c *auditClient) Read(ctx context.Context, in *ReadAuditRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadAuditResponse], error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Audit_ServiceDesc.Streams[0], Audit_Read_FullMethodName, opts...)
+	if err != nil {
+		return nil, err
+	}
+	if err := stream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := stream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return &grpc.GenericClientStream[ReadAuditRequest, ReadAuditResponse]{ClientStream: stream}, nil
+}
+
+// Audit_ReadClient is the client's end of a call of Read.
+type Audit_ReadClient = grpc.ServerStreamingClient[ReadAuditResponse]
+
+func (c *auditClient) Verify(ctx context.Context, in *VerifyAuditRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[VerifyAuditResponse], error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Audit_ServiceDesc.Streams[1], Audit_Verify_FullMethodName, opts...)
+	if err != nil {
+		return nil, err
+	}
+	if err := stream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := stream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return &grpc.GenericClientStream[VerifyAuditRequest, VerifyAuditResponse]{ClientStream: stream}, nil
+}
+
+// Audit_VerifyClient is the client's end of a call of Verify.
+type Audit_VerifyClient = grpc.ServerStreamingClient[VerifyAuditResponse]
+
+// AuditServer answers the calls of the service micro.auth.v1.Audit. An
+// implementation embeds [UnimplementedAuditServer], by value, and so keeps
+// compiling when the service gets another method.
+//
+// Audit tells who did what: which calls have changed or revealed something of the
+// platform, or were refused. It holds names and never values, and nothing of records,
+// events and calls of services. Each entry carries the SHA-256 of the one before.
+//
+// Every namespace has a log of its own; what is about the whole server, such as
+// namespaces and keys, is in that of "micro". It takes the rights that changing
+// accounts takes.
+type AuditServer interface {
+	// Read sends the calls that are kept, in the order in which they ended. It ends
+	// with the last one unless it is to follow.
+	Read(*ReadAuditRequest, grpc.ServerStreamingServer[ReadAuditResponse]) error
+	// Verify tells what was removed from the log, altered or moved: a message for each
+	// log.
+	//
+	// PERMISSION_DENIED: only an operator verifies the logs of all namespaces.
+	Verify(*VerifyAuditRequest, grpc.ServerStreamingServer[VerifyAuditResponse]) error
+	mustEmbedUnimplementedAuditServer()
+}
+
+// UnimplementedAuditServer answers every call with the code Unimplemented.
+type UnimplementedAuditServer struct{}
+
+func (UnimplementedAuditServer) Read(*ReadAuditRequest, grpc.ServerStreamingServer[ReadAuditResponse]) error {
+	return status.Error(codes.Unimplemented, "method Read not implemented")
+}
+
+func (UnimplementedAuditServer) Verify(*VerifyAuditRequest, grpc.ServerStreamingServer[VerifyAuditResponse]) error {
+	return status.Error(codes.Unimplemented, "method Verify not implemented")
+}
+
+func (UnimplementedAuditServer) mustEmbedUnimplementedAuditServer() {}
+
+func (UnimplementedAuditServer) testEmbeddedByValue() {}
+
+// UnsafeAuditServer is embedded by an implementation that shall not compile any
+// more when the service gets another method.
+type UnsafeAuditServer interface {
+	mustEmbedUnimplementedAuditServer()
+}
+
+// RegisterAuditServer lets srv answer the calls that come to s. It panics when srv
+// embeds a nil pointer to UnimplementedAuditServer, before a call would.
+func RegisterAuditServer(s grpc.ServiceRegistrar, srv AuditServer) {
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&Audit_ServiceDesc, srv)
+}
+
+func _Audit_Read_Handler(srv any, stream grpc.ServerStream) error {
+	in := new(ReadAuditRequest)
+	if err := stream.RecvMsg(in); err != nil {
+		return err
+	}
+	return srv.(AuditServer).Read(in, &grpc.GenericServerStream[ReadAuditRequest, ReadAuditResponse]{ServerStream: stream})
+}
+
+// Audit_ReadServer is the server's end of a call of Read.
+type Audit_ReadServer = grpc.ServerStreamingServer[ReadAuditResponse]
+
+func _Audit_Verify_Handler(srv any, stream grpc.ServerStream) error {
+	in := new(VerifyAuditRequest)
+	if err := stream.RecvMsg(in); err != nil {
+		return err
+	}
+	return srv.(AuditServer).Verify(in, &grpc.GenericServerStream[VerifyAuditRequest, VerifyAuditResponse]{ServerStream: stream})
+}
+
+// Audit_VerifyServer is the server's end of a call of Verify.
+type Audit_VerifyServer = grpc.ServerStreamingServer[VerifyAuditResponse]
+
+// Audit_ServiceDesc tells grpc-go of the service. It is not to be changed.
+var Audit_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "micro.auth.v1.Audit",
+	HandlerType: (*AuditServer)(nil),
+	Methods:     []grpc.MethodDesc{},
+	Streams: []grpc.StreamDesc{
+		{StreamName: "Read", Handler: _Audit_Read_Handler, ServerStreams: true},
+		{StreamName: "Verify", Handler: _Audit_Verify_Handler, ServerStreams: true},
+	},
+	Metadata: "micro/auth/v1/auth.proto",
+}
