@@ -12,7 +12,7 @@ import (
 )
 
 func newAuthCmd(app *App) *cobra.Command {
-	cmd := parentCmd("auth", "Manage accounts, rules, API tokens and keys")
+	cmd := parentCmd("auth", "Manage accounts, rules, API tokens and keys, and see who did what")
 	cmd.Example = `  micro auth list accounts
   micro auth create rule closed --resource "service:billing:*" --access denied --priority 10`
 	list := parentCmd("list", "List accounts, rules, API tokens or keys")
@@ -25,7 +25,7 @@ func newAuthCmd(app *App) *cobra.Command {
 	rotate.AddCommand(newRotateKeysCmd(app))
 	del := parentCmd("delete", "Delete an account, a rule or an API token")
 	del.AddCommand(newDeleteAccountCmd(app), newDeleteRuleCmd(app), newDeleteTokenCmd(app))
-	cmd.AddCommand(list, create, update, rotate, del, newExplainCmd(app))
+	cmd.AddCommand(list, create, update, rotate, del, newExplainCmd(app), newAuditCmd(app))
 	return cmd
 }
 
