@@ -28,6 +28,9 @@ type access struct {
 	typ   string               // the type of the resource
 	class string               // auth.Read or auth.Write
 	name  func(req any) string // the name of the resource; "*" when nil
+	// writes reports whether a request of class auth.Read is of class auth.Write after
+	// all; nil: none is.
+	writes func(req any) bool
 	// reveals reports whether a request asks for secrets too, which needs a right of
 	// its own; nil: none does.
 	reveals func(req any) bool
@@ -107,6 +110,14 @@ func methods() map[string]access {
 		}
 		return a
 	}
+	// Who shares a queue takes from the others what it gets.
+	sharing := func(a access) access {
+		a.writes = func(req any) bool {
+			r, ok := req.(*eventsv1.SubscribeRequest)
+			return !ok || r.GetQueue() != ""
+		}
+		return a
+	}
 	return map[string]access{
 		authv1.Auth_Signup_FullMethodName:         {kind: anybody, audit: recorded, platform: true},
 		authv1.Auth_Login_FullMethodName:          {kind: anybody, audit: recordedAfter},
@@ -147,6 +158,7 @@ func methods() map[string]access {
 		registryv1.Registry_Deregister_FullMethodName: withService(write("registry", recorded)),
 		registryv1.Registry_List_FullMethodName:       read("registry", unrecorded),
 		registryv1.Registry_Watch_FullMethodName:      read("registry", unrecorded),
+		registryv1.Registry_Health_FullMethodName:     withService(read("registry", unrecorded)),
 		// Who may call a service may see what it is made of.
 		registryv1.Registry_Get_FullMethodName:       withName(read("service", unrecorded)),
 		registryv1.Registry_GetSchema_FullMethodName: withService(read("service", unrecorded)),
@@ -154,6 +166,8 @@ func methods() map[string]access {
 		eventsv1.Events_Publish_FullMethodName:      withTopic(write("events", unrecorded)),
 		eventsv1.Events_Read_FullMethodName:         withTopic(read("events", unrecorded)),
 		eventsv1.Events_Consume_FullMethodName:      withTopic(write("events", unrecorded)),
+		eventsv1.Events_Broadcast_FullMethodName:    withTopic(write("events", unrecorded)),
+		eventsv1.Events_Subscribe_FullMethodName:    sharing(withTopic(read("events", unrecorded))),
 		eventsv1.Events_ListTopics_FullMethodName:   read("events", unrecorded),
 		eventsv1.Events_SetRetention_FullMethodName: withTopic(write("events", recorded)),
 		eventsv1.Events_DeleteTopic_FullMethodName:  withTopic(write("events", recorded)),
@@ -288,6 +302,9 @@ func (g *guard) check(ctx context.Context, method string, a access, req any) err
 		return err
 	}
 	r := auth.Resource{Type: a.typ, Name: name, Endpoint: proxy.Endpoint(grpcService, m), Class: a.class}
+	if a.writes != nil && a.writes(req) {
+		r.Class = auth.Write
+	}
 	err = g.auth.Authorize(ctx, c.Identity, c.namespace, r)
 	if err == nil && a.reveals != nil && a.reveals(req) {
 		r.Endpoint, r.Class = proxy.Endpoint(grpcService, "Secrets"), auth.Secret

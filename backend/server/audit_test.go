@@ -289,7 +289,7 @@ func TestRefusedCallsAreRecorded(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	bob, stranger := s.account(t, "bob"), s.stranger(t)
-	_, service := s.instance(t)
+	_, service := s.instance(t, "echo")
 	accounts := authv1.NewAccountsClient(s.conn)
 	call := func(token, namespace string) {
 		t.Helper()
@@ -418,7 +418,7 @@ func TestDataIsNotRecorded(t *testing.T) {
 func TestSecretsOfServices(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	_, service := s.instance(t)
+	_, service := s.instance(t, "echo")
 	config := configv1.NewConfigClient(s.conn)
 	for _, path := range []string{"a", "b"} {
 		if _, err := config.Set(as(t, s.admin, "acme"), &configv1.SetRequest{Path: path, Json: "1", Secret: true}); err != nil {

@@ -22,7 +22,7 @@ func TestWhoMaySeeSecrets(t *testing.T) {
 	if _, err := c.Set(as(t, s.admin, "acme"), &configv1.SetRequest{Path: "key", Json: `"canary"`, Secret: true}); err != nil {
 		t.Fatal(err)
 	}
-	_, service := s.instance(t)
+	_, service := s.instance(t, "echo")
 	bob, carol, dave := s.account(t, "bob"), s.account(t, "carol", "keys"), s.account(t, "dave", "getters")
 	s.rule(t, &authv1.Rule{Id: "keys", Scope: "keys", Resource: "config:*:secret", Access: authv1.Access_ACCESS_GRANTED})
 	s.rule(t, &authv1.Rule{Id: "getters", Scope: "getters", Resource: "config:*:Config.Get", Access: authv1.Access_ACCESS_GRANTED})

@@ -91,7 +91,7 @@ func TestImageAccess(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	stranger, member := s.stranger(t), s.account(t, "bob")
-	_, service := s.instance(t)
+	_, service := s.instance(t, "echo")
 	const (
 		pull  = "/v2/acme/echo/manifests/latest"
 		push  = "/v2/acme/echo/blobs/uploads/"

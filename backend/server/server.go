@@ -115,6 +115,8 @@ type Server struct {
 	deployer  *deploy.Deployer
 	deleter   *deleter
 	statuses  *statuses
+	guard     *guard
+	services  *registryAPI
 	health    *health.Server
 
 	grpc        *grpc.Server
@@ -362,7 +364,7 @@ func (s *Server) forgetLeases(ctx context.Context) error {
 		return err
 	}
 	for _, ns := range namespaces {
-		if err := s.registry.DeregisterOwned(ctx, ns, owner); err != nil {
+		if err := s.registry.Recover(ctx, ns, owner); err != nil {
 			return err
 		}
 	}
@@ -376,13 +378,13 @@ func (s *Server) build() error {
 		return fmt.Errorf("the server's own APIs: %w", err)
 	}
 	c := &s.config
-	guard := &guard{auth: s.auth, proxy: s.proxy, methods: methods(), recorder: s.recorder, life: s.life}
+	s.guard = &guard{auth: s.auth, proxy: s.proxy, methods: methods(), recorder: s.recorder, life: s.life}
 	schemas := newSchemas(s.registry)
 	s.health = health.NewServer()
 	s.grpc = grpc.NewServer(
 		grpc.ForceServerCodecV2(proxy.Codec()),
-		grpc.ChainUnaryInterceptor(s.statuses.unary, guard.unary),
-		grpc.ChainStreamInterceptor(s.statuses.stream, guard.stream),
+		grpc.ChainUnaryInterceptor(s.statuses.unary, s.guard.unary),
+		grpc.ChainStreamInterceptor(s.statuses.stream, s.guard.stream),
 		grpc.UnknownServiceHandler(s.forward),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxSendMsgSize(maxMessage),
@@ -402,12 +404,13 @@ func (s *Server) build() error {
 	authv1.RegisterKeysServer(s.grpc, &keysAPI{auth: s.auth})
 	authv1.RegisterAuditServer(s.grpc, &auditAPI{log: s.audit, auth: s.auth})
 	authv1.RegisterNamespacesServer(s.grpc, &namespacesAPI{auth: s.auth, deleter: s.deleter})
-	registryv1.RegisterRegistryServer(s.grpc, &registryAPI{
-		registry: s.registry, directory: s.directory, schemas: schemas, forwardable: s.forwardable,
-	})
+	s.services = &registryAPI{
+		registry: s.registry, directory: s.directory, schemas: schemas, deployer: s.deployer, forwardable: s.forwardable,
+	}
+	registryv1.RegisterRegistryServer(s.grpc, s.services)
 	eventsv1.RegisterEventsServer(s.grpc, &eventsAPI{events: c.Events})
 	runtimev1.RegisterRuntimeServer(s.grpc, &runtimeAPI{deployer: s.deployer, runtime: s.runtime, hasImage: s.hasImage})
-	storev1.RegisterStoreServer(s.grpc, &storeAPI{tables: tables.New(c.Store), authorize: guard.checkTable})
+	storev1.RegisterStoreServer(s.grpc, &storeAPI{tables: tables.New(c.Store), authorize: s.guard.checkTable})
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	(&reflector{auth: s.auth, registry: s.registry, schemas: schemas, own: s.grpc, apis: apis}).register(s.grpc)
 
@@ -465,6 +468,7 @@ func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener net.L
 		"gateway":       func() error { return s.gatewayHTTP.Serve(gatewayListener) },
 		"lease renewal": func() error { s.directory.renew(ctx); return nil },
 		"audit logs":    func() error { s.pruneAudit(ctx); return nil },
+		"schemas":       func() error { s.directory.collectSchemas(ctx); return nil },
 	} {
 		wg.Go(func() {
 			err := serve()
@@ -539,6 +543,9 @@ func (s *Server) forward(_ any, in grpc.ServerStream) error {
 	})
 	if err != nil {
 		in.SetTrailer(metadata.Pairs(proxy.KeyRefused, "true"))
+		if errors.Is(err, proxy.ErrSchemaChanged) {
+			s.services.tell(in, s.guard)
+		}
 		return err
 	}
 	return route.Forward(in)

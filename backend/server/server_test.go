@@ -175,11 +175,11 @@ func (s *testServer) stranger(t *testing.T) string {
 	return session.Access
 }
 
-// instance gives an instance of the service echo of acme an identity, and returns the
+// instance gives an instance of a service of acme an identity, and returns the
 // token that it refreshes with and an access token.
-func (s *testServer) instance(t *testing.T) (refresh, access string) {
+func (s *testServer) instance(t *testing.T, service string) (refresh, access string) {
 	t.Helper()
-	refresh, err := s.auth.Identify(t.Context(), "acme", "echo", "echo-1")
+	refresh, err := s.auth.Identify(t.Context(), "acme", service, service+"-1")
 	if err != nil {
 		t.Fatal(err)
 	}
