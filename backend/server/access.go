@@ -131,6 +131,7 @@ func methods() map[string]access {
 		authv1.Accounts_Delete_FullMethodName:     write("auth", recorded),
 		authv1.Rules_Create_FullMethodName:        write("auth", recorded),
 		authv1.Rules_List_FullMethodName:          read("auth", unrecorded),
+		authv1.Rules_Update_FullMethodName:        write("auth", recorded),
 		authv1.Rules_Delete_FullMethodName:        write("auth", recorded),
 		authv1.Rules_Explain_FullMethodName:       write("auth", unrecorded),
 		authv1.Tokens_Create_FullMethodName:       {kind: anAccount, audit: recorded},

@@ -60,6 +60,7 @@ micro.auth.v1.Rules/Create                                     login      login 
 micro.auth.v1.Rules/Delete                                     login      login      denied     denied     yes        login      token
 micro.auth.v1.Rules/Explain                                    login      login      denied     denied     yes        login      token
 micro.auth.v1.Rules/List                                       login      login      yes        yes        yes        login      token
+micro.auth.v1.Rules/Update                                     login      login      denied     denied     yes        login      token
 micro.auth.v1.Tokens/Create                                    login      yes        yes        denied     yes        yes        token
 micro.auth.v1.Tokens/Delete                                    login      yes        yes        denied     yes        yes        token
 micro.auth.v1.Tokens/List                                      login      yes        yes        yes        yes        yes        token

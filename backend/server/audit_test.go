@@ -105,6 +105,7 @@ func effects(s *testServer) map[string]effect {
 		authv1.Accounts_Update_FullMethodName:         {&authv1.UpdateAccountRequest{Id: "bob", Disabled: new(true)}, "acme/alice did Accounts.Update bob in acme: OK"},
 		authv1.Accounts_Delete_FullMethodName:         {&authv1.DeleteAccountRequest{Id: "bob"}, "acme/alice did Accounts.Delete bob in acme: OK"},
 		authv1.Rules_Create_FullMethodName:            {&authv1.CreateRuleRequest{Rule: rule}, "acme/alice did Rules.Create fresh in acme: OK"},
+		authv1.Rules_Update_FullMethodName:            {&authv1.UpdateRuleRequest{Id: "call", Scope: new("*")}, "acme/alice did Rules.Update call in acme: OK"},
 		authv1.Rules_Delete_FullMethodName:            {&authv1.DeleteRuleRequest{Id: "call"}, "acme/alice did Rules.Delete call in acme: OK"},
 		authv1.Tokens_Create_FullMethodName:           {&authv1.CreateTokenRequest{Name: "fresh"}, "acme/alice did Tokens.Create fresh in acme: OK"},
 		authv1.Tokens_Delete_FullMethodName:           {&authv1.DeleteTokenRequest{Name: "old"}, "acme/alice did Tokens.Delete old in acme: OK"},
@@ -141,7 +142,7 @@ func (s *testServer) prepare(t *testing.T, method string) string {
 	case method == authv1.Auth_Login_FullMethodName, method == authv1.Auth_Signup_FullMethodName:
 		caller = ""
 	case api == "micro.auth.v1.Accounts" && m != "Create":
-		_, err = s.auth.CreateAccount(ctx, "acme", "bob", password, nil)
+		_, err = s.auth.CreateAccount(ctx, auth.Account{Namespace: "acme", ID: "bob"}, password)
 	case api == "micro.auth.v1.Tokens":
 		_, err = authv1.NewTokensClient(s.conn).Create(ctx, &authv1.CreateTokenRequest{Name: "old"})
 	case api == "micro.auth.v1.Namespaces", api == "micro.auth.v1.Keys":

@@ -172,7 +172,10 @@ func objectOf(req any) string {
 			return ns
 		}
 		return ""
-	case *authv1.DeleteTokenRequest:
+	case interface {
+		GetAccount() string
+		named
+	}: // an API token
 		if r.GetAccount() != "" {
 			return r.GetAccount() + "/" + r.GetName()
 		}

@@ -149,7 +149,7 @@ func (s *testServer) openAuth(t *testing.T) *auth.Auth {
 // account makes an account of acme and returns its access token.
 func (s *testServer) account(t *testing.T, id string, scopes ...string) string {
 	t.Helper()
-	if _, err := s.auth.CreateAccount(t.Context(), "acme", id, password, scopes); err != nil {
+	if _, err := s.auth.CreateAccount(t.Context(), auth.Account{Namespace: "acme", ID: id, Scopes: scopes}, password); err != nil {
 		t.Fatal(err)
 	}
 	return s.login(t, id, password)

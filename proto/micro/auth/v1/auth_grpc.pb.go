@@ -321,12 +321,16 @@ const (
 // Accounts manages the accounts of the caller's namespace.
 type AccountsClient interface {
 	// Create makes an account. ALREADY_EXISTS when the id is taken.
+	//
+	// An account of a service is for a program that the server does not run. It needs
+	// no password: Tokens.Create gives it what it logs in with.
 	Create(ctx context.Context, in *CreateAccountRequest, opts ...grpc.CallOption) (*CreateAccountResponse, error)
 	// List returns the accounts ordered by id, never their passwords.
 	List(ctx context.Context, in *ListAccountsRequest, opts ...grpc.CallOption) (*ListAccountsResponse, error)
-	// Update changes scopes, password or whether the account is disabled, and
-	// leaves alone what the request leaves out. Each change revokes the sessions of
-	// the account; a disabled one cannot log in, and its API tokens are refused.
+	// Update changes scopes, password, metadata or whether the account is disabled,
+	// and leaves alone what the request leaves out. Each change but that of metadata
+	// revokes the sessions of the account; a disabled one cannot log in, and its API
+	// tokens are refused.
 	//
 	// PERMISSION_DENIED: the account has a scope, or would get one, that the
 	// caller does not have.
@@ -390,12 +394,16 @@ func (c *accountsClient) Delete(ctx context.Context, in *DeleteAccountRequest, o
 // Accounts manages the accounts of the caller's namespace.
 type AccountsServer interface {
 	// Create makes an account. ALREADY_EXISTS when the id is taken.
+	//
+	// An account of a service is for a program that the server does not run. It needs
+	// no password: Tokens.Create gives it what it logs in with.
 	Create(context.Context, *CreateAccountRequest) (*CreateAccountResponse, error)
 	// List returns the accounts ordered by id, never their passwords.
 	List(context.Context, *ListAccountsRequest) (*ListAccountsResponse, error)
-	// Update changes scopes, password or whether the account is disabled, and
-	// leaves alone what the request leaves out. Each change revokes the sessions of
-	// the account; a disabled one cannot log in, and its API tokens are refused.
+	// Update changes scopes, password, metadata or whether the account is disabled,
+	// and leaves alone what the request leaves out. Each change but that of metadata
+	// revokes the sessions of the account; a disabled one cannot log in, and its API
+	// tokens are refused.
 	//
 	// PERMISSION_DENIED: the account has a scope, or would get one, that the
 	// caller does not have.
@@ -519,6 +527,7 @@ var Accounts_ServiceDesc = grpc.ServiceDesc{
 const (
 	Rules_Create_FullMethodName  = "/micro.auth.v1.Rules/Create"
 	Rules_List_FullMethodName    = "/micro.auth.v1.Rules/List"
+	Rules_Update_FullMethodName  = "/micro.auth.v1.Rules/Update"
 	Rules_Delete_FullMethodName  = "/micro.auth.v1.Rules/Delete"
 	Rules_Explain_FullMethodName = "/micro.auth.v1.Rules/Explain"
 )
@@ -531,6 +540,9 @@ type RulesClient interface {
 	Create(ctx context.Context, in *CreateRuleRequest, opts ...grpc.CallOption) (*CreateRuleResponse, error)
 	// List returns the rules in the order in which they are tried.
 	List(ctx context.Context, in *ListRulesRequest, opts ...grpc.CallOption) (*ListRulesResponse, error)
+	// Update changes a rule, and leaves alone what the request leaves out. There is no
+	// moment without the rule. NOT_FOUND when there is none with the id.
+	Update(ctx context.Context, in *UpdateRuleRequest, opts ...grpc.CallOption) (*UpdateRuleResponse, error)
 	// Delete removes a rule. NOT_FOUND when there is none with the id.
 	Delete(ctx context.Context, in *DeleteRuleRequest, opts ...grpc.CallOption) (*DeleteRuleResponse, error)
 	// Explain says whether a call would be allowed and which rule decides.
@@ -568,6 +580,15 @@ func (c *rulesClient) List(ctx context.Context, in *ListRulesRequest, opts ...gr
 	return out, nil
 }
 
+func (c *rulesClient) Update(ctx context.Context, in *UpdateRuleRequest, opts ...grpc.CallOption) (*UpdateRuleResponse, error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateRuleResponse)
+	if err := c.cc.Invoke(ctx, Rules_Update_FullMethodName, in, out, opts...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *rulesClient) Delete(ctx context.Context, in *DeleteRuleRequest, opts ...grpc.CallOption) (*DeleteRuleResponse, error) {
 	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(DeleteRuleResponse)
@@ -596,6 +617,9 @@ type RulesServer interface {
 	Create(context.Context, *CreateRuleRequest) (*CreateRuleResponse, error)
 	// List returns the rules in the order in which they are tried.
 	List(context.Context, *ListRulesRequest) (*ListRulesResponse, error)
+	// Update changes a rule, and leaves alone what the request leaves out. There is no
+	// moment without the rule. NOT_FOUND when there is none with the id.
+	Update(context.Context, *UpdateRuleRequest) (*UpdateRuleResponse, error)
 	// Delete removes a rule. NOT_FOUND when there is none with the id.
 	Delete(context.Context, *DeleteRuleRequest) (*DeleteRuleResponse, error)
 	// Explain says whether a call would be allowed and which rule decides.
@@ -615,6 +639,10 @@ func (UnimplementedRulesServer) Create(context.Context, *CreateRuleRequest) (*Cr
 
 func (UnimplementedRulesServer) List(context.Context, *ListRulesRequest) (*ListRulesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method List not implemented")
+}
+
+func (UnimplementedRulesServer) Update(context.Context, *UpdateRuleRequest) (*UpdateRuleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Update not implemented")
 }
 
 func (UnimplementedRulesServer) Delete(context.Context, *DeleteRuleRequest) (*DeleteRuleResponse, error) {
@@ -672,6 +700,20 @@ func _Rules_List_Handler(srv any, ctx context.Context, dec func(any) error, inte
 	})
 }
 
+func _Rules_Update_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	in := new(UpdateRuleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RulesServer).Update(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: Rules_Update_FullMethodName}
+	return interceptor(ctx, in, info, func(ctx context.Context, req any) (any, error) {
+		return srv.(RulesServer).Update(ctx, req.(*UpdateRuleRequest))
+	})
+}
+
 func _Rules_Delete_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 	in := new(DeleteRuleRequest)
 	if err := dec(in); err != nil {
@@ -707,6 +749,7 @@ var Rules_ServiceDesc = grpc.ServiceDesc{
 	Methods: []grpc.MethodDesc{
 		{MethodName: "Create", Handler: _Rules_Create_Handler},
 		{MethodName: "List", Handler: _Rules_List_Handler},
+		{MethodName: "Update", Handler: _Rules_Update_Handler},
 		{MethodName: "Delete", Handler: _Rules_Delete_Handler},
 		{MethodName: "Explain", Handler: _Rules_Explain_Handler},
 	},
@@ -723,14 +766,16 @@ const (
 
 // TokensClient calls the service micro.auth.v1.Tokens.
 //
-// Tokens manages API tokens: what a program logs in with for a long time. They
-// belong to the account that made them and are sent like access tokens.
+// Tokens manages API tokens: what a program logs in with for a long time. They are
+// sent like access tokens.
 type TokensClient interface {
-	// Create makes a token of the calling account and returns it, this once.
+	// Create makes a token of the calling account, or of an account of a service, and
+	// returns it, this once.
 	//
 	// ALREADY_EXISTS: the account has a token of that name.
-	// PERMISSION_DENIED: a scope that the caller does not have, or a caller who
-	// is no user, or is one by an API token himself.
+	// PERMISSION_DENIED: a scope that the account or the caller does not have, or a
+	// caller who is no user, or is one by an API token himself; those of others take
+	// the rights that Accounts.Update takes.
 	// RESOURCE_EXHAUSTED: the account has 100 tokens.
 	Create(ctx context.Context, in *CreateTokenRequest, opts ...grpc.CallOption) (*CreateTokenResponse, error)
 	// List returns the tokens of the calling account, or of all accounts of its
@@ -786,14 +831,16 @@ func (c *tokensClient) Delete(ctx context.Context, in *DeleteTokenRequest, opts 
 // implementation embeds [UnimplementedTokensServer], by value, and so keeps
 // compiling when the service gets another method.
 //
-// Tokens manages API tokens: what a program logs in with for a long time. They
-// belong to the account that made them and are sent like access tokens.
+// Tokens manages API tokens: what a program logs in with for a long time. They are
+// sent like access tokens.
 type TokensServer interface {
-	// Create makes a token of the calling account and returns it, this once.
+	// Create makes a token of the calling account, or of an account of a service, and
+	// returns it, this once.
 	//
 	// ALREADY_EXISTS: the account has a token of that name.
-	// PERMISSION_DENIED: a scope that the caller does not have, or a caller who
-	// is no user, or is one by an API token himself.
+	// PERMISSION_DENIED: a scope that the account or the caller does not have, or a
+	// caller who is no user, or is one by an API token himself; those of others take
+	// the rights that Accounts.Update takes.
 	// RESOURCE_EXHAUSTED: the account has 100 tokens.
 	Create(context.Context, *CreateTokenRequest) (*CreateTokenResponse, error)
 	// List returns the tokens of the calling account, or of all accounts of its
