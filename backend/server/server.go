@@ -30,6 +30,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/micro/micro/v3/backend/audit"
 	"github.com/micro/micro/v3/backend/auth"
 	"github.com/micro/micro/v3/backend/config"
 	"github.com/micro/micro/v3/backend/deploy"
@@ -63,8 +64,12 @@ type Config struct {
 	Signup bool
 	// TokenTTL is how long access tokens are good; 0: [auth.AccessTTL].
 	TokenTTL time.Duration
-	Store    store.Store
-	Events   events.Engine
+	// AuditEntries and AuditAge bound what is kept of who did what in each namespace;
+	// 0: not bounded.
+	AuditEntries int64
+	AuditAge     time.Duration
+	Store        store.Store
+	Events       events.Engine
 	// OpenRuntime opens what services run on; the server closes it.
 	OpenRuntime func(ctx context.Context, images runtime.OpenImage) (runtime.Runtime, error)
 	Logger      *slog.Logger
@@ -99,6 +104,8 @@ const (
 type Server struct {
 	config    Config
 	auth      *auth.Auth
+	audit     *audit.Log
+	recorder  *recorder
 	settings  *config.Config
 	registry  *registry.Registry
 	images    *images.Registry
@@ -192,6 +199,9 @@ func (s *Server) open(ctx context.Context) error {
 	s.onClose(s.auth.Close)
 	if err := s.initialize(ctx); err != nil {
 		return err
+	}
+	if err := s.openAudit(key); err != nil {
+		return fmt.Errorf("open audit: %w", err)
 	}
 	if s.settings, err = config.New(config.Options{Store: c.Store, MasterKey: key}); err != nil {
 		return fmt.Errorf("open config: %w", err)
@@ -368,7 +378,7 @@ func (s *Server) build() error {
 		return fmt.Errorf("the server's own APIs: %w", err)
 	}
 	c := &s.config
-	s.guard = &guard{auth: s.auth, proxy: s.proxy, methods: methods(), life: s.life}
+	s.guard = &guard{auth: s.auth, proxy: s.proxy, methods: methods(), recorder: s.recorder, life: s.life}
 	schemas := newSchemas(s.registry)
 	s.health = health.NewServer()
 	s.grpc = grpc.NewServer(
@@ -392,6 +402,7 @@ func (s *Server) build() error {
 	configv1.RegisterConfigServer(s.grpc, &configAPI{config: s.settings})
 	authv1.RegisterTokensServer(s.grpc, &tokensAPI{auth: s.auth})
 	authv1.RegisterKeysServer(s.grpc, &keysAPI{auth: s.auth})
+	authv1.RegisterAuditServer(s.grpc, &auditAPI{log: s.audit, auth: s.auth})
 	authv1.RegisterNamespacesServer(s.grpc, &namespacesAPI{auth: s.auth, deleter: s.deleter})
 	s.services = &registryAPI{
 		registry: s.registry, directory: s.directory, schemas: schemas, deployer: s.deployer, forwardable: s.forwardable,
@@ -404,7 +415,7 @@ func (s *Server) build() error {
 	(&reflector{auth: s.auth, registry: s.registry, schemas: schemas, own: s.grpc, apis: apis}).register(s.grpc)
 
 	web := http.NewServeMux()
-	web.Handle("/v2/", s.images)
+	web.Handle("/v2/", s.recorder.images(s.images))
 	web.HandleFunc("GET /v2/token", s.imageToken)
 	web.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, map[string]string{"version": buildinfo.Version()})
@@ -456,6 +467,7 @@ func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener net.L
 		"proxy (HTTP)":  func() error { return s.proxyHTTP.Serve(m.http) },
 		"gateway":       func() error { return s.gatewayHTTP.Serve(gatewayListener) },
 		"lease renewal": func() error { s.directory.renew(ctx); return nil },
+		"audit logs":    func() error { s.pruneAudit(ctx); return nil },
 		"schemas":       func() error { s.directory.collectSchemas(ctx); return nil },
 	} {
 		wg.Go(func() {
