@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/bufbuild/protocompile"
-	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/apipb"
 
 	"github.com/micro/micro/v3/internal/protofiles"
@@ -54,7 +53,7 @@ func TestWithImports(t *testing.T) {
 // What is linked into a program has no compiler behind it.
 func TestLinked(t *testing.T) {
 	t.Parallel()
-	files, err := protofiles.WithImports(protoreflect.FileDescriptor(apipb.File_google_protobuf_api_proto))
+	files, err := protofiles.WithImports(apipb.File_google_protobuf_api_proto)
 	if err != nil || len(files) < 3 || files[len(files)-1].GetName() != "google/protobuf/api.proto" {
 		t.Errorf("%d files, %v", len(files), err)
 	}
