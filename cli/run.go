@@ -303,6 +303,13 @@ func (o *runOptions) spec(m manifest, source *image.Source) (*runtimev1.Spec, er
 	return spec, nil
 }
 
+// registryToken is Token for transfers, of which several may go on at once.
+func (a *App) registryToken(ctx context.Context) (string, error) {
+	a.tokenMu.Lock()
+	defer a.tokenMu.Unlock()
+	return a.Token(ctx)
+}
+
 // registry returns the place of a service's image in the environment's registry.
 func (a *App) registry(p *progress, name string) (image.PushOptions, error) {
 	e, err := a.Env()
@@ -325,7 +332,7 @@ func (a *App) registry(p *progress, name string) (image.PushOptions, error) {
 		Repository: ns + "/" + name,
 		Tag:        "latest",
 		PlainHTTP:  !useTLS,
-		Token:      a.Token,
+		Token:      a.registryToken,
 		Progress:   showStage(p),
 	}
 	if useTLS {

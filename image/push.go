@@ -27,8 +27,10 @@ type PushOptions struct {
 	PlainHTTP bool        // without TLS
 	TLS       *tls.Config // nil: the system's certificates
 
-	// Token returns the bearer token to send, or none to push as nobody. Nil
-	// takes what the user's container tools are logged in with.
+	// Token returns the bearer token to send, or none to push as nobody. It is asked
+	// for each request, since a token may expire while an image is pushed, by one
+	// goroutine at a time. Nil takes what the user's container tools are logged in
+	// with.
 	Token func(ctx context.Context) (string, error)
 
 	Progress func(Event)

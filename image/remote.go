@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net/http"
 	"sync"
 
@@ -49,8 +48,6 @@ func connectTo(ctx context.Context, repository string, a access) (*connected, er
 	auth := remote.WithAuth(authn.Anonymous)
 	if a.token == nil {
 		auth = remote.WithAuthFromKeychain(authn.DefaultKeychain)
-	} else if _, err := a.token(ctx); err != nil { // it says so before anything is sent
-		return nil, err
 	}
 	c.options = []remote.Option{auth, remote.WithTransport(c.transport), remote.WithContext(ctx)}
 	return c, nil
@@ -94,6 +91,9 @@ func (t *registryTransport) RoundTrip(req *http.Request) (*http.Response, error)
 		req.Body = t.sent.reader(req.Body)
 	}
 	if err := t.authorize(req); err != nil {
+		if req.Body != nil {
+			err = errors.Join(err, req.Body.Close())
+		}
 		return nil, err
 	}
 	if t.plainHTTP {
@@ -113,11 +113,8 @@ func (t *registryTransport) authorize(req *http.Request) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	token, err := t.token(req.Context())
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrAuth, err)
-	}
-	if token != "" {
+	if err == nil && token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	return nil
+	return err
 }

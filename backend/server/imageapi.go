@@ -20,8 +20,8 @@ const (
 	// minGrace is the shortest grace of a pruning that somebody asks for: so long
 	// a release may take to be made of an image that is there.
 	minGrace = time.Minute
-	// pruneEvery is how often the server prunes by itself.
-	pruneEvery = 30 * time.Minute
+	// pruneImagesEvery is how often the server prunes by itself.
+	pruneImagesEvery = 30 * time.Minute
 	// maxAttached bounds what is read of what is attached to an image.
 	maxAttached = 16 << 20
 )
@@ -168,7 +168,7 @@ func aboutImage(ref string, err error) error {
 
 // pruneImages gives back the space of images that nothing needs, until ctx ends.
 func (s *Server) pruneImages(ctx context.Context) {
-	tick := time.NewTicker(pruneEvery)
+	tick := time.NewTicker(pruneImagesEvery)
 	defer tick.Stop()
 	for {
 		select {
