@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/mod/modfile"
@@ -28,7 +29,8 @@ func (b *builder) checkStranger(root string, mod *modfile.File) error {
 		return &BuildError{Place: b.place(), Lines: []string{fmt.Sprintf(format, args...)}}
 	}
 	for _, r := range mod.Replace {
-		if r.New.Version == "" && !b.inside(root, r.New.Path) {
+		required := slices.ContainsFunc(mod.Require, func(q *modfile.Require) bool { return q.Mod.Path == r.Old.Path })
+		if required && r.New.Version == "" && !b.overridden(r.Old.Path) && !b.inside(root, r.New.Path) {
 			return refuse("go.mod: replace %s => %s leads out of the repository", r.Old.Path, r.New.Path)
 		}
 	}
@@ -40,6 +42,12 @@ func (b *builder) checkStranger(root string, mod *modfile.File) error {
 		return refuse("%s", name)
 	}
 	return nil
+}
+
+// overridden reports whether a module comes from an override, so that what the source
+// replaces it by is not looked at.
+func (b *builder) overridden(module string) bool {
+	return slices.ContainsFunc(b.options.Overrides, func(o Override) bool { return o.Module == module })
 }
 
 // inside reports whether a path, seen from a directory of the source, stays in the
@@ -117,7 +125,7 @@ func (b *builder) checkWorkspace(work *modfile.WorkFile, name string) error {
 		}
 	}
 	for _, r := range work.Replace {
-		if r.New.Version == "" && !within(b.source.root, abs(name, r.New.Path)) {
+		if r.New.Version == "" && !b.overridden(r.Old.Path) && !within(b.source.root, abs(name, r.New.Path)) {
 			return refuse("replace "+r.Old.Path+" =>", r.New.Path)
 		}
 	}
