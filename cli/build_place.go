@@ -5,12 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/micro/micro/v3/envs"
 	"github.com/micro/micro/v3/image"
+	"github.com/micro/micro/v3/internal/atomicfile"
 )
 
 // placeKind is where an image goes, as it is written.
@@ -91,22 +92,13 @@ func (p place) write(ctx context.Context, app *App, pr *progress, img *image.Ima
 	}
 }
 
-// writeArchive writes a file whole or not at all.
-func writeArchive(ctx context.Context, path string, img *image.Image) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+// writeArchive writes a file whole or not at all. It is for others to read, too.
+func writeArchive(ctx context.Context, path string, img *image.Image) error {
+	err := atomicfile.Replace(path, func(w io.Writer) error { return img.WriteArchive(ctx, w, img.Name(), "latest") })
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	err = img.WriteArchive(ctx, f, img.Name(), "latest")
-	if err := errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return os.Chmod(path, 0o644)
 }
 
 // pushTo sends an image to any registry: to that of the environment with the session,
