@@ -65,7 +65,7 @@ func BenchmarkBuild(b *testing.B) {
 	}
 	if ko := w.ko(b); ko != "" {
 		// It takes the directory for a name, which may have no capital letters.
-		dir, err := os.MkdirTemp("", "micro-ko-")
+		dir, err := os.MkdirTemp("", "micro-ko-") //nolint:usetesting // that has the name of the benchmark in it
 		if err != nil {
 			b.Fatal(err)
 		}
