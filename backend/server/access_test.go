@@ -46,11 +46,16 @@ micro.auth.v1.Accounts/Update                                  login      login 
 micro.auth.v1.Audit/Read                                       login      login      denied     denied     yes        login      token
 micro.auth.v1.Audit/Verify                                     login      login      denied     denied     yes        login      token
 micro.auth.v1.Auth/ChangePassword                              login      yes        yes        yes        yes        yes        token
+micro.auth.v1.Auth/GetSignup                                   yes        yes        yes        yes        yes        yes        yes
 micro.auth.v1.Auth/Login                                       yes        yes        yes        yes        yes        yes        yes
 micro.auth.v1.Auth/Logout                                      yes        yes        yes        yes        yes        yes        yes
 micro.auth.v1.Auth/Refresh                                     yes        yes        yes        yes        yes        yes        yes
+micro.auth.v1.Auth/SendCode                                    yes        yes        yes        yes        yes        yes        yes
 micro.auth.v1.Auth/Signup                                      yes        yes        yes        yes        yes        yes        yes
 micro.auth.v1.Auth/WhoAmI                                      login      yes        yes        yes        yes        yes        token
+micro.auth.v1.Invitations/Create                               login      denied     denied     denied     denied     denied     token
+micro.auth.v1.Invitations/Delete                               login      denied     denied     denied     denied     denied     token
+micro.auth.v1.Invitations/List                                 login      denied     denied     denied     denied     denied     token
 micro.auth.v1.Keys/List                                        login      denied     denied     denied     denied     denied     token
 micro.auth.v1.Keys/Rotate                                      login      denied     denied     denied     denied     denied     token
 micro.auth.v1.Namespaces/Create                                login      denied     denied     denied     denied     denied     token

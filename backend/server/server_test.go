@@ -52,6 +52,8 @@ type testServer struct {
 	echo    string // the digest of the image of echo
 	foreign string // the address of an instance that is nobody's yet
 	refresh string // the refresh token of another session of alice
+
+	invitation string // the id of one
 }
 
 // start runs a server in this process, with an empty store in memory and a
@@ -79,7 +81,7 @@ func start(t *testing.T, options ...func(*server.Config)) *testServer {
 		DataDir: t.TempDir(),
 		Gateway: "127.0.0.1:0",
 		Proxy:   "127.0.0.1:0",
-		Signup:  true,
+		Signup:  server.SignupOn,
 		Store:   st,
 		Events:  ev,
 		OpenRuntime: func(context.Context, runtime.OpenImage) (runtime.Runtime, error) {
