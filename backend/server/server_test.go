@@ -151,10 +151,20 @@ func (s *testServer) openAuth(t *testing.T) *auth.Auth {
 // account makes an account of acme and returns its access token.
 func (s *testServer) account(t *testing.T, id string, scopes ...string) string {
 	t.Helper()
+	return s.session(t, id, scopes...).Access
+}
+
+// session makes an account of acme and logs it in.
+func (s *testServer) session(t *testing.T, id string, scopes ...string) auth.Session {
+	t.Helper()
 	if _, err := s.auth.CreateAccount(t.Context(), auth.Account{Namespace: "acme", ID: id, Scopes: scopes}, password); err != nil {
 		t.Fatal(err)
 	}
-	return s.login(t, id, password)
+	session, err := s.auth.Login(t.Context(), "acme", id, password, auth.Client{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return session
 }
 
 // login returns an access token of an account of acme.
