@@ -17,7 +17,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	goruntime "runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -43,6 +42,7 @@ import (
 	"github.com/micro/micro/v3/backend/tables"
 	"github.com/micro/micro/v3/dynamic"
 	images "github.com/micro/micro/v3/image/registry"
+	"github.com/micro/micro/v3/internal/atomicfile"
 	"github.com/micro/micro/v3/internal/buildinfo"
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
 	configv1 "github.com/micro/micro/v3/proto/micro/config/v1"
@@ -295,7 +295,7 @@ func masterKey(dir string) ([]byte, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		key = make([]byte, masterKeyLen)
 		_, _ = rand.Read(key) // never fails: crypto/rand
-		return key, writeFile(path, key)
+		return key, atomicfile.Write(path, key)
 	}
 	if err != nil {
 		return nil, err
@@ -304,40 +304,6 @@ func masterKey(dir string) ([]byte, error) {
 		return nil, fmt.Errorf("%s has %d bytes, not %d: it is damaged; without it the accounts of this server cannot be used", path, len(key), masterKeyLen)
 	}
 	return key, nil
-}
-
-// writeFile replaces a file so that it is the old one or the new one, whole,
-// whatever happens, and the new one when it has returned nil. Only the owner can read
-// it.
-func writeFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes the names in a directory durable, where a directory can be synced.
-func syncDir(dir string) error {
-	if goruntime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // initialize makes the first account. One that others can reach must not have
@@ -567,5 +533,5 @@ func (s *Server) writeAddresses() error {
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(s.config.DataDir, addressesFile), append(b, '\n'))
+	return atomicfile.Write(filepath.Join(s.config.DataDir, addressesFile), append(b, '\n'))
 }
