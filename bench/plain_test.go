@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -35,6 +36,7 @@ func BenchmarkCompletion(b *testing.B) {
 	small := []string{"-e", "many", "many.v1.Service7", "method3", "--te"}
 	large := []string{"-e", "many", "large.v1.Large", "method1003", "--te"}
 	for _, line := range [][]string{small, large} {
+		w.run(b, append(slices.Clone(line[:4]), "--text=x")...) // TAB waits 300 ms for a schema, and no longer
 		w.warm(b, "--text\tstring", append([]string{"__complete"}, line...)...)
 	}
 	w.run(b, "-e", "many", "services")
