@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -165,6 +166,14 @@ func tooLarge(st *status.Status) *Error {
 		}
 	}
 	return nil
+}
+
+// isMicros reports whether a status is one of the server's own, and no service's.
+func isMicros(st *status.Status) bool {
+	return slices.ContainsFunc(st.Details(), func(d any) bool {
+		info, ok := d.(*errdetails.ErrorInfo)
+		return ok && info.GetDomain() == "micro"
+	})
 }
 
 // hasReason reports whether a status is one of the server's own, with a reason.

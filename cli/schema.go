@@ -118,7 +118,7 @@ func (a *App) mayReflect(ctx context.Context, conn *grpc.ClientConn, err error) 
 		// marks what is its own answer.
 		var trailer metadata.MD
 		_, err := registryv1.NewRegistryClient(conn).List(ctx, &registryv1.ListRequest{}, grpc.Trailer(&trailer))
-		plain = err != nil && len(trailer.Get(front.KeyRefused)) == 0
+		plain = err != nil && len(trailer.Get(front.KeyRefused)) == 0 && !isMicros(status.Convert(err))
 		return plain, plain
 	default:
 		return false, false

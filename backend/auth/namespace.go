@@ -26,6 +26,9 @@ type namespace struct {
 	// Epoch is in the access tokens of the namespace: those of one that was deleted
 	// are void in the next one of its name.
 	Epoch string `json:"epoch,omitempty"`
+	// Rules is how many of the initial rules it was given; 0 when it was made before
+	// they were counted.
+	Rules int `json:"rules,omitempty"`
 }
 
 // epoch returns the epoch of a namespace; [ErrNotFound] when there is none.
@@ -84,12 +87,13 @@ func (a *Auth) signup(ctx context.Context, ns, id, password string) (held, error
 }
 
 func (a *Auth) createNamespace(ctx context.Context, ns, id string, acc account) (held, error) {
+	initial := initialRules()
 	ops := []store.Op{
-		store.Put(namespaceKey(ns), encodeJSON(namespace{acc.Created, randomID()})),
+		store.Put(namespaceKey(ns), encodeJSON(namespace{acc.Created, randomID(), len(initial)})),
 		store.Put(accountKey(ns, id), encodeJSON(acc)),
 		store.Put(indexPrefix+ns, nil),
 	}
-	for _, r := range initialRules() {
+	for _, r := range initial {
 		ops = append(ops, store.Put(ruleKey(ns, r.ID), encodeJSON(r)))
 	}
 	t := store.Txn{If: []store.Cond{{Key: namespaceKey(ns)}, {Key: deletingKey(ns)}}, Do: ops}
@@ -136,6 +140,16 @@ func (a *Auth) Namespace(ctx context.Context, ns string) (Namespace, error) {
 		return Namespace{}, err
 	}
 	return Namespace{Name: ns, Deleting: true}, nil
+}
+
+// Condition returns a condition that holds for as long as a namespace is as it is, for
+// what must not be left behind by it; [ErrNotFound] when there is none.
+func (a *Auth) Condition(ctx context.Context, ns string) (store.Cond, error) {
+	r, err := a.store.Get(ctx, namespaceKey(ns))
+	if errors.Is(err, store.ErrNotFound) {
+		err = ErrNotFound
+	}
+	return store.Cond{Key: namespaceKey(ns), Revision: r.Revision}, err
 }
 
 // NamespacesAfter returns at most limit namespaces whose names come after the given

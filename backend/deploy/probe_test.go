@@ -67,7 +67,7 @@ func TestProbe(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), cmp.Or(test.probe.Timeout, 10*time.Second))
 			defer cancel()
-			err := deploy.ProbeGRPC(ctx, address, test.probe)
+			err := deploy.Check(ctx, address, test.probe)
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}

@@ -43,6 +43,8 @@ micro.auth.v1.Accounts/Create                                  login      login 
 micro.auth.v1.Accounts/Delete                                  login      login      denied     denied     yes        login      token
 micro.auth.v1.Accounts/List                                    login      login      yes        yes        yes        login      token
 micro.auth.v1.Accounts/Update                                  login      login      denied     denied     yes        login      token
+micro.auth.v1.Audit/Read                                       login      login      denied     denied     yes        login      token
+micro.auth.v1.Audit/Verify                                     login      login      denied     denied     yes        login      token
 micro.auth.v1.Auth/ChangePassword                              login      yes        yes        yes        yes        yes        token
 micro.auth.v1.Auth/Login                                       yes        yes        yes        yes        yes        yes        yes
 micro.auth.v1.Auth/Logout                                      yes        yes        yes        yes        yes        yes        yes
@@ -58,6 +60,7 @@ micro.auth.v1.Rules/Create                                     login      login 
 micro.auth.v1.Rules/Delete                                     login      login      denied     denied     yes        login      token
 micro.auth.v1.Rules/Explain                                    login      login      denied     denied     yes        login      token
 micro.auth.v1.Rules/List                                       login      login      yes        yes        yes        login      token
+micro.auth.v1.Rules/Update                                     login      login      denied     denied     yes        login      token
 micro.auth.v1.Tokens/Create                                    login      yes        yes        denied     yes        yes        token
 micro.auth.v1.Tokens/Delete                                    login      yes        yes        denied     yes        yes        token
 micro.auth.v1.Tokens/List                                      login      yes        yes        yes        yes        yes        token
@@ -68,6 +71,7 @@ micro.config.v1.Config/List                                    login      login 
 micro.config.v1.Config/Rollback                                login      login      denied     denied     yes        login      token
 micro.config.v1.Config/Set                                     login      login      denied     denied     yes        login      token
 micro.config.v1.Config/Watch                                   login      login      yes        yes        yes        login      token
+micro.events.v1.Events/Broadcast                               login      login      denied     yes        yes        login      token
 micro.events.v1.Events/Consume                                 login      login      denied     yes        yes        login      token
 micro.events.v1.Events/DeleteGroup                             login      login      denied     yes        yes        login      token
 micro.events.v1.Events/DeleteTopic                             login      login      denied     yes        yes        login      token
@@ -76,9 +80,11 @@ micro.events.v1.Events/ListTopics                              login      login 
 micro.events.v1.Events/Publish                                 login      login      denied     yes        yes        login      token
 micro.events.v1.Events/Read                                    login      login      yes        yes        yes        login      token
 micro.events.v1.Events/SetRetention                            login      login      denied     yes        yes        login      token
+micro.events.v1.Events/Subscribe                               login      login      yes        yes        yes        login      token
 micro.registry.v1.Registry/Deregister                          login      login      denied     yes        yes        login      token
 micro.registry.v1.Registry/Get                                 yes        yes        yes        yes        yes        login      token
 micro.registry.v1.Registry/GetSchema                           yes        yes        yes        yes        yes        login      token
+micro.registry.v1.Registry/Health                              login      login      yes        yes        yes        login      token
 micro.registry.v1.Registry/List                                login      login      yes        yes        yes        login      token
 micro.registry.v1.Registry/Register                            login      login      denied     yes        yes        login      token
 micro.registry.v1.Registry/Renew                               login      login      denied     yes        yes        login      token

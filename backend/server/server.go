@@ -29,6 +29,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/micro/micro/v3/backend/audit"
 	"github.com/micro/micro/v3/backend/auth"
 	"github.com/micro/micro/v3/backend/config"
 	"github.com/micro/micro/v3/backend/deploy"
@@ -63,8 +64,12 @@ type Config struct {
 	Signup bool
 	// TokenTTL is how long access tokens are good; 0: [auth.AccessTTL].
 	TokenTTL time.Duration
-	Store    store.Store
-	Events   events.Engine
+	// AuditEntries and AuditAge bound what is kept of who did what in each namespace;
+	// 0: not bounded.
+	AuditEntries int64
+	AuditAge     time.Duration
+	Store        store.Store
+	Events       events.Engine
 	// OpenRuntime opens what services run on; the server closes it.
 	OpenRuntime func(ctx context.Context, images runtime.OpenImage) (runtime.Runtime, error)
 	Logger      *slog.Logger
@@ -99,6 +104,8 @@ const (
 type Server struct {
 	config    Config
 	auth      *auth.Auth
+	audit     *audit.Log
+	recorder  *recorder
 	settings  *config.Config
 	registry  *registry.Registry
 	images    *images.Registry
@@ -117,7 +124,8 @@ type Server struct {
 	gatewayHTTP *http.Server
 
 	addresses Addresses
-	stopping  chan struct{}  // closed when it begins to stop
+	life      context.Context //nolint:containedctx // ends when the server begins to stop
+	endLife   context.CancelFunc
 	closers   []func() error // what was opened, in order
 }
 
@@ -128,8 +136,9 @@ func Run(ctx context.Context, c Config) (err error) {
 	s := &Server{
 		config:   c,
 		statuses: &statuses{meanings: meanings(), logger: c.Logger},
-		stopping: make(chan struct{}),
 	}
+	s.life, s.endLife = context.WithCancel(context.WithoutCancel(ctx))
+	defer s.endLife()
 	defer func() { err = errors.Join(err, s.close()) }()
 
 	// Ports first: a server that is there already is the likeliest mistake.
@@ -190,6 +199,9 @@ func (s *Server) open(ctx context.Context) error {
 	s.onClose(s.auth.Close)
 	if err := s.initialize(ctx); err != nil {
 		return err
+	}
+	if err := s.openAudit(key); err != nil {
+		return fmt.Errorf("open audit: %w", err)
 	}
 	if s.settings, err = config.New(config.Options{Store: c.Store, MasterKey: key}); err != nil {
 		return fmt.Errorf("open config: %w", err)
@@ -318,7 +330,7 @@ func (s *Server) forgetLeases(ctx context.Context) error {
 		return err
 	}
 	for _, ns := range namespaces {
-		if err := s.registry.DeregisterOwned(ctx, ns, owner); err != nil {
+		if err := s.registry.Recover(ctx, ns, owner); err != nil {
 			return err
 		}
 	}
@@ -332,7 +344,7 @@ func (s *Server) build() error {
 		return fmt.Errorf("the server's own APIs: %w", err)
 	}
 	c := &s.config
-	s.guard = &guard{auth: s.auth, proxy: s.proxy, methods: methods(), stopping: s.stopping}
+	s.guard = &guard{auth: s.auth, proxy: s.proxy, methods: methods(), recorder: s.recorder, life: s.life}
 	schemas := newSchemas(s.registry)
 	s.health = health.NewServer()
 	s.grpc = grpc.NewServer(
@@ -356,8 +368,11 @@ func (s *Server) build() error {
 	configv1.RegisterConfigServer(s.grpc, &configAPI{config: s.settings})
 	authv1.RegisterTokensServer(s.grpc, &tokensAPI{auth: s.auth})
 	authv1.RegisterKeysServer(s.grpc, &keysAPI{auth: s.auth})
+	authv1.RegisterAuditServer(s.grpc, &auditAPI{log: s.audit, auth: s.auth})
 	authv1.RegisterNamespacesServer(s.grpc, &namespacesAPI{auth: s.auth, deleter: s.deleter})
-	s.services = &registryAPI{registry: s.registry, directory: s.directory, schemas: schemas, forwardable: s.forwardable}
+	s.services = &registryAPI{
+		registry: s.registry, directory: s.directory, schemas: schemas, deployer: s.deployer, forwardable: s.forwardable,
+	}
 	registryv1.RegisterRegistryServer(s.grpc, s.services)
 	eventsv1.RegisterEventsServer(s.grpc, &eventsAPI{events: c.Events})
 	runtimev1.RegisterRuntimeServer(s.grpc, &runtimeAPI{deployer: s.deployer, runtime: s.runtime, hasImage: s.hasImage})
@@ -366,7 +381,7 @@ func (s *Server) build() error {
 	(&reflector{auth: s.auth, registry: s.registry, schemas: schemas, own: s.grpc, apis: apis}).register(s.grpc)
 
 	web := http.NewServeMux()
-	web.Handle("/v2/", s.images)
+	web.Handle("/v2/", s.recorder.images(s.images))
 	web.HandleFunc("GET /v2/token", s.imageToken)
 	web.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, map[string]string{"version": buildinfo.Version()})
@@ -418,6 +433,8 @@ func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener net.L
 		"proxy (HTTP)":  func() error { return s.proxyHTTP.Serve(m.http) },
 		"gateway":       func() error { return s.gatewayHTTP.Serve(gatewayListener) },
 		"lease renewal": func() error { s.directory.renew(ctx); return nil },
+		"audit logs":    func() error { s.pruneAudit(ctx); return nil },
+		"schemas":       func() error { s.directory.collectSchemas(ctx); return nil },
 	} {
 		wg.Go(func() {
 			err := serve()
@@ -442,7 +459,7 @@ func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener net.L
 // shutdown takes no more calls and lets those under way end, for a while.
 func (s *Server) shutdown(proxyListener net.Listener) {
 	s.health.Shutdown()
-	close(s.stopping)
+	s.endLife()
 	_ = proxyListener.Close() // it is closed twice on the way out
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownIn)
 	defer cancel()
