@@ -22,7 +22,6 @@ import (
 	"github.com/micro/micro/v3/backend/auth/authtest"
 	"github.com/micro/micro/v3/backend/server"
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
-	imagev1 "github.com/micro/micro/v3/proto/micro/image/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
@@ -119,8 +118,6 @@ func matrixRequests(refresh string) map[string]proto.Message {
 		runtimev1.Runtime_Delete_FullMethodName:                          &runtimev1.DeleteRequest{Name: "none"},
 		runtimev1.Runtime_Watch_FullMethodName:                           &runtimev1.WatchRequest{Name: "none"},
 		runtimev1.Runtime_Logs_FullMethodName:                            &runtimev1.LogsRequest{Name: "none"},
-		imagev1.Images_Get_FullMethodName:                                &imagev1.GetRequest{Name: "none"},
-		imagev1.Images_Delete_FullMethodName:                             &imagev1.DeleteRequest{Name: "none"},
 		storev1.Store_Read_FullMethodName:                                &storev1.ReadRequest{Key: []byte("none")},
 		storev1.Store_Delete_FullMethodName:                              &storev1.DeleteRequest{Key: []byte("none")},
 		reflectv1.ServerReflection_ServerReflectionInfo_FullMethodName:   listServices(),
