@@ -37,7 +37,7 @@ func (w *world) edits(b *testing.B) func() {
 // in returns a side that runs a command in the project.
 func (w *world) in(b *testing.B, name string, before func(), env []string, args ...string) side {
 	b.Helper()
-	return side{name, func() {
+	return side{name: name, run: func() {
 		before()
 		cmd := w.command(b, args[0], args[1:]...)
 		cmd.Dir = w.project
