@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"github.com/micro/micro/v3/backend/audit"
 	"github.com/micro/micro/v3/backend/auth"
 	"github.com/micro/micro/v3/backend/backup"
 	"github.com/micro/micro/v3/backend/blobs"
@@ -42,6 +43,7 @@ type Report struct {
 	Blobs      int    `json:"blobs"`
 	BlobBytes  int64  `json:"blobBytes"`
 	Services   int    `json:"services"`
+	Audit      int64  `json:"auditEntries"`
 	Images     int    `json:"imageBlobs"`
 	ImageBytes int64  `json:"imageBytes"`
 	// Unread says that what is in the tables was not looked at, since some of them are
@@ -56,6 +58,7 @@ const (
 	meansStore  = "the server does not start on this database"
 	meansRecord = "this record is refused to whoever asks for it"
 	meansKey    = "sessions and secrets of the configuration cannot be opened without the key that they were made with"
+	meansAudit  = "who did what is not known for sure any more"
 	meansBlob   = "reading this blob ends with an error"
 	meansImage  = "instances cannot be started from it; to push the image again makes it whole"
 )
@@ -204,35 +207,58 @@ func (c *checker) contents(ctx context.Context, s store.Store, key []byte) error
 	if key == nil {
 		return nil
 	}
+	namespaces, err := auth.Check(ctx, s, key, func(record string, err error) {
+		c.tell("store", meansKey, fmt.Errorf("%q: %w", record, err))
+	})
+	c.report.Namespaces = len(namespaces)
+	if err := c.broken(ctx, err); err != nil {
+		return err
+	}
+	log, err := audit.New(audit.Options{Store: s, MasterKey: key})
+	if err != nil {
+		return err
+	}
+	for _, ns := range namespaces {
+		if err := errors.Join(c.namespace(ctx, s, key, ns), c.audit(ctx, log, ns)); err != nil {
+			return errors.Join(err, log.Close())
+		}
+	}
+	return log.Close()
+}
+
+// namespace checks what the records of a namespace mean.
+func (c *checker) namespace(ctx context.Context, s store.Store, key []byte, ns string) error {
 	tell := func(means string) func(string, error) {
 		return func(record string, err error) { c.tell("store", means, fmt.Errorf("%q: %w", record, err)) }
 	}
-	namespaces, err := auth.Check(ctx, s, key, tell(meansKey))
-	c.report.Namespaces = len(namespaces)
+	values, err := config.Check(ctx, s, key, ns, tell(meansKey))
+	c.report.Values += values
+	if err := c.broken(ctx, err); err != nil {
+		return err
+	}
+	n, bytes, err := blobs.Check(ctx, s, ns, tell(meansBlob))
+	c.report.Blobs += n
+	c.report.BlobBytes += bytes
 	if err := c.broken(ctx, err); err != nil {
 		return err
 	}
 	images, platform := c.openImages(), runtime.GOOS+"/"+runtime.GOARCH
 	hasImage := func(ref string) error { _, err := images.Image(ctx, ref, platform); return err }
-	for _, ns := range namespaces {
-		values, err := config.Check(ctx, s, key, ns, tell(meansKey))
-		c.report.Values += values
-		if err := c.broken(ctx, err); err != nil {
-			return err
-		}
-		n, bytes, err := blobs.Check(ctx, s, ns, tell(meansBlob))
-		c.report.Blobs += n
-		c.report.BlobBytes += bytes
-		if err := c.broken(ctx, err); err != nil {
-			return err
-		}
-		services, err := deploy.Check(ctx, s, ns, hasImage, func(name string, err error) {
-			c.tell("images", meansImage, fmt.Errorf("service %s of namespace %q: %w", name, ns, err))
-		})
-		c.report.Services += services
-		if err := c.broken(ctx, err); err != nil {
-			return err
-		}
+	services, err := deploy.CheckServices(ctx, s, ns, hasImage, func(name string, err error) {
+		c.tell("images", meansImage, fmt.Errorf("service %s of namespace %q: %w", name, ns, err))
+	})
+	c.report.Services += services
+	return c.broken(ctx, err)
+}
+
+// audit checks the log of a namespace of who did what.
+func (c *checker) audit(ctx context.Context, log *audit.Log, ns string) error {
+	found, err := log.Verify(ctx, ns)
+	if found.Last > 0 {
+		c.report.Audit += found.Last - found.First + 1
 	}
-	return nil
+	for _, problem := range found.Problems {
+		c.tell("store", meansAudit, fmt.Errorf("the audit log of namespace %q: %s", ns, problem))
+	}
+	return c.broken(ctx, err)
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/micro/micro/v3/backend/audit"
 	"github.com/micro/micro/v3/backend/auth"
 	"github.com/micro/micro/v3/backend/blobs"
 	"github.com/micro/micro/v3/backend/config"
@@ -57,6 +58,7 @@ type stack struct {
 	store    store.Store
 	events   events.Engine
 	auth     *auth.Auth
+	audit    *audit.Log
 	config   *config.Config
 	registry *registry.Registry
 	blobs    *blobs.Blobs
@@ -97,6 +99,10 @@ func (s *stack) open(ctx context.Context, dir string, o embedded.Options) (err e
 		return err
 	}
 	s.closers = append(s.closers, s.auth.Close)
+	if s.audit, err = audit.New(audit.Options{Store: st, MasterKey: masterKey(), Exists: s.auth.Condition}); err != nil {
+		return err
+	}
+	s.closers = append(s.closers, s.audit.Close)
 	if s.config, err = config.New(config.Options{Store: st, MasterKey: masterKey()}); err != nil {
 		return err
 	}
@@ -153,6 +159,7 @@ func workers() map[string]worker {
 		"blobs":      blobsWorker{},
 		"events":     eventsWorker{},
 		"leases":     leaseWorker{},
+		"audit":      auditWorker{},
 	}
 }
 
@@ -373,4 +380,20 @@ func (leaseWorker) at(ctx context.Context, s *stack, _ int64) (int64, error) {
 		return 0, fmt.Errorf("a lease with %s left", left)
 	}
 	return strconv.ParseInt(list[0].Version, 10, 64)
+}
+
+// auditWorker records what somebody did.
+type auditWorker struct{}
+
+func (auditWorker) step(ctx context.Context, s *stack, n int64) error {
+	_, err := s.audit.Append(ctx, acme, audit.Entry{Kind: audit.Made, Object: strconv.FormatInt(n, 10)})
+	return err
+}
+
+func (auditWorker) at(ctx context.Context, s *stack, _ int64) (int64, error) {
+	report, err := s.audit.Verify(ctx, acme)
+	if err == nil && len(report.Problems) > 0 {
+		err = errors.New(strings.Join(report.Problems, "; "))
+	}
+	return report.Last, err
 }

@@ -15,6 +15,7 @@ import (
 	"filippo.io/age"
 	"github.com/spf13/cobra"
 
+	"github.com/micro/micro/v3/internal/atomicfile"
 	serverv1 "github.com/micro/micro/v3/proto/micro/server/v1"
 )
 
@@ -80,7 +81,7 @@ func (o *backupOptions) run(ctx context.Context, app *App, name string) error {
 		return err
 	}
 	var size int64
-	err := replaceFile(name, func(w io.Writer) (err error) {
+	err := atomicfile.Replace(name, func(w io.Writer) (err error) {
 		size, err = write(ctx, w)
 		return err
 	})
@@ -188,7 +189,7 @@ func (o *restoreOptions) run(ctx context.Context, app *App, name string) error {
 	if err != nil {
 		return err
 	}
-	in := interruptible(ctx, app.In)
+	in := interruptibleInput(ctx, app.In)
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {

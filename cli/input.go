@@ -61,9 +61,9 @@ func (r *inputReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// interruptible returns r so that reading ends with ctx: standard input may not give
+// interruptibleInput returns r so that reading ends with ctx: standard input may not give
 // anything for long, and Ctrl-C has to end a command that waits for it.
-func interruptible(ctx context.Context, r io.Reader) io.Reader {
+func interruptibleInput(ctx context.Context, r io.Reader) io.Reader {
 	return &interruptibleReader{ctx: ctx, r: r}
 }
 

@@ -105,7 +105,7 @@ func TestInterruptible(t *testing.T) {
 	t.Parallel()
 	pr, pw := io.Pipe()
 	ctx, cancel := context.WithCancel(t.Context())
-	r := interruptible(ctx, pr)
+	r := interruptibleInput(ctx, pr)
 	go func() { _, _ = io.WriteString(pw, "one two") }()
 	if got, err := read(r, 7); got != "one two" || err != nil {
 		t.Errorf("got %q, %v", got, err)
@@ -115,7 +115,7 @@ func TestInterruptible(t *testing.T) {
 		t.Errorf("got %q, %v, want %v", got, err, context.Canceled)
 	}
 	_ = pw.Close()
-	again := interruptible(t.Context(), iotest.DataErrReader(strings.NewReader("last")))
+	again := interruptibleInput(t.Context(), iotest.DataErrReader(strings.NewReader("last")))
 	if got, err := io.ReadAll(again); string(got) != "last" || err != nil {
 		t.Errorf("got %q, %v", got, err)
 	}

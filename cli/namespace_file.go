@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/internal/atomicfile"
 	namespacev1 "github.com/micro/micro/v3/proto/micro/namespace/v1"
 )
 
@@ -62,7 +63,7 @@ func (o *namespaceExportOptions) run(ctx context.Context, app *App, name string)
 	if name == "-" {
 		err = write(app.Out)
 	} else {
-		err = replaceFile(name, write)
+		err = atomicfile.Replace(name, write)
 	}
 	p.end(err)
 	if err != nil {
@@ -129,7 +130,7 @@ written when all of it has come.`,
 }
 
 func importNamespace(ctx context.Context, app *App, name string) error {
-	in, size := interruptible(ctx, app.In), int64(-1)
+	in, size := interruptibleInput(ctx, app.In), int64(-1)
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/internal/atomicfile"
 	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
 )
 
@@ -110,7 +111,7 @@ func (o *blobWriteOptions) run(cmd *cobra.Command, app *App, name, file string) 
 	if !given("type") {
 		first.ContentType = mime.TypeByExtension(path.Ext(name))
 	}
-	in, size := interruptible(cmd.Context(), app.In), int64(-1)
+	in, size := interruptibleInput(cmd.Context(), app.In), int64(-1)
 	if file != "-" {
 		f, err := os.Open(file)
 		if err != nil {
@@ -266,7 +267,7 @@ func (o *blobReadOptions) run(ctx context.Context, app *App, args []string) erro
 		return receiveBlob(app.Out, stream, first)
 	}
 	p := app.transfer("reading", args[0], first.GetBlob().GetSize())
-	err = replaceFile(args[1], func(w io.Writer) error { return receiveBlob(io.MultiWriter(w, p), stream, first) })
+	err = atomicfile.Replace(args[1], func(w io.Writer) error { return receiveBlob(io.MultiWriter(w, p), stream, first) })
 	p.end(err)
 	if err != nil {
 		return err

@@ -9,12 +9,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/micro/micro/v3/backend/archive"
+	"github.com/micro/micro/v3/internal/atomicfile"
 )
 
 // ErrNotEmpty is returned for a data directory that holds something.
@@ -146,11 +146,11 @@ func (u *unpacking) mkdir(dir string) error {
 // sync makes the names of all files durable.
 func (u *unpacking) sync() error {
 	for dir := range u.made {
-		if err := syncDir(dir); err != nil {
+		if err := atomicfile.SyncDir(dir); err != nil {
 			return err
 		}
 	}
-	return syncDir(u.dir)
+	return atomicfile.SyncDir(u.dir)
 }
 
 // contents returns what a data directory holds, but for what is left there on purpose.
@@ -206,7 +206,7 @@ func finish(dir string, now func() time.Time) (replaced string, err error) {
 			return "", err
 		}
 	}
-	if err := syncDir(dir); err != nil {
+	if err := atomicfile.SyncDir(dir); err != nil {
 		return "", err
 	}
 	if exists(dir, replacingName) {
@@ -223,7 +223,7 @@ func finish(dir string, now func() time.Time) (replaced string, err error) {
 	if err := os.Remove(filepath.Join(dir, movingName)); err != nil {
 		return "", err
 	}
-	return replaced, syncDir(dir)
+	return replaced, atomicfile.SyncDir(dir)
 }
 
 // takeAway moves what a data directory holds out of the way.
@@ -240,7 +240,7 @@ func takeAway(dir string) error {
 			return err
 		}
 	}
-	return errors.Join(syncDir(filepath.Join(dir, replacingName)), syncDir(dir))
+	return errors.Join(atomicfile.SyncDir(filepath.Join(dir, replacingName)), atomicfile.SyncDir(dir))
 }
 
 func exists(dir, name string) bool {
@@ -252,17 +252,5 @@ func rename(dir, from, to string) error {
 	if err := os.Rename(filepath.Join(dir, from), filepath.Join(dir, to)); err != nil {
 		return err
 	}
-	return syncDir(dir)
-}
-
-// syncDir makes the names in a directory durable, where a directory can be synced.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return atomicfile.SyncDir(dir)
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/micro/micro/v3/backend/store"
 )
 
-// Check reads what should run in a namespace and calls tell for each service whose
+// CheckServices reads what should run in a namespace and calls tell for each service whose
 // record makes no sense, or whose image is not there. It returns how many there are.
-func Check(ctx context.Context, s store.Store, ns string, hasImage func(ref string) error, tell func(service string, err error)) (services int, err error) {
+func CheckServices(ctx context.Context, s store.Store, ns string, hasImage func(ref string) error, tell func(service string, err error)) (services int, err error) {
 	prefix := serviceKey(ns, "")
 	for rec, err := range s.Range(ctx, store.Prefix(prefix)) {
 		if err != nil {

@@ -20,8 +20,6 @@ const maxBlobData = 4 << 20
 type blobsAPI struct {
 	storev1.UnimplementedBlobsServer
 	blobs *blobs.Blobs
-	// again returns why the caller may not do it any more.
-	again func(ctx context.Context, method string, req any) error
 }
 
 func (b *blobsAPI) Write(in grpc.ClientStreamingServer[storev1.WriteBlobRequest, storev1.WriteBlobResponse]) error {
@@ -33,7 +31,7 @@ func (b *blobsAPI) Write(in grpc.ClientStreamingServer[storev1.WriteBlobRequest,
 	if err != nil {
 		return err
 	}
-	first, name := req, req.GetName()
+	name := req.GetName()
 	upload, err := b.blobs.Create(ctx, callerOf(ctx).namespace, blobs.Info{
 		Name: name, ContentType: req.GetContentType(), Metadata: req.GetMetadata(),
 	}, req.IfRevision)
@@ -63,9 +61,6 @@ func (b *blobsAPI) Write(in grpc.ClientStreamingServer[storev1.WriteBlobRequest,
 		if err != nil {
 			return err
 		}
-	}
-	if err := b.again(ctx, storev1.Blobs_Write_FullMethodName, first); err != nil {
-		return err
 	}
 	info, err := upload.Commit(ctx, req.GetSize(), req.GetSha256())
 	if err != nil {

@@ -176,7 +176,7 @@ func TestBlobsRules(t *testing.T) {
 	}
 }
 
-// An upload that the caller may not make any more when it ends changes nothing.
+// An upload ends when its caller may not make it any more, and leaves nothing.
 func TestBlobUploadRevoked(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -191,21 +191,29 @@ func TestBlobUploadRevoked(t *testing.T) {
 			return nil
 		}},
 	} {
-		account := fmt.Sprintf("bob%d", i)
+		account, name := fmt.Sprintf("bob%d", i), fmt.Sprintf("x%d", i)
 		token := s.account(t, account, "service")
 		stream, err := storev1.NewBlobsClient(s.conn).Write(as(t, token, "acme"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := stream.Send(&storev1.WriteBlobRequest{Name: "x", Data: []byte("x")}); err != nil {
+		if err := stream.Send(&storev1.WriteBlobRequest{Name: name, Data: []byte("x")}); err != nil {
 			t.Fatal(err)
 		}
 		if err := tt.revoke(account); err != nil {
 			t.Fatal(err)
 		}
-		_ = stream.Send(&storev1.WriteBlobRequest{Complete: true, Size: 1}) // the answer says more
-		if _, err := stream.CloseAndRecv(); reasonOf(err) != tt.want {
+		if tt.want == "OK" {
+			_ = stream.Send(&storev1.WriteBlobRequest{Complete: true, Size: 1}) // the answer says more
+		} else {
+			for stream.Send(&storev1.WriteBlobRequest{Data: []byte("x")}) == nil { // until it is told
+			}
+		}
+		if err := stream.RecvMsg(&storev1.WriteBlobResponse{}); reasonOf(err) != tt.want {
 			t.Errorf("%v, want %s", err, tt.want)
+		}
+		if _, err := readBlob(t, s, s.admin, &storev1.ReadBlobRequest{Name: name}); (err == nil) != (tt.want == "OK") {
+			t.Errorf("after an upload that should end with %s, there is the blob, or %v", tt.want, err)
 		}
 	}
 }

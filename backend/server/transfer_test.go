@@ -230,9 +230,18 @@ func TestTransferRefuses(t *testing.T) {
 		if _, err := importNamespace(t, s, stranger, "globex", whole, true); reasonOf(err) != want {
 			t.Errorf("import without %s: %v, want %s", resource, err, want)
 		}
-		for ns := range map[string]string{"acme": "", "globex": ""} {
+		for ns, token := range map[string]string{"acme": s.admin, "globex": stranger} {
 			if err := s.auth.DeleteRule(t.Context(), ns, "denied"); err != nil {
 				t.Fatal(err)
+			}
+			// The server hears of it a moment later.
+			ctx := as(t, token, ns)
+			for denied := true; denied; {
+				list, err := rules.List(ctx, &authv1.ListRulesRequest{})
+				if err != nil && reasonOf(err) != "DENIED" {
+					t.Fatal(err)
+				}
+				denied = err != nil || slices.ContainsFunc(list.GetRules(), func(r *authv1.Rule) bool { return r.GetId() == "denied" })
 			}
 		}
 	}

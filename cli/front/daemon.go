@@ -12,8 +12,8 @@ import (
 // looked for. A test holds the list against the command tree.
 func IsCommand(word string) bool {
 	switch word {
-	case "auth", "backup", "call", "completion", "config", "describe", "env", "events", "exit-codes", "gen", "help", "history", "kill", "login", "logout",
-		"logs", "namespace", "new", "restore", "run", "server", "services", "signup", "status", "store", "stream", "update", "user", "version",
+	case "auth", "backup", "build", "call", "completion", "config", "describe", "env", "events", "exit-codes", "gen", "get", "git", "health", "help", "history", "image", "kill", "login",
+		"logout", "logs", "namespace", "new", "restore", "run", "server", "services", "signup", "status", "store", "stream", "update", "user", "version",
 		"__complete", "__completeNoDesc":
 		return true
 	default:

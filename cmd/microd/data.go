@@ -34,7 +34,7 @@ func check(ctx context.Context, dir string) (cli.CheckReport, error) {
 		report.Seen = append(report.Seen,
 			fmt.Sprintf("records   %d, and %d changes", r.Records, r.Changes),
 			fmt.Sprintf("events    %d in %d topics", r.Events, r.Topics),
-			fmt.Sprintf("contents  %d namespaces, %d values of configuration, %d services", r.Namespaces, r.Values, r.Services),
+			fmt.Sprintf("contents  %d namespaces, %d values of configuration, %d services, %d entries of audit logs", r.Namespaces, r.Values, r.Services, r.Audit),
 			fmt.Sprintf("blobs     %d with %d bytes", r.Blobs, r.BlobBytes))
 	}
 	for _, p := range r.Problems {
