@@ -27,7 +27,7 @@ const MaxAPITokens = 100
 const apiTokenPrefix = "micro_token_"
 
 // APIToken is what a program logs in with for a long time. It acts as the account
-// that made it, with some of its scopes.
+// that made it, with some of its scopes; one of an administrator can have any.
 type APIToken struct {
 	Name    string
 	Account string
@@ -63,6 +63,12 @@ func apiTokenID(account, name string) string {
 	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:])[:26])
 }
 
+// mayHave reports whether a token of who has some scopes may have another: an
+// administrator gives away all of them, also to accounts.
+func mayHave(scopes []string, scope string) bool {
+	return hasScope(scopes, scope) || hasScope(scopes, ScopeAdmin)
+}
+
 // CreateAPIToken makes an API token of the caller's account and returns it with its
 // secret, which is not kept. ErrDenied when the caller is no user, logged in by a token
 // himself, or has not got a scope.
@@ -74,15 +80,17 @@ func (a *Auth) CreateAPIToken(ctx context.Context, caller Identity, t APIToken) 
 		return APIToken{}, "", fmt.Errorf("make a token as a service: %w", ErrDenied)
 	case !isID(t.Name):
 		return APIToken{}, "", invalid("%q cannot name a token: use up to 128 letters, digits and -_.@+", t.Name)
-	case len(t.Scopes) > maxScopes:
-		return APIToken{}, "", invalid("%d scopes; a token can have %d", len(t.Scopes), maxScopes)
+	}
+	scopes, err := checkScopes(t.Scopes)
+	if err != nil {
+		return APIToken{}, "", err
 	}
 	now := a.now()
 	if !t.Expires.IsZero() && !t.Expires.After(now) {
 		return APIToken{}, "", invalid("the token would have expired already")
 	}
-	for _, s := range t.Scopes {
-		if !hasScope(caller.Scopes, s) {
+	for _, s := range scopes {
+		if !mayHave(caller.Scopes, s) {
 			return APIToken{}, "", fmt.Errorf("give away the scope %q: %w", s, ErrDenied)
 		}
 	}
@@ -105,7 +113,7 @@ func (a *Auth) CreateAPIToken(ctx context.Context, caller Identity, t APIToken) 
 		Name:    t.Name,
 		Account: caller.ID,
 		Born:    acc.Created,
-		Scopes:  slices.Compact(slices.Sorted(slices.Values(t.Scopes))),
+		Scopes:  scopes,
 		Created: now,
 		Expires: t.Expires,
 		Hash:    hash[:],
@@ -235,6 +243,6 @@ func (a *Auth) verifyAPIToken(ctx context.Context, rest string) (Identity, error
 	if !ok || acc.Disabled || !acc.Created.Equal(t.Born) {
 		return Identity{}, ErrRevoked
 	}
-	scopes := slices.DeleteFunc(slices.Clone(t.Scopes), func(s string) bool { return !hasScope(acc.Scopes, s) })
+	scopes := slices.DeleteFunc(slices.Clone(t.Scopes), func(s string) bool { return !mayHave(acc.Scopes, s) })
 	return Identity{ID: t.Account, Namespace: ns, Type: User, Scopes: scopes, Session: "token." + id, Token: t.Name}, nil
 }
