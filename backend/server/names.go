@@ -11,7 +11,7 @@ import (
 // tree, which this package does not see.
 func Commands() []string {
 	return []string{
-		"auth", "call", "completion", "config", "describe", "env", "events", "exit-codes", "gen", "help", "history", "kill", "login", "logout",
+		"auth", "call", "completion", "config", "describe", "env", "events", "exit-codes", "gen", "get", "health", "help", "history", "kill", "login", "logout",
 		"logs", "namespace", "new", "run", "server", "services", "signup", "status", "store", "stream", "update", "user", "version",
 	}
 }
@@ -21,7 +21,7 @@ func Commands() []string {
 func planned() []string {
 	return []string{
 		"apply", "backup", "build", "dashboard", "delete", "dev", "diff", "doctor",
-		"export", "get", "health", "inspect", "micro", "network", "promote", "registry",
+		"export", "inspect", "micro", "network", "promote", "registry",
 		"releases", "restart", "restore", "rollback", "runtime", "scale", "stats", "top", "undo",
 		"web",
 	}

@@ -237,6 +237,7 @@ func service(s deploy.Service) *runtimev1.Service {
 			Started:   timestamp(in.Started),
 			NextStart: timestamp(in.NextStart),
 			Address:   in.Address,
+			Since:     timestamp(in.Since),
 		})
 	}
 	return out

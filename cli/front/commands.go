@@ -15,6 +15,8 @@ func Summaries() []Summary {
 		{"env", "Show and change the environments to work with"},
 		{"events", "Publish events to topics and consume them"},
 		{"gen", "Generate Go code from the .proto files of a project"},
+		{"get", "Show what there is of a service"},
+		{"health", "Ask the instances of services how they are"},
 		{"help", "Help about any command"},
 		{"history", "Show earlier calls, and repeat one"},
 		{"kill", "Stop services for good"},
