@@ -137,6 +137,10 @@ func isCommand(root *cobra.Command, word string) bool {
 	return slices.Contains(commands(root), word)
 }
 
+// Tree returns the whole command tree for those who describe it; its commands cannot be
+// run.
+func Tree() *cobra.Command { return newRoot(&App{}) }
+
 // Commands returns the first words that are commands, with the hidden ones by which
 // shells ask for completions; no service that is called like one could be called.
 func Commands() []string { return commands(newRoot(&App{})) }
