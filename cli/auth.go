@@ -82,7 +82,7 @@ func newCreateAccountCmd(app *App) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			password, err := o.password(app, "Password (at least 8 characters)")
+			password, err := o.newPassword(app, "Password")
 			if err != nil {
 				return err
 			}

@@ -126,18 +126,9 @@ func (o *credentialOptions) signup(ctx context.Context, app *App) error {
 	if ns == "" {
 		ns = o.username
 	}
-	password, err := o.password(app, "Password (at least 8 characters)")
+	password, err := o.newPassword(app, "Password")
 	if err != nil {
 		return err
-	}
-	if app.Interactive() && !o.passwordStdin {
-		again, err := app.promptPassword("Password again")
-		if err != nil {
-			return err
-		}
-		if again != password {
-			return usage("micro signup", "the two passwords differ")
-		}
 	}
 	rsp, err := authv1.NewAuthClient(conn).Signup(ctx, &authv1.SignupRequest{Namespace: ns, Username: o.username, Password: password})
 	if err != nil {
@@ -219,6 +210,22 @@ func (o *credentialOptions) password(app *App, label string) (string, error) {
 		return "", usage("add --password-stdin", "there is no terminal to ask for the password")
 	}
 	return app.promptPassword(label)
+}
+
+// newPassword asks for a password that nobody knows yet, so it asks twice.
+func (o *credentialOptions) newPassword(app *App, label string) (string, error) {
+	password, err := o.password(app, label+" (at least 8 characters)")
+	if err != nil || o.passwordStdin {
+		return password, err
+	}
+	again, err := app.promptPassword(label + " again")
+	if err != nil {
+		return "", err
+	}
+	if again != password {
+		return "", usage("", "the two passwords differ")
+	}
+	return password, nil
 }
 
 // loggedIn keeps a new session and ends the one before.

@@ -122,7 +122,11 @@ func (o *newOptions) run(cmd *cobra.Command, app *App, path string) error {
 	dir := filepath.Clean(path)
 	name := filepath.Base(dir)
 	if err := generator.CheckName(name); err != nil {
-		return usage("", "%s", err)
+		hint := ""
+		if near := generator.NearestName(name); near != "" {
+			hint = "micro new " + filepath.Join(filepath.Dir(dir), near)
+		}
+		return usage(hint, "%s", err)
 	}
 	if isCommand(cmd.Root(), name) {
 		return usage("", "a service cannot be called %q, because micro has a command of that name", name)

@@ -123,6 +123,11 @@ func (o *runOptions) deploy(ctx context.Context, root *cobra.Command, app *App, 
 	if err != nil {
 		return err
 	}
+	if o.update {
+		if err := checkRuns(ctx, app, name, ref); err != nil {
+			return err
+		}
+	}
 	p.update(name + " from " + sourceText(spec.GetSource()))
 	img, err := o.build(ctx, app, p, source, name)
 	if err != nil {
@@ -171,6 +176,20 @@ func (o *runOptions) deploy(ctx context.Context, root *cobra.Command, app *App, 
 	}
 	fmt.Fprintf(app.Out, "%s, image %s, environment %q, namespace %s)\n", what, front.Line(shortDigest(s.GetSpec().GetImage())), e.Name, front.Line(ns))
 	return nil
+}
+
+// checkRuns returns an error when there is no service to update, which is found out
+// before one is built.
+func checkRuns(ctx context.Context, app *App, name, ref string) error {
+	ctx, conn, err := app.connFor(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = runtimev1.NewRuntimeClient(conn).Get(ctx, &runtimev1.GetRequest{Name: name})
+	if status.Code(err) != codes.NotFound {
+		return nil // what else it is, Apply tells
+	}
+	return &Error{Message: status.Convert(err).Message(), Hint: "micro run " + ref, Exit: ExitNotFound}
 }
 
 // isServiceName reports whether a name is a DNS label of RFC 1123, in lower case.

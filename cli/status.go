@@ -12,9 +12,12 @@ import (
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/micro/micro/v3/cli/front"
 	"github.com/micro/micro/v3/dynamic"
+	"github.com/micro/micro/v3/dynamic/request"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
@@ -37,7 +40,7 @@ func newStatusCmd(app *App) *cobra.Command {
 			if len(args) == 1 {
 				rsp, err := client.Get(ctx, &runtimev1.GetRequest{Name: args[0]})
 				if err != nil {
-					return err
+					return nearestRun(ctx, client, cmd, args[0], err)
 				}
 				return out.print(app.Out, rsp.GetService(), func(t *tableWriter) { describeStatus(app, t, rsp.GetService()) })
 			}
@@ -58,6 +61,27 @@ func newStatusCmd(app *App) *cobra.Command {
 	}
 	outputFlag(cmd, &out)
 	return cmd
+}
+
+// nearestRun adds to an error about a service that does not run which one may have been
+// meant.
+func nearestRun(ctx context.Context, client runtimev1.RuntimeClient, cmd *cobra.Command, name string, err error) error {
+	if status.Code(err) != codes.NotFound {
+		return err
+	}
+	rsp, listErr := client.List(ctx, &runtimev1.ListRequest{})
+	if listErr != nil {
+		return err
+	}
+	var names []string
+	for _, s := range rsp.GetServices() {
+		names = append(names, s.GetName())
+	}
+	hint := "micro status"
+	if near := request.Nearest(name, names); near != "" {
+		hint = cmd.CommandPath() + " " + near
+	}
+	return &Error{Message: status.Convert(err).Message(), Hint: hint, Exit: ExitNotFound}
 }
 
 // listStatus writes a row for each service.
@@ -317,7 +341,7 @@ have time to finish what they do.`,
 			for _, name := range args {
 				name = strings.TrimSuffix(name, "/")
 				if _, err := client.Delete(ctx, &runtimev1.DeleteRequest{Name: name}); err != nil {
-					return err
+					return nearestRun(ctx, client, cmd, name, err)
 				}
 				if err := awaitGone(ctx, client, name); err != nil {
 					return err
