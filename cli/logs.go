@@ -70,7 +70,7 @@ func (o *logsOptions) run(cmd *cobra.Command, app *App, name string) error {
 			return nil
 		}
 		if err != nil {
-			return nearestRun(ctx, client, cmd, name, err)
+			return app.nearestRun(ctx, client, cmd, name, err)
 		}
 		for _, l := range rsp.GetLines() {
 			several[l.GetInstance()] = true

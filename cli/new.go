@@ -34,8 +34,8 @@ func newNewCmd(app *App) *cobra.Command {
 		Long: `Write the source of a new service into a directory of its name. The service builds
 and passes its own test at once; its README says what to do next.
 
-NAME may be a path: the last part of it names the service. What is in the directory
-already stays as it is.
+NAME may be a path: the last part of it names the service; "." is the directory that you
+are in. What is in the directory already stays as it is.
 
 --template is one of the templates that micro comes with ("micro new --list"), a
 directory, or a git address: github.com/OWNER/REPO, the same on another host, https://,
@@ -121,6 +121,13 @@ func (o *newOptions) listTemplates(app *App) error {
 func (o *newOptions) run(cmd *cobra.Command, app *App, path string) error {
 	dir := filepath.Clean(path)
 	name := filepath.Base(dir)
+	if dir == "." {
+		here, err := os.Getwd()
+		if err != nil {
+			return err
+		}
+		name = filepath.Base(here)
+	}
 	if err := generator.CheckName(name); err != nil {
 		hint := ""
 		if near := generator.NearestName(name); near != "" {
@@ -166,7 +173,10 @@ func (o *newOptions) run(cmd *cobra.Command, app *App, path string) error {
 	for _, f := range project.Files {
 		fmt.Fprintf(app.Out, "  %s\n", front.Line(f.Path))
 	}
-	fmt.Fprintf(app.Err, "\nnext:\n  cd %s\n", dir)
+	fmt.Fprintf(app.Err, "\nnext:\n")
+	if dir != "." {
+		fmt.Fprintf(app.Err, "  cd %s\n", dir)
+	}
 	for _, line := range project.Next {
 		fmt.Fprintf(app.Err, "  %s\n", front.Line(line))
 	}

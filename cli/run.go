@@ -189,7 +189,9 @@ func checkRuns(ctx context.Context, app *App, name, ref string) error {
 	if status.Code(err) != codes.NotFound {
 		return nil // what else it is, Apply tells
 	}
-	return &Error{Message: status.Convert(err).Message(), Hint: "micro run " + ref, Exit: ExitNotFound}
+	e := app.explain(err)
+	e.Hint = "micro run " + ref
+	return e
 }
 
 // isServiceName reports whether a name is a DNS label of RFC 1123, in lower case.

@@ -40,7 +40,7 @@ func newStatusCmd(app *App) *cobra.Command {
 			if len(args) == 1 {
 				rsp, err := client.Get(ctx, &runtimev1.GetRequest{Name: args[0]})
 				if err != nil {
-					return nearestRun(ctx, client, cmd, args[0], err)
+					return app.nearestRun(ctx, client, cmd, args[0], err)
 				}
 				return out.print(app.Out, rsp.GetService(), func(t *tableWriter) { describeStatus(app, t, rsp.GetService()) })
 			}
@@ -65,7 +65,7 @@ func newStatusCmd(app *App) *cobra.Command {
 
 // nearestRun adds to an error about a service that does not run which one may have been
 // meant.
-func nearestRun(ctx context.Context, client runtimev1.RuntimeClient, cmd *cobra.Command, name string, err error) error {
+func (a *App) nearestRun(ctx context.Context, client runtimev1.RuntimeClient, cmd *cobra.Command, name string, err error) error {
 	if status.Code(err) != codes.NotFound {
 		return err
 	}
@@ -81,7 +81,9 @@ func nearestRun(ctx context.Context, client runtimev1.RuntimeClient, cmd *cobra.
 	if near := request.Nearest(name, names); near != "" {
 		hint = cmd.CommandPath() + " " + near
 	}
-	return &Error{Message: status.Convert(err).Message(), Hint: hint, Exit: ExitNotFound}
+	e := a.explain(err)
+	e.Hint = hint
+	return e
 }
 
 // listStatus writes a row for each service.
@@ -341,7 +343,7 @@ have time to finish what they do.`,
 			for _, name := range args {
 				name = strings.TrimSuffix(name, "/")
 				if _, err := client.Delete(ctx, &runtimev1.DeleteRequest{Name: name}); err != nil {
-					return nearestRun(ctx, client, cmd, name, err)
+					return app.nearestRun(ctx, client, cmd, name, err)
 				}
 				if err := awaitGone(ctx, client, name); err != nil {
 					return err
