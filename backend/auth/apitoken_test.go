@@ -81,7 +81,7 @@ func TestAPITokenEnds(t *testing.T) {
 			if err := a.DeleteAccount(t.Context(), "acme", "bob"); err != nil {
 				return err
 			}
-			_, err := a.CreateAccount(t.Context(), "acme", "bob", password, []string{"staff"})
+			_, err := a.CreateAccount(t.Context(), auth.Account{Namespace: "acme", ID: "bob", Scopes: []string{"staff"}}, password)
 			return err
 		}, auth.ErrCredentials},
 		{"its account disabled", func(t *testing.T, a *auth.Auth) error {
@@ -123,27 +123,6 @@ func TestAPITokenHasNoMoreThanItsAccount(t *testing.T) {
 	}
 }
 
-// An administrator gives away any scope, as long as he is one.
-func TestAPITokenOfAdministrator(t *testing.T) {
-	t.Parallel()
-	a := openAuth(t, auth.Config{Store: openStore(t)})
-	signup(t, a)
-	secret := makeToken(t, a, account(t, a, "bob", "admin", "staff"), auth.APIToken{Name: "shop", Scopes: []string{"service", "staff"}})
-	for _, tt := range []struct{ account, token []string }{
-		{[]string{"admin"}, []string{"service", "staff"}},
-		{[]string{"staff"}, []string{"staff"}},
-		{nil, []string{}},
-	} {
-		_, err := a.UpdateAccount(t.Context(), "acme", "bob", auth.AccountUpdate{Scopes: &tt.account}, anybodyMay)
-		wantErr(t, "update", err, nil)
-		got, err := a.Verify(t.Context(), secret)
-		wantErr(t, "verify", err, nil)
-		if diff := cmp.Diff(tt.token, got.Scopes); diff != "" {
-			t.Errorf("scopes of a token whose account has %q (-want +got):\n%s", tt.account, diff)
-		}
-	}
-}
-
 func TestCreateAPITokenRefuses(t *testing.T) {
 	t.Parallel()
 	a := openAuth(t, auth.Config{Store: openStore(t)})
@@ -165,7 +144,6 @@ func TestCreateAPITokenRefuses(t *testing.T) {
 		{"a long name", bob, auth.APIToken{Name: strings.Repeat("x", 129)}, auth.ErrInvalid},
 		{"a name that is taken", bob, auth.APIToken{Name: "taken"}, auth.ErrExists},
 		{"a scope of others", bob, auth.APIToken{Name: "x", Scopes: []string{"admin"}}, auth.ErrDenied},
-		{"a bad scope", auth.Identity{ID: "bob", Namespace: "acme", Type: auth.User, Scopes: []string{"admin"}}, auth.APIToken{Name: "x", Scopes: []string{"../x"}}, auth.ErrInvalid},
 		{"too many scopes", bob, auth.APIToken{Name: "x", Scopes: make([]string, 33)}, auth.ErrInvalid},
 		{"an end in the past", bob, auth.APIToken{Name: "x", Expires: time.Unix(1, 0)}, auth.ErrInvalid},
 		{"by a token", byToken, auth.APIToken{Name: "x"}, auth.ErrDenied},
