@@ -17,7 +17,7 @@ const loader = require("@grpc/proto-loader");
 const name = "guestbook";
 const lease = 15; // seconds
 
-const options = { includeDirs: [__dirname, path.join(__dirname, "proto")], longs: Number, defaults: true };
+const options = { includeDirs: [path.dirname(__dirname), path.join(__dirname, "proto")], longs: Number, defaults: true };
 const own = loader.loadSync("guestbook.proto", options);
 const apis = ["config", "events", "registry", "store"].map((api) => `micro/${api}/v1/${api}.proto`);
 const { micro } = grpc.loadPackageDefinition(loader.loadSync(apis, options));
