@@ -54,12 +54,11 @@ func (o *logsOptions) run(cmd *cobra.Command, app *App, name string) error {
 	if err != nil {
 		return err
 	}
-	client := runtimev1.NewRuntimeClient(conn)
 	req := &runtimev1.LogsRequest{Name: name, Tail: o.lines, Follow: o.follow, Instance: o.instance}
 	if o.since > 0 {
 		req.Since = timestamppb.New(app.Now().Add(-o.since))
 	}
-	stream, err := client.Logs(ctx, req)
+	stream, err := runtimev1.NewRuntimeClient(conn).Logs(ctx, req)
 	if err != nil {
 		return err
 	}
@@ -70,7 +69,7 @@ func (o *logsOptions) run(cmd *cobra.Command, app *App, name string) error {
 			return nil
 		}
 		if err != nil {
-			return app.nearestRun(ctx, client, cmd, name, err)
+			return app.nearestRun(ctx, conn, cmd, name, err)
 		}
 		for _, l := range rsp.GetLines() {
 			several[l.GetInstance()] = true

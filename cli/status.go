@@ -40,7 +40,7 @@ func newStatusCmd(app *App) *cobra.Command {
 			if len(args) == 1 {
 				rsp, err := client.Get(ctx, &runtimev1.GetRequest{Name: args[0]})
 				if err != nil {
-					return app.nearestRun(ctx, client, cmd, args[0], err)
+					return app.nearestRun(ctx, conn, cmd, args[0], err)
 				}
 				return out.print(app.Out, rsp.GetService(), func(t *tableWriter) { describeStatus(app, t, rsp.GetService()) })
 			}
@@ -64,25 +64,29 @@ func newStatusCmd(app *App) *cobra.Command {
 }
 
 // nearestRun adds to an error about a service that does not run which one may have been
-// meant.
-func (a *App) nearestRun(ctx context.Context, client runtimev1.RuntimeClient, cmd *cobra.Command, name string, err error) error {
+// meant, or that it runs elsewhere.
+func (a *App) nearestRun(ctx context.Context, conn *grpc.ClientConn, cmd *cobra.Command, name string, err error) error {
 	if status.Code(err) != codes.NotFound {
 		return err
 	}
-	rsp, listErr := client.List(ctx, &runtimev1.ListRequest{})
-	if listErr != nil {
-		return err
+	e := a.explain(err)
+	if _, err := registryv1.NewRegistryClient(conn).Get(ctx, &registryv1.GetRequest{Name: name}); err == nil {
+		e.Message = name + " was not started by this server: it runs elsewhere, and has registered"
+		e.Hint = "micro get service " + name
+		return e
+	}
+	rsp, err := runtimev1.NewRuntimeClient(conn).List(ctx, &runtimev1.ListRequest{})
+	if err != nil {
+		return e
 	}
 	var names []string
 	for _, s := range rsp.GetServices() {
 		names = append(names, s.GetName())
 	}
-	hint := "micro status"
+	e.Hint = "micro status"
 	if near := request.Nearest(name, names); near != "" {
-		hint = cmd.CommandPath() + " " + near
+		e.Hint = cmd.CommandPath() + " " + near
 	}
-	e := a.explain(err)
-	e.Hint = hint
 	return e
 }
 
@@ -343,7 +347,7 @@ have time to finish what they do.`,
 			for _, name := range args {
 				name = strings.TrimSuffix(name, "/")
 				if _, err := client.Delete(ctx, &runtimev1.DeleteRequest{Name: name}); err != nil {
-					return app.nearestRun(ctx, client, cmd, name, err)
+					return app.nearestRun(ctx, conn, cmd, name, err)
 				}
 				if err := awaitGone(ctx, client, name); err != nil {
 					return err
