@@ -83,60 +83,6 @@ func (o *credentialOptions) login(ctx context.Context, app *App) error {
 	return app.loggedIn(ctx, e, rsp.GetSession(), storage, fmt.Sprintf("logged in as %s in namespace %s", o.username, ns))
 }
 
-func newSignupCmd(app *App) *cobra.Command {
-	var o credentialOptions
-	cmd := &cobra.Command{
-		Use:   "signup",
-		Short: "Make a namespace with your first account in it",
-		Long: `Make a namespace of your own on the current environment, with an account that
-manages it, and log in. The namespace is named by --namespace, or else like
-the account. The server decides whether that is allowed.`,
-		Example: `  micro signup
-  echo "$PASSWORD" | micro signup --username alice --password-stdin --namespace shop`,
-		Args: exactly(0),
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.signup(cmd.Context(), app) },
-	}
-	o.flags(cmd)
-	return cmd
-}
-
-func (o *credentialOptions) signup(ctx context.Context, app *App) error {
-	storage, err := o.storage(app)
-	if err != nil {
-		return err
-	}
-	e, err := app.Env()
-	if err != nil {
-		return err
-	}
-	warnClear(app, e)
-	conn, err := app.Conn()
-	if err != nil {
-		return err
-	}
-	if err := o.ask(app, "signup"); err != nil {
-		return err
-	}
-	ns := app.namespace
-	if ns == "" && app.Interactive() && !o.passwordStdin {
-		if ns, err = app.prompt(fmt.Sprintf("Namespace [%s]: ", o.username)); err != nil {
-			return err
-		}
-	}
-	if ns == "" {
-		ns = o.username
-	}
-	password, err := o.newPassword(app, "Password")
-	if err != nil {
-		return err
-	}
-	rsp, err := authv1.NewAuthClient(conn).Signup(ctx, &authv1.SignupRequest{Namespace: ns, Username: o.username, Password: password})
-	if err != nil {
-		return err
-	}
-	return app.loggedIn(ctx, e, rsp.GetSession(), storage, fmt.Sprintf("namespace %s is yours; logged in as %s", ns, o.username))
-}
-
 // storage finds out where the token will be kept, before anybody types a
 // password.
 func (o *credentialOptions) storage(app *App) (envs.Storage, error) {

@@ -119,7 +119,9 @@ func methods() map[string]access {
 		return a
 	}
 	return map[string]access{
-		authv1.Auth_Signup_FullMethodName:         {kind: anybody, audit: recorded, platform: true},
+		authv1.Auth_GetSignup_FullMethodName:      {kind: anybody, audit: unrecorded},
+		authv1.Auth_SendCode_FullMethodName:       {kind: anybody, audit: unrecorded},
+		authv1.Auth_Signup_FullMethodName:         {kind: anybody, audit: recordedInside, platform: true},
 		authv1.Auth_Login_FullMethodName:          {kind: anybody, audit: recordedAfter},
 		authv1.Auth_Refresh_FullMethodName:        {kind: anybody, audit: recordedReuse},
 		authv1.Auth_Logout_FullMethodName:         {kind: anybody, audit: recorded},
@@ -142,6 +144,9 @@ func methods() map[string]access {
 		authv1.Namespaces_Delete_FullMethodName:   {kind: anAccount, audit: recorded, platform: true},
 		authv1.Keys_List_FullMethodName:           {kind: operator, audit: unrecorded},
 		authv1.Keys_Rotate_FullMethodName:         {kind: operator, audit: recorded, platform: true},
+		authv1.Invitations_Create_FullMethodName:  {kind: operator, audit: recorded, platform: true},
+		authv1.Invitations_List_FullMethodName:    {kind: operator, audit: unrecorded},
+		authv1.Invitations_Delete_FullMethodName:  {kind: operator, audit: recorded, platform: true},
 		// What others have done is for those who could do it.
 		authv1.Audit_Read_FullMethodName:   write("auth", unrecorded),
 		authv1.Audit_Verify_FullMethodName: write("auth", unrecorded),

@@ -111,6 +111,8 @@ func effects(s *testServer) map[string]effect {
 		authv1.Tokens_Delete_FullMethodName:           {&authv1.DeleteTokenRequest{Name: "old"}, "acme/alice did Tokens.Delete old in acme: OK"},
 		authv1.Namespaces_Create_FullMethodName:       {&authv1.CreateNamespaceRequest{Name: "hooli", Username: "gavin", Password: password}, "micro/admin did Namespaces.Create hooli in : OK"},
 		authv1.Namespaces_Delete_FullMethodName:       {&authv1.DeleteNamespaceRequest{Name: "globex"}, "micro/admin did Namespaces.Delete globex in : OK"},
+		authv1.Invitations_Create_FullMethodName:      {&authv1.CreateInvitationRequest{}, "micro/admin did Invitations.Create  in : OK"},
+		authv1.Invitations_Delete_FullMethodName:      {&authv1.DeleteInvitationRequest{Id: s.invitation}, "micro/admin did Invitations.Delete " + s.invitation + " in : OK"},
 		authv1.Keys_Rotate_FullMethodName:             {&authv1.RotateKeysRequest{}, "micro/admin did Keys.Rotate  in : OK"},
 		configv1.Config_Set_FullMethodName:            {&configv1.SetRequest{Path: "fresh", Json: "1"}, "acme/alice did Config.Set fresh in acme: OK"},
 		configv1.Config_Delete_FullMethodName:         {&configv1.DeleteRequest{Path: "old"}, "acme/alice did Config.Delete old in acme: OK"},
@@ -145,6 +147,10 @@ func (s *testServer) prepare(t *testing.T, method string) string {
 		_, err = s.auth.CreateAccount(ctx, auth.Account{Namespace: "acme", ID: "bob"}, password)
 	case api == "micro.auth.v1.Tokens":
 		_, err = authv1.NewTokensClient(s.conn).Create(ctx, &authv1.CreateTokenRequest{Name: "old"})
+	case api == "micro.auth.v1.Invitations":
+		var made auth.Invitation
+		made, _, err = s.auth.CreateInvitation(ctx, "micro/admin", time.Time{}, 1)
+		s.invitation, caller = made.ID, s.operator(t)
 	case api == "micro.auth.v1.Namespaces", api == "micro.auth.v1.Keys":
 		if m == "Delete" {
 			s.stranger(t)
@@ -229,6 +235,9 @@ func TestEffectsAreRecorded(t *testing.T) {
 			s := start(t, func(c *server.Config) {
 				d = &deaf{Store: c.Store}
 				c.Store = d
+				if method == authv1.Invitations_Create_FullMethodName {
+					c.Signup = server.SignupInvite
+				}
 			})
 			token := s.prepare(t, method)
 			e, ok := effects(s)[method]

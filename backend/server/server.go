@@ -60,8 +60,10 @@ type Config struct {
 	Gateway, Proxy string
 	// TLS is for both ports; nil: in clear.
 	TLS *tls.Config
-	// Signup lets anybody make a namespace of his own.
-	Signup bool
+	// Signup says who may make a namespace of his own.
+	Signup Signup
+	// SMTP sends the codes that [SignupMail] needs.
+	SMTP SMTP
 	// TokenTTL is how long access tokens are good; 0: [auth.AccessTTL].
 	TokenTTL time.Duration
 	// AuditEntries and AuditAge bound what is kept of who did what in each namespace;
@@ -106,6 +108,7 @@ type Server struct {
 	auth      *auth.Auth
 	audit     *audit.Log
 	recorder  *recorder
+	mail      mailer
 	settings  *config.Config
 	registry  *registry.Registry
 	images    *images.Registry
@@ -140,6 +143,9 @@ func Run(ctx context.Context, c Config) (err error) {
 	s.life, s.endLife = context.WithCancel(context.WithoutCancel(ctx))
 	defer s.endLife()
 	defer func() { err = errors.Join(err, s.close()) }()
+	if s.mail, err = newMailer(c.SMTP, c.Logger); err != nil {
+		return err
+	}
 
 	// Ports first: a server that is there already is the likeliest mistake.
 	proxyListener, err := listen(ctx, "proxy", c.Proxy)
@@ -362,7 +368,8 @@ func (s *Server) build() error {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: idleFor, Timeout: 20 * time.Second}),
 	)
-	authv1.RegisterAuthServer(s.grpc, &authAPI{auth: s.auth, signup: c.Signup})
+	authv1.RegisterAuthServer(s.grpc, &authAPI{auth: s.auth, signup: c.Signup, mail: s.mail})
+	authv1.RegisterInvitationsServer(s.grpc, &invitationsAPI{auth: s.auth, signup: c.Signup})
 	authv1.RegisterAccountsServer(s.grpc, &accountsAPI{auth: s.auth})
 	authv1.RegisterRulesServer(s.grpc, &rulesAPI{auth: s.auth})
 	configv1.RegisterConfigServer(s.grpc, &configAPI{config: s.settings})
