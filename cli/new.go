@@ -236,11 +236,12 @@ func findTemplate(ctx context.Context, app *App, ref string) (*generator.Templat
 
 func fetchTemplate(ctx context.Context, app *App, p *progress, ref string) (*generator.Template, error) {
 	source, err := image.Fetch(ctx, ref, image.FetchOptions{
-		Prompt:   app.Interactive(),
-		Progress: showStage(p),
-		Timeout:  maxRepositoryTime,
-		MaxBytes: maxRepository,
-		MaxFile:  maxRepositoryFile,
+		Credentials: app.gitCredentials,
+		Prompt:      app.Interactive(),
+		Progress:    showStage(p),
+		Timeout:     maxRepositoryTime,
+		MaxBytes:    maxRepository,
+		MaxFile:     maxRepositoryFile,
 	})
 	if err != nil {
 		return nil, explainBuild(err)
