@@ -9,44 +9,6 @@ import (
 	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
 )
 
-// Option selects records of a table.
-type Option func(*selection)
-
-type selection struct {
-	prefix, suffix string
-	offset, limit  uint
-	reverse        bool
-}
-
-// Prefix selects the records whose keys begin so.
-func Prefix(p string) Option { return func(s *selection) { s.prefix = p } }
-
-// Suffix selects the records whose keys end so.
-func Suffix(p string) Option { return func(s *selection) { s.suffix = p } }
-
-// Limit takes at most so many records; 0: all.
-func Limit(n uint) Option { return func(s *selection) { s.limit = n } }
-
-// Offset leaves so many records out at the beginning. The server reads them anyway.
-func Offset(n uint) Option { return func(s *selection) { s.offset = n } }
-
-// Reverse gives the records from the last key to the first.
-func Reverse() Option { return func(s *selection) { s.reverse = true } }
-
-func selectionOf(opts []Option) (s selection) {
-	for _, o := range opts {
-		o(&s)
-	}
-	return s
-}
-
-func (s selection) order() storev1.Order {
-	if s.reverse {
-		return storev1.Order_ORDER_DESC
-	}
-	return storev1.Order_ORDER_ASC
-}
-
 // maxPage is the largest page that the server gives.
 const maxPage = 1000
 
@@ -95,6 +57,13 @@ func (c *Client) Get(ctx context.Context, key string) (*Record, error) {
 // those that the options select, ordered by key. [ErrNotFound] when the key has none.
 func (c *Client) Read(ctx context.Context, key string, opts ...Option) ([]*Record, error) {
 	s := selectionOf(opts)
+	c = c.of(s)
+	if s.keyIsPrefix {
+		s.prefix = key
+	}
+	if s.keyIsSuffix {
+		s.suffix = key
+	}
 	if key != "" && s.prefix == "" && s.suffix == "" {
 		r, err := c.Get(ctx, key)
 		if err != nil {
@@ -106,7 +75,7 @@ func (c *Client) Read(ctx context.Context, key string, opts ...Option) ([]*Recor
 	err := each(s, func(size int32, token string) ([]*storev1.Record, string, error) {
 		rsp, err := c.api.Read(ctx, &storev1.ReadRequest{
 			Database: c.database, Table: c.table,
-			Prefix: []byte(s.prefix), Suffix: []byte(s.suffix), Order: s.order(), PageSize: size, PageToken: token,
+			Prefix: []byte(s.prefix), Suffix: []byte(s.suffix), Order: s.protoOrder(), PageSize: size, PageToken: token,
 		})
 		return rsp.GetRecords(), rsp.GetNextPageToken(), err
 	}, func(r *storev1.Record) { records = append(records, fromProto(r)) })
@@ -116,27 +85,17 @@ func (c *Client) Read(ctx context.Context, key string, opts ...Option) ([]*Recor
 // List returns the keys of all records, or of those that the options select, in order.
 func (c *Client) List(ctx context.Context, opts ...Option) ([]string, error) {
 	s := selectionOf(opts)
+	c = c.of(s)
 	var keys []string
 	err := each(s, func(size int32, token string) ([][]byte, string, error) {
 		rsp, err := c.api.List(ctx, &storev1.ListRequest{
 			Database: c.database, Table: c.table,
-			Prefix: []byte(s.prefix), Suffix: []byte(s.suffix), Order: s.order(), PageSize: size, PageToken: token,
+			Prefix: []byte(s.prefix), Suffix: []byte(s.suffix), Order: s.protoOrder(), PageSize: size, PageToken: token,
 		})
 		return rsp.GetKeys(), rsp.GetNextPageToken(), err
 	}, func(k []byte) { keys = append(keys, string(k)) })
 	return keys, wrap(err, "list")
 }
-
-// WriteOption is a condition on a write.
-type WriteOption func(*storev1.WriteRequest)
-
-// IfRevision writes only if the record has that revision; else [ErrConflict].
-func IfRevision(revision int64) WriteOption {
-	return func(r *storev1.WriteRequest) { r.IfRevision = &revision }
-}
-
-// Create writes only if there is no such record; else [ErrConflict].
-func Create() WriteOption { return IfRevision(0) }
 
 // Write sets a record and returns its revision.
 func (c *Client) Write(ctx context.Context, r *Record, opts ...WriteOption) (int64, error) {
@@ -153,8 +112,12 @@ func (c *Client) Write(ctx context.Context, r *Record, opts ...WriteOption) (int
 }
 
 // Delete removes the record of a key. It is no error when there is none.
-func (c *Client) Delete(ctx context.Context, key string) error {
-	_, err := c.api.Delete(ctx, &storev1.DeleteRequest{Database: c.database, Table: c.table, Key: []byte(key)})
+func (c *Client) Delete(ctx context.Context, key string, opts ...DeleteOption) error {
+	req := &storev1.DeleteRequest{Database: c.database, Table: c.table, Key: []byte(key)}
+	for _, o := range opts {
+		o(req)
+	}
+	_, err := c.api.Delete(ctx, req)
 	return wrap(err, "delete %q", key)
 }
 
