@@ -25,10 +25,8 @@ import (
 	"github.com/micro/micro/v3/image/layout"
 )
 
-// SchemaType is the artifact type, and the media type of its one layer, of the
-// schema that is attached to an image: a serialized FileDescriptorSet with
-// comments, in which every file comes after those that it imports.
-const SchemaType = "application/vnd.micro.schema.v1"
+// SchemaType is [layout.SchemaType].
+const SchemaType = layout.SchemaType
 
 // Labels that the OCI image specification has names for.
 const (

@@ -15,7 +15,7 @@ import (
 	"github.com/micro/micro/v3/backend/auth"
 	"github.com/micro/micro/v3/backend/runtime"
 	"github.com/micro/micro/v3/dynamic"
-	"github.com/micro/micro/v3/image"
+	"github.com/micro/micro/v3/image/layout"
 	images "github.com/micro/micro/v3/image/registry"
 )
 
@@ -136,5 +136,5 @@ func (s *Server) openImage(ctx context.Context, ref string) (*runtime.Image, err
 
 // imageSchema returns the schema that the build of an image has recorded.
 func (s *Server) imageSchema(ctx context.Context, ref string) ([]byte, error) {
-	return s.images.Attachment(ctx, ref, image.SchemaType, dynamic.MaxSchema)
+	return s.images.Attachment(ctx, ref, layout.SchemaType, dynamic.MaxSchema)
 }

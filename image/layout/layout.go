@@ -46,6 +46,11 @@ var (
 	ErrPlatform = errors.New("no image for this platform")
 )
 
+// SchemaType is the artifact type, and the media type of its one layer, of the
+// schema that is attached to an image: a serialized FileDescriptorSet with
+// comments, in which every file comes after those that it imports.
+const SchemaType = "application/vnd.micro.schema.v1"
+
 // Layout is a directory of images. Its methods are safe for concurrent use, by
 // one process at a time.
 type Layout struct {
