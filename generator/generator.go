@@ -159,7 +159,7 @@ func generate(modulePath string, files []File) ([]File, error) {
 	if err := nameSources(m, sources); err != nil {
 		return nil, err
 	}
-	code, _, err := emit(context.Background(), m, sources)
+	code, _, err := emit(context.Background(), m, sources, func(string) (grpc, micro bool) { return true, false })
 	return code, err
 }
 

@@ -42,7 +42,7 @@ import (
 // Error is an error with a code.
 type Error struct {
 	// Id says where it comes from, for example the name of the service or the endpoint.
-	Id string `json:"id"` //nolint:staticcheck // the name that services use
+	Id string `json:"id"`
 	// Code is a status of HTTP.
 	Code int32 `json:"code"`
 	// Detail says what happened and why.
