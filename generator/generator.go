@@ -96,7 +96,7 @@ func render(opts Options) ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
-	files = append(files, File{"go.mod", mod}, File{"go.sum", sdk.GoSum()})
+	files = append(files, File{"go.mod", mod}, File{"go.sum", sdk.ProjectSum()})
 	code, err := generate(opts.Module, files)
 	if err != nil {
 		return nil, err

@@ -20,7 +20,7 @@ func goMod(opts Options) ([]byte, error) {
 	if !filepath.IsAbs(opts.SDKDir) {
 		return nil, fmt.Errorf("the directory of the SDK must be an absolute path, not %q", opts.SDKDir)
 	}
-	f, err := modfile.Parse("go.mod", sdk.GoMod(), nil)
+	f, err := modfile.Parse("go.mod", sdk.ProjectMod(), nil)
 	if err != nil {
 		return nil, err
 	}
