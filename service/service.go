@@ -43,6 +43,19 @@ import (
 	"github.com/micro/micro/v3/service/server"
 )
 
+// unmade is the service of a program that makes none.
+var unmade = sync.OnceValue(func() *Service { return New() })
+
+// Handle is [Service.Handle] of a service that the program need not make. It is called
+// like the program, or as the platform says.
+func Handle(v any, opts ...server.HandlerOption) error {
+	s := unmade().Server()
+	return s.Handle(s.NewHandler(v, opts...))
+}
+
+// Run is [Service.Run] of the service that [Handle] is for.
+func Run() error { return unmade().Run() }
+
 // Service is a gRPC server with a life cycle. It is made by [New], gets what it
 // answers with [Service.Handle], and runs once. Its methods are safe for
 // concurrent use.

@@ -40,6 +40,8 @@ type CallOptions struct {
 	Backoff BackoffFunc
 	// CallWrappers are around the call, the first is the outermost.
 	CallWrappers []CallWrapper
+	// DialTimeout changes nothing: the connection is there already.
+	DialTimeout time.Duration
 	// AuthToken changes nothing: every call is made as the service.
 	AuthToken bool
 }
@@ -87,6 +89,10 @@ func WithRequestTimeout(d time.Duration) CallOption {
 func WithStreamTimeout(d time.Duration) CallOption {
 	return func(o *CallOptions) { o.StreamTimeout = d }
 }
+
+// WithDialTimeout changes nothing: the connection to the server is there already, and
+// [WithRequestTimeout] says how long all of a call may take.
+func WithDialTimeout(d time.Duration) CallOption { return func(o *CallOptions) { o.DialTimeout = d } }
 
 // WithRetries says how many times a call is made again at most.
 func WithRetries(n int) CallOption {

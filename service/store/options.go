@@ -17,6 +17,7 @@ type selection struct {
 	database, table          string
 	prefix, suffix           string
 	keyIsPrefix, keyIsSuffix bool
+	from, to                 string
 	offset, limit            uint
 	order                    Order
 }
@@ -35,6 +36,12 @@ func Prefix(p string) Option { return func(s *selection) { s.prefix = p } }
 
 // Suffix selects the records whose keys end so.
 func Suffix(p string) Option { return func(s *selection) { s.suffix = p } }
+
+// From selects the records from a key on, which need not be there.
+func From(key string) Option { return func(s *selection) { s.from = key } }
+
+// To selects the records before a key.
+func To(key string) Option { return func(s *selection) { s.to = key } }
 
 // Limit takes at most so many records; 0: all.
 func Limit(n uint) Option { return func(s *selection) { s.limit = n } }
