@@ -327,7 +327,7 @@ func TestBadTypes(t *testing.T) {
 		}
 	}
 	if _, err := model.NewTable[struct {
-		Id uint8 //nolint:revive // as protobuf has it
+		Id uint8
 	}](c); err != nil {
 		t.Error(err)
 	}
