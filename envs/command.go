@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+
+	"github.com/micro/micro/v3/internal/atomicfile"
 )
 
 // WriteCommand leaves the path of the command line that somebody has logged in with in
@@ -18,5 +20,5 @@ func WriteCommand(d Dirs, path string) error {
 	if err := os.MkdirAll(d.Config, 0o700); err != nil {
 		return err
 	}
-	return writeFile(name, content)
+	return atomicfile.Write(name, content)
 }

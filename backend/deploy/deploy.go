@@ -157,7 +157,7 @@ type Deployer struct {
 // Open starts to reconcile every service of the store.
 func Open(ctx context.Context, c Config) (*Deployer, error) {
 	if c.Probe == nil {
-		c.Probe = probeGRPC
+		c.Probe = Check
 	}
 	d := &Deployer{config: c, services: map[string]*reconciler{}}
 	d.ctx, d.stop = context.WithCancel(context.WithoutCancel(ctx))

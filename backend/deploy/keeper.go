@@ -52,7 +52,7 @@ func newKeeper(r *reconciler, id string, rel Release) *keeper {
 		release: rel,
 		exited:  make(chan runtime.Instance, 1),
 		retiree: make(chan struct{}),
-		state:   Status{ID: id, Release: rel.Number, Phase: Pending},
+		state:   Status{ID: id, Release: rel.Number, Phase: Pending, Since: time.Now()},
 	}
 }
 
@@ -87,7 +87,10 @@ func (k *keeper) last() runtime.Instance {
 // set changes what people see.
 func (k *keeper) set(change func(*Status)) {
 	k.mu.Lock()
-	change(&k.state)
+	before := k.state.Phase
+	if change(&k.state); k.state.Phase != before {
+		k.state.Since = time.Now()
+	}
 	k.mu.Unlock()
 	k.r.notify()
 }

@@ -13,6 +13,16 @@ import (
 	"google.golang.org/grpc/status"
 )
 
+// ErrUnreachable is in the error of [Check] when an instance gave no answer at all.
+var ErrUnreachable = errors.New("it cannot be reached")
+
+// unreachableError is an [ErrUnreachable] that has no text but its own.
+type unreachableError string
+
+func (e unreachableError) Error() string { return string(e) }
+
+func (e unreachableError) Is(target error) bool { return target == ErrUnreachable }
+
 // maxFailures is how many failures of a probe can be waited for.
 const maxFailures = 1000
 
@@ -42,9 +52,10 @@ func (p Probe) withDefaults() Probe {
 	return p
 }
 
-// probeGRPC returns nil when the instance says that it serves. An instance
-// without a health service is healthy when it speaks gRPC at all.
-func probeGRPC(ctx context.Context, address string, p Probe) error {
+// Check asks an instance over a connection of its own, until ctx ends, and returns nil
+// when it says that it serves. One without a health service is healthy when it speaks
+// gRPC at all.
+func Check(ctx context.Context, address string, p Probe) error {
 	conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return err
@@ -62,9 +73,9 @@ func probeGRPC(ctx context.Context, address string, p Probe) error {
 	case codes.NotFound:
 		return fmt.Errorf("it knows no service %q to ask the health of", p.Service)
 	case codes.DeadlineExceeded:
-		return fmt.Errorf("no answer within %s", p.Timeout)
+		return unreachableError(fmt.Sprintf("no answer within %s", p.withDefaults().Timeout))
 	case codes.Unavailable:
-		return errors.New("it does not accept connections on " + address)
+		return unreachableError("it does not accept connections on " + address)
 	default:
 		return errors.New(status.Convert(err).Message())
 	}

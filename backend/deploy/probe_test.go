@@ -67,7 +67,7 @@ func TestProbe(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), cmp.Or(test.probe.Timeout, 10*time.Second))
 			defer cancel()
-			err := deploy.ProbeGRPC(ctx, address, test.probe)
+			err := deploy.Check(ctx, address, test.probe)
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
@@ -91,7 +91,9 @@ func TestCannotBeStopped(t *testing.T) {
 	t.Parallel()
 	inWorld(t, func(w *world) {
 		w.sim.behave("a", behaviour{sick: true})
+		w.sim.mu.Lock()
 		w.sim.stopErr = errSim
+		w.sim.mu.Unlock()
 		w.apply("a", 1)
 		w.pass(35 * time.Second)
 		if s := w.status(); s.Phase != deploy.Crashed || s.Reason != "cannot be started: told to fail" {

@@ -42,12 +42,19 @@ func (s *Server) authorizeImages(ctx context.Context, r *http.Request, repositor
 	if action == images.Pull {
 		res.Endpoint, res.Class = "Runtime.Get", auth.Read
 	}
-	switch err := s.auth.Authorize(ctx, caller, ns, res); {
-	case errors.Is(err, auth.ErrNotFound), errors.Is(err, auth.ErrAnonymous), errors.Is(err, auth.ErrDenied):
-		return images.ErrDenied
-	default:
-		return err
+	err = s.auth.Authorize(ctx, caller, ns, res)
+	if what := changes(r, action); what != "" && (err == nil || isRefusal(err)) {
+		err = s.recorder.image(ctx, callerFrom(r, caller, ns), what, repository, err)
 	}
+	if isRefusal(err) {
+		return images.ErrDenied
+	}
+	return err
+}
+
+// callerFrom returns who makes an HTTP request about a namespace.
+func callerFrom(r *http.Request, id auth.Identity, ns string) caller {
+	return caller{Identity: id, namespace: ns, address: r.RemoteAddr, local: isLoopback(r.RemoteAddr)}
 }
 
 // challenge tells a client of /v2/ where it gets a token.
@@ -88,8 +95,8 @@ func (s *Server) exchangePassword(r *http.Request) (string, error) {
 	if !ok || password == "" {
 		return "", auth.ErrAnonymous
 	}
-	if user == tokenUser {
-		_, err := s.auth.Verify(r.Context(), password)
+	// A token says by itself who it is for; people put all sorts of names beside it.
+	if _, err := s.auth.Verify(r.Context(), password); err == nil || user == tokenUser {
 		return password, err
 	}
 	ns, account, found := strings.Cut(user, "/")
@@ -99,24 +106,40 @@ func (s *Server) exchangePassword(r *http.Request) (string, error) {
 			ns, _, _ = strings.Cut(scope[1], "/")
 		}
 	}
-	session, err := s.auth.Login(r.Context(), ns, account, password, auth.Client{Address: r.RemoteAddr, Local: isLoopback(r.RemoteAddr)})
-	return session.Access, err
+	c := callerFrom(r, auth.Identity{}, ns)
+	session, err := s.auth.Login(r.Context(), ns, account, password, c.client())
+	return session.Access, s.recorder.login(r.Context(), c, ns, account, err)
 }
 
-// hasImage reports whether the server keeps an image.
-func (s *Server) hasImage(ctx context.Context, ref string) bool {
-	return s.images.Exists(ctx, ref) == nil
+// platform is what services run on here.
+func platform() string { return goruntime.GOOS + "/" + goruntime.GOARCH }
+
+// hasImage returns an error when the server does not keep an image, or it is for
+// another platform. An image that it keeps stays for a while.
+func (s *Server) hasImage(ctx context.Context, ref string) error {
+	if err := s.images.Exists(ctx, ref); err != nil {
+		return fmt.Errorf("%s: %w", ref, errNoImage)
+	}
+	in, err := s.images.Image(ctx, ref, platform())
+	if errors.Is(err, images.ErrPlatform) || err == nil && in.OS != "" && (in.OS != goruntime.GOOS || in.Architecture != goruntime.GOARCH) {
+		return fmt.Errorf("%s: %w, which runs %s", ref, errPlatform, platform())
+	}
+	return err
+}
+
+// imagesNeeded returns the images that a namespace needs.
+func (s *Server) imagesNeeded(ctx context.Context, ns string) ([]string, error) {
+	return s.deployer.Images(ctx, ns)
 }
 
 // openImage gives an image to the runtime.
 func (s *Server) openImage(ctx context.Context, ref string) (*runtime.Image, error) {
-	platform := goruntime.GOOS + "/" + goruntime.GOARCH
-	in, err := s.images.Image(ctx, ref, platform)
+	in, err := s.images.Image(ctx, ref, platform())
 	switch {
 	case errors.Is(err, images.ErrNotFound):
 		return nil, fmt.Errorf("%w: image %s", runtime.ErrNotFound, ref)
 	case errors.Is(err, images.ErrPlatform):
-		return nil, fmt.Errorf("%w: it is not for %s", runtime.ErrImage, platform)
+		return nil, fmt.Errorf("%w: it is not for %s", runtime.ErrImage, platform())
 	case err != nil:
 		return nil, err
 	}
@@ -134,7 +157,17 @@ func (s *Server) openImage(ctx context.Context, ref string) (*runtime.Image, err
 	return out, nil
 }
 
-// imageSchema returns the schema that the build of an image has recorded.
+// imageSchema returns the schema that the build of an image has recorded: of the whole,
+// or of the part of it that runs here.
 func (s *Server) imageSchema(ctx context.Context, ref string) ([]byte, error) {
-	return s.images.Attachment(ctx, ref, layout.SchemaType, dynamic.MaxSchema)
+	schema, err := s.images.Attachment(ctx, ref, layout.SchemaType, dynamic.MaxSchema)
+	if !errors.Is(err, images.ErrNotFound) {
+		return schema, err
+	}
+	in, err := s.images.Image(ctx, ref, platform())
+	if err != nil {
+		return nil, err
+	}
+	repository, _, _ := strings.Cut(ref, "@")
+	return s.images.Attachment(ctx, repository+"@"+in.Digest, layout.SchemaType, dynamic.MaxSchema)
 }

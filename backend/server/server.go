@@ -18,7 +18,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	goruntime "runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -31,6 +30,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/micro/micro/v3/backend/audit"
 	"github.com/micro/micro/v3/backend/auth"
 	"github.com/micro/micro/v3/backend/config"
 	"github.com/micro/micro/v3/backend/deploy"
@@ -43,10 +43,12 @@ import (
 	"github.com/micro/micro/v3/backend/tables"
 	"github.com/micro/micro/v3/dynamic"
 	images "github.com/micro/micro/v3/image/registry"
+	"github.com/micro/micro/v3/internal/atomicfile"
 	"github.com/micro/micro/v3/internal/buildinfo"
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
 	configv1 "github.com/micro/micro/v3/proto/micro/config/v1"
 	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
+	imagev1 "github.com/micro/micro/v3/proto/micro/image/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
@@ -65,12 +67,18 @@ type Config struct {
 	// at an address that nobody else can reach. A free port of the loopback interface
 	// when empty. Without TLS the proxy's port is good for them too.
 	Instances string
-	// Signup lets anybody make a namespace of his own.
-	Signup bool
+	// Signup says who may make a namespace of his own.
+	Signup Signup
+	// SMTP sends the codes that [SignupMail] needs.
+	SMTP SMTP
 	// TokenTTL is how long access tokens are good; 0: [auth.AccessTTL].
 	TokenTTL time.Duration
-	Store    store.Store
-	Events   events.Engine
+	// AuditEntries and AuditAge bound what is kept of who did what in each namespace;
+	// 0: not bounded.
+	AuditEntries int64
+	AuditAge     time.Duration
+	Store        store.Store
+	Events       events.Engine
 	// OpenRuntime opens what services run on; the server closes it.
 	OpenRuntime func(ctx context.Context, images runtime.OpenImage) (runtime.Runtime, error)
 	Logger      *slog.Logger
@@ -107,6 +115,9 @@ const (
 type Server struct {
 	config    Config
 	auth      *auth.Auth
+	audit     *audit.Log
+	recorder  *recorder
+	mail      mailer
 	settings  *config.Config
 	registry  *registry.Registry
 	images    *images.Registry
@@ -116,6 +127,8 @@ type Server struct {
 	deployer  *deploy.Deployer
 	deleter   *deleter
 	statuses  *statuses
+	guard     *guard
+	services  *registryAPI
 	health    *health.Server
 
 	grpc        *grpc.Server
@@ -124,7 +137,8 @@ type Server struct {
 	gatewayHTTP *http.Server
 
 	addresses Addresses
-	stopping  chan struct{}  // closed when it begins to stop
+	life      context.Context //nolint:containedctx // ends when the server begins to stop
+	endLife   context.CancelFunc
 	closers   []func() error // what was opened, in order
 }
 
@@ -135,9 +149,13 @@ func Run(ctx context.Context, c Config) (err error) {
 	s := &Server{
 		config:   c,
 		statuses: &statuses{meanings: meanings(), logger: c.Logger},
-		stopping: make(chan struct{}),
 	}
+	s.life, s.endLife = context.WithCancel(context.WithoutCancel(ctx))
+	defer s.endLife()
 	defer func() { err = errors.Join(err, s.close()) }()
+	if s.mail, err = newMailer(c.SMTP, c.Logger); err != nil {
+		return err
+	}
 
 	// Ports first: a server that is there already is the likeliest mistake.
 	proxyListener, err := listen(ctx, "proxy", c.Proxy)
@@ -205,6 +223,9 @@ func (s *Server) open(ctx context.Context) error {
 	if err := s.initialize(ctx); err != nil {
 		return err
 	}
+	if err := s.openAudit(key); err != nil {
+		return fmt.Errorf("open audit: %w", err)
+	}
 	if s.settings, err = config.New(config.Options{Store: c.Store, MasterKey: key}); err != nil {
 		return fmt.Errorf("open config: %w", err)
 	}
@@ -217,6 +238,7 @@ func (s *Server) open(ctx context.Context) error {
 	s.images, err = images.Open(filepath.Join(c.DataDir, "images"), images.Options{
 		Authorize: s.authorizeImages,
 		Challenge: challenge,
+		Needed:    s.imagesNeeded,
 		Log:       c.Logger,
 	})
 	if err != nil {
@@ -291,7 +313,7 @@ func masterKey(dir string) ([]byte, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		key = make([]byte, masterKeyLen)
 		_, _ = rand.Read(key) // never fails: crypto/rand
-		return key, writeFile(path, key)
+		return key, atomicfile.Write(path, key)
 	}
 	if err != nil {
 		return nil, err
@@ -300,40 +322,6 @@ func masterKey(dir string) ([]byte, error) {
 		return nil, fmt.Errorf("%s has %d bytes, not %d: it is damaged; without it the accounts of this server cannot be used", path, len(key), masterKeyLen)
 	}
 	return key, nil
-}
-
-// writeFile replaces a file so that it is the old one or the new one, whole,
-// whatever happens, and the new one when it has returned nil. Only the owner can read
-// it.
-func writeFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes the names in a directory durable, where a directory can be synced.
-func syncDir(dir string) error {
-	if goruntime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // initialize makes the first account. One that others can reach must not have
@@ -366,7 +354,7 @@ func (s *Server) forgetLeases(ctx context.Context) error {
 		return err
 	}
 	for _, ns := range namespaces {
-		if err := s.registry.DeregisterOwned(ctx, ns, owner); err != nil {
+		if err := s.registry.Recover(ctx, ns, owner); err != nil {
 			return err
 		}
 	}
@@ -380,13 +368,13 @@ func (s *Server) build() error {
 		return fmt.Errorf("the server's own APIs: %w", err)
 	}
 	c := &s.config
-	guard := &guard{auth: s.auth, proxy: s.proxy, methods: methods(), stopping: s.stopping}
+	s.guard = &guard{auth: s.auth, proxy: s.proxy, methods: methods(), recorder: s.recorder, life: s.life}
 	schemas := newSchemas(s.registry)
 	s.health = health.NewServer()
 	s.grpc = grpc.NewServer(
 		grpc.ForceServerCodecV2(proxy.Codec()),
-		grpc.ChainUnaryInterceptor(s.statuses.unary, guard.unary),
-		grpc.ChainStreamInterceptor(s.statuses.stream, guard.stream),
+		grpc.ChainUnaryInterceptor(s.statuses.unary, s.guard.unary),
+		grpc.ChainStreamInterceptor(s.statuses.stream, s.guard.stream),
 		grpc.UnknownServiceHandler(s.forward),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxSendMsgSize(maxMessage),
@@ -398,24 +386,28 @@ func (s *Server) build() error {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: idleFor, Timeout: 20 * time.Second}),
 	)
-	authv1.RegisterAuthServer(s.grpc, &authAPI{auth: s.auth, signup: c.Signup})
+	authv1.RegisterAuthServer(s.grpc, &authAPI{auth: s.auth, signup: c.Signup, mail: s.mail})
+	authv1.RegisterInvitationsServer(s.grpc, &invitationsAPI{auth: s.auth, signup: c.Signup})
 	authv1.RegisterAccountsServer(s.grpc, &accountsAPI{auth: s.auth})
 	authv1.RegisterRulesServer(s.grpc, &rulesAPI{auth: s.auth})
 	configv1.RegisterConfigServer(s.grpc, &configAPI{config: s.settings})
 	authv1.RegisterTokensServer(s.grpc, &tokensAPI{auth: s.auth})
 	authv1.RegisterKeysServer(s.grpc, &keysAPI{auth: s.auth})
+	authv1.RegisterAuditServer(s.grpc, &auditAPI{log: s.audit, auth: s.auth})
 	authv1.RegisterNamespacesServer(s.grpc, &namespacesAPI{auth: s.auth, deleter: s.deleter})
-	registryv1.RegisterRegistryServer(s.grpc, &registryAPI{
-		registry: s.registry, directory: s.directory, schemas: schemas, forwardable: s.forwardable,
-	})
+	s.services = &registryAPI{
+		registry: s.registry, directory: s.directory, schemas: schemas, deployer: s.deployer, forwardable: s.forwardable,
+	}
+	registryv1.RegisterRegistryServer(s.grpc, s.services)
 	eventsv1.RegisterEventsServer(s.grpc, &eventsAPI{events: c.Events})
 	runtimev1.RegisterRuntimeServer(s.grpc, &runtimeAPI{deployer: s.deployer, runtime: s.runtime, hasImage: s.hasImage})
-	storev1.RegisterStoreServer(s.grpc, &storeAPI{tables: tables.New(c.Store), authorize: guard.checkTable})
+	imagev1.RegisterImagesServer(s.grpc, &imageAPI{images: s.images})
+	storev1.RegisterStoreServer(s.grpc, &storeAPI{tables: tables.New(c.Store), authorize: s.guard.checkTable})
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	(&reflector{auth: s.auth, registry: s.registry, schemas: schemas, own: s.grpc, apis: apis}).register(s.grpc)
 
 	web := http.NewServeMux()
-	web.Handle("/v2/", s.images)
+	web.Handle("/v2/", s.recorder.images(s.images))
 	web.HandleFunc("GET /v2/token", s.imageToken)
 	web.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, map[string]string{"version": buildinfo.Version()})
@@ -467,6 +459,9 @@ func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener net.L
 		"proxy (HTTP)":  func() error { return s.proxyHTTP.Serve(m.http) },
 		"gateway":       func() error { return s.gatewayHTTP.Serve(gatewayListener) },
 		"lease renewal": func() error { s.directory.renew(ctx); return nil },
+		"images":        func() error { s.pruneImages(ctx); return nil },
+		"audit logs":    func() error { s.pruneAudit(ctx); return nil },
+		"schemas":       func() error { s.directory.collectSchemas(ctx); return nil },
 	}
 	if s.instances != nil {
 		serves["instances"] = func() error { return s.grpc.Serve(s.instances) }
@@ -495,7 +490,7 @@ func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener net.L
 // shutdown takes no more calls and lets those under way end, for a while.
 func (s *Server) shutdown(proxyListener net.Listener) {
 	s.health.Shutdown()
-	close(s.stopping)
+	s.endLife()
 	_ = proxyListener.Close() // it is closed twice on the way out
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownIn)
 	defer cancel()
@@ -545,6 +540,9 @@ func (s *Server) forward(_ any, in grpc.ServerStream) error {
 	})
 	if err != nil {
 		in.SetTrailer(metadata.Pairs(proxy.KeyRefused, "true"))
+		if errors.Is(err, proxy.ErrSchemaChanged) {
+			s.services.tell(in, s.guard)
+		}
 		return err
 	}
 	return route.Forward(in)
@@ -559,5 +557,5 @@ func (s *Server) writeAddresses() error {
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(s.config.DataDir, addressesFile), append(b, '\n'))
+	return atomicfile.Write(filepath.Join(s.config.DataDir, addressesFile), append(b, '\n'))
 }

@@ -43,10 +43,10 @@ type Missing struct {
 	// Command: the words are of a command of microd, which knows its flags itself.
 	Command bool
 	// Service is one whose schema is not known, where Globals say, or which comes from
-	// what Early says.
+	// what Options say.
 	Service string
 	Globals Globals
-	Early   Early
+	Options *Request
 }
 
 // Completions are what a shell is told.
@@ -265,7 +265,7 @@ func (c Completer) table(g Globals, in Invocation) (*wire.Table, Invocation, boo
 		return c.Table, in, true
 	}
 	s, ok := scopeOf(c.Getenv, g)
-	if early := in.Early(c.Getenv); !early.Sources.IsEmpty() || !ok {
+	if !in.Options(c.Getenv).Sources.IsEmpty() || !ok {
 		return nil, in, false
 	}
 	cache := Cache{Dir: s.dirs.Cache}
@@ -283,13 +283,19 @@ func (c Completer) table(g Globals, in Invocation) (*wire.Table, Invocation, boo
 func (c Completer) call(g Globals, in Invocation, partial string) (*Completions, *Missing) {
 	t, in, ok := c.table(g, in)
 	if !ok {
-		return nil, &Missing{Service: in.Service, Globals: g, Early: in.Early(c.Getenv)}
+		return nil, &Missing{Service: in.Service, Globals: g, Options: in.Options(c.Getenv)}
 	}
 	w := word{help: help{t: t, service: in.Service}, partial: partial}
 	w.docs, _ = t.Docs() // completion goes without them
-	m, err := request.Resolve(t, in.Service, in.Words)
-	if err == nil {
-		w.input = m.Input()
+	// Where the first word is begun there is nothing to resolve: that none is the
+	// endpoint Call would be told with all that are nearly called so.
+	named := len(in.Words) > 0
+	if named || len(in.args) > 0 || strings.HasPrefix(partial, "-") {
+		m, err := request.Resolve(t, in.Service, in.Words)
+		if err == nil {
+			w.input = m.Input()
+		}
+		named = named && err == nil
 	}
 	w.scan(in)
 	switch {
@@ -305,7 +311,7 @@ func (c Completer) call(g Globals, in Invocation, partial string) (*Completions,
 		w.files("@", partial[1:])
 	case len(in.args) == 0:
 		w.endpoint(in)
-		if partial == "" && err == nil && len(in.Words) > 0 {
+		if partial == "" && named {
 			w.flag()
 		}
 	default:

@@ -148,7 +148,7 @@ func (e *Env) Admin() grpc.ClientConnInterface {
 // made when there is none of that name yet.
 func (e *Env) User(name string, scopes ...string) grpc.ClientConnInterface {
 	e.tb.Helper()
-	_, err := e.auth.CreateAccount(e.tb.Context(), Namespace, name, "password of "+name, scopes)
+	_, err := e.auth.CreateAccount(e.tb.Context(), auth.Account{ID: name, Namespace: Namespace, Scopes: scopes}, "password of "+name)
 	if !errors.Is(err, auth.ErrExists) {
 		e.must(err)
 	}

@@ -614,7 +614,9 @@ type Instance struct {
 	// When it is started next, while it waits after a crash.
 	NextStart *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=next_start,json=nextStart,proto3" json:"next_start,omitempty"`
 	// Where it listens, as host:port.
-	Address       string `protobuf:"bytes,9,opt,name=address,proto3" json:"address,omitempty"`
+	Address string `protobuf:"bytes,9,opt,name=address,proto3" json:"address,omitempty"`
+	// Since when it is in this phase.
+	Since         *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=since,proto3" json:"since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -710,6 +712,13 @@ func (x *Instance) GetAddress() string {
 		return x.Address
 	}
 	return ""
+}
+
+func (x *Instance) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
 }
 
 type ApplyRequest struct {
@@ -1418,7 +1427,7 @@ const file_micro_runtime_v1_runtime_proto_rawDesc = "" +
 	"\tinstances\x18\x05 \x03(\v2\x1a.micro.runtime.v1.InstanceR\tinstances\x124\n" +
 	"\aupdated\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\aupdated\x12\x1d\n" +
 	"\n" +
-	"updated_by\x18\a \x01(\tR\tupdatedBy\"\xc1\x02\n" +
+	"updated_by\x18\a \x01(\tR\tupdatedBy\"\xf3\x02\n" +
 	"\bInstance\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\arelease\x18\x02 \x01(\x03R\arelease\x12-\n" +
@@ -1430,7 +1439,9 @@ const file_micro_runtime_v1_runtime_proto_rawDesc = "" +
 	"\astarted\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x129\n" +
 	"\n" +
 	"next_start\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tnextStart\x12\x18\n" +
-	"\aaddress\x18\t \x01(\tR\aaddress\"\x89\x01\n" +
+	"\aaddress\x18\t \x01(\tR\aaddress\x120\n" +
+	"\x05since\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\x89\x01\n" +
 	"\fApplyRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12*\n" +
 	"\x04spec\x18\x02 \x01(\v2\x16.micro.runtime.v1.SpecR\x04spec\x12\x1f\n" +
@@ -1547,32 +1558,33 @@ var file_micro_runtime_v1_runtime_proto_depIdxs = []int32{
 	0,  // 12: micro.runtime.v1.Instance.phase:type_name -> micro.runtime.v1.Phase
 	23, // 13: micro.runtime.v1.Instance.started:type_name -> google.protobuf.Timestamp
 	23, // 14: micro.runtime.v1.Instance.next_start:type_name -> google.protobuf.Timestamp
-	3,  // 15: micro.runtime.v1.ApplyRequest.spec:type_name -> micro.runtime.v1.Spec
-	2,  // 16: micro.runtime.v1.ApplyResponse.service:type_name -> micro.runtime.v1.Service
-	2,  // 17: micro.runtime.v1.GetResponse.service:type_name -> micro.runtime.v1.Service
-	2,  // 18: micro.runtime.v1.ListResponse.services:type_name -> micro.runtime.v1.Service
-	2,  // 19: micro.runtime.v1.WatchResponse.service:type_name -> micro.runtime.v1.Service
-	23, // 20: micro.runtime.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
-	20, // 21: micro.runtime.v1.LogsResponse.lines:type_name -> micro.runtime.v1.LogLine
-	23, // 22: micro.runtime.v1.LogLine.time:type_name -> google.protobuf.Timestamp
-	1,  // 23: micro.runtime.v1.LogLine.stream:type_name -> micro.runtime.v1.LogStream
-	8,  // 24: micro.runtime.v1.Runtime.Apply:input_type -> micro.runtime.v1.ApplyRequest
-	10, // 25: micro.runtime.v1.Runtime.Get:input_type -> micro.runtime.v1.GetRequest
-	12, // 26: micro.runtime.v1.Runtime.List:input_type -> micro.runtime.v1.ListRequest
-	14, // 27: micro.runtime.v1.Runtime.Delete:input_type -> micro.runtime.v1.DeleteRequest
-	16, // 28: micro.runtime.v1.Runtime.Watch:input_type -> micro.runtime.v1.WatchRequest
-	18, // 29: micro.runtime.v1.Runtime.Logs:input_type -> micro.runtime.v1.LogsRequest
-	9,  // 30: micro.runtime.v1.Runtime.Apply:output_type -> micro.runtime.v1.ApplyResponse
-	11, // 31: micro.runtime.v1.Runtime.Get:output_type -> micro.runtime.v1.GetResponse
-	13, // 32: micro.runtime.v1.Runtime.List:output_type -> micro.runtime.v1.ListResponse
-	15, // 33: micro.runtime.v1.Runtime.Delete:output_type -> micro.runtime.v1.DeleteResponse
-	17, // 34: micro.runtime.v1.Runtime.Watch:output_type -> micro.runtime.v1.WatchResponse
-	19, // 35: micro.runtime.v1.Runtime.Logs:output_type -> micro.runtime.v1.LogsResponse
-	30, // [30:36] is the sub-list for method output_type
-	24, // [24:30] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	23, // 15: micro.runtime.v1.Instance.since:type_name -> google.protobuf.Timestamp
+	3,  // 16: micro.runtime.v1.ApplyRequest.spec:type_name -> micro.runtime.v1.Spec
+	2,  // 17: micro.runtime.v1.ApplyResponse.service:type_name -> micro.runtime.v1.Service
+	2,  // 18: micro.runtime.v1.GetResponse.service:type_name -> micro.runtime.v1.Service
+	2,  // 19: micro.runtime.v1.ListResponse.services:type_name -> micro.runtime.v1.Service
+	2,  // 20: micro.runtime.v1.WatchResponse.service:type_name -> micro.runtime.v1.Service
+	23, // 21: micro.runtime.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
+	20, // 22: micro.runtime.v1.LogsResponse.lines:type_name -> micro.runtime.v1.LogLine
+	23, // 23: micro.runtime.v1.LogLine.time:type_name -> google.protobuf.Timestamp
+	1,  // 24: micro.runtime.v1.LogLine.stream:type_name -> micro.runtime.v1.LogStream
+	8,  // 25: micro.runtime.v1.Runtime.Apply:input_type -> micro.runtime.v1.ApplyRequest
+	10, // 26: micro.runtime.v1.Runtime.Get:input_type -> micro.runtime.v1.GetRequest
+	12, // 27: micro.runtime.v1.Runtime.List:input_type -> micro.runtime.v1.ListRequest
+	14, // 28: micro.runtime.v1.Runtime.Delete:input_type -> micro.runtime.v1.DeleteRequest
+	16, // 29: micro.runtime.v1.Runtime.Watch:input_type -> micro.runtime.v1.WatchRequest
+	18, // 30: micro.runtime.v1.Runtime.Logs:input_type -> micro.runtime.v1.LogsRequest
+	9,  // 31: micro.runtime.v1.Runtime.Apply:output_type -> micro.runtime.v1.ApplyResponse
+	11, // 32: micro.runtime.v1.Runtime.Get:output_type -> micro.runtime.v1.GetResponse
+	13, // 33: micro.runtime.v1.Runtime.List:output_type -> micro.runtime.v1.ListResponse
+	15, // 34: micro.runtime.v1.Runtime.Delete:output_type -> micro.runtime.v1.DeleteResponse
+	17, // 35: micro.runtime.v1.Runtime.Watch:output_type -> micro.runtime.v1.WatchResponse
+	19, // 36: micro.runtime.v1.Runtime.Logs:output_type -> micro.runtime.v1.LogsResponse
+	31, // [31:37] is the sub-list for method output_type
+	25, // [25:31] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_micro_runtime_v1_runtime_proto_init() }
