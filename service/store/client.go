@@ -135,12 +135,8 @@ func (c *Client) Write(ctx context.Context, r *Record, opts ...WriteOption) (int
 }
 
 // Delete removes the record of a key. It is no error when there is none.
-func (c *Client) Delete(ctx context.Context, key string, opts ...DeleteOption) error {
-	req := &storev1.DeleteRequest{Database: c.database, Table: c.table, Key: []byte(key)}
-	for _, o := range opts {
-		o(req)
-	}
-	_, err := c.api.Delete(ctx, req)
+func (c *Client) Delete(ctx context.Context, key string) error {
+	_, err := c.api.Delete(ctx, &storev1.DeleteRequest{Database: c.database, Table: c.table, Key: []byte(key)})
 	return wrap(err, "delete %q", key)
 }
 

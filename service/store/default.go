@@ -29,7 +29,7 @@ type Store interface {
 	Read(key string, opts ...ReadOption) ([]*Record, error)
 	// Write is [Client.Write].
 	Write(r *Record, opts ...WriteOption) error
-	// Delete is [Client.Delete].
+	// Delete is [Client.Delete], in the table of [DeleteFrom].
 	Delete(key string, opts ...DeleteOption) error
 	// List is [Client.List].
 	List(opts ...ListOption) ([]string, error)
@@ -115,7 +115,11 @@ func (s *standard) Write(r *Record, opts ...WriteOption) error {
 }
 
 func (s *standard) Delete(key string, opts ...DeleteOption) error {
-	return s.do(func(ctx context.Context, c *Client) error { return c.Delete(ctx, key, opts...) })
+	var in place
+	for _, o := range opts {
+		o(&in)
+	}
+	return s.do(func(ctx context.Context, c *Client) error { return c.in(in.database, in.table).Delete(ctx, key) })
 }
 
 func (s *standard) List(opts ...ListOption) (keys []string, err error) {

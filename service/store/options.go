@@ -1,6 +1,8 @@
 package store
 
 import (
+	"cmp"
+
 	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
 )
 
@@ -129,15 +131,21 @@ func IfRevision(revision int64) WriteOption {
 // Create writes only if there is no such record; else [ErrConflict].
 func Create() WriteOption { return IfRevision(0) }
 
-// WriteTo writes to another table of another database than the client's.
+// WriteTo writes to another table of another database than the client's. An empty name
+// leaves that as it is.
 func WriteTo(database, table string) WriteOption {
-	return func(r *storev1.WriteRequest) { r.Database, r.Table = database, table }
+	return func(r *storev1.WriteRequest) {
+		r.Database, r.Table = cmp.Or(database, r.GetDatabase()), cmp.Or(table, r.GetTable())
+	}
 }
 
-// DeleteOption says where something is deleted.
-type DeleteOption func(*storev1.DeleteRequest)
+// DeleteOption says where [Delete] deletes.
+type DeleteOption func(*place)
 
-// DeleteFrom deletes in another table of another database than the client's.
+type place struct{ database, table string }
+
+// DeleteFrom deletes in another table of another database than the default. An empty name
+// leaves that as it is.
 func DeleteFrom(database, table string) DeleteOption {
-	return func(r *storev1.DeleteRequest) { r.Database, r.Table = database, table }
+	return func(p *place) { *p = place{database, table} }
 }
