@@ -206,6 +206,10 @@ func (a *App) loggedIn(ctx context.Context, e envs.Env, s *authv1.Session, stora
 	if err := sessionFrom(s).Save(dirs, e, storage, a.keyring()); err != nil {
 		return err
 	}
+	if a.Executable != "" {
+		// Services that are run by hand are told less without it.
+		_ = envs.WriteCommand(dirs, a.Executable)
+	}
 	fmt.Fprintf(a.Out, "%s (environment %q, token %s)\n", done, e.Name, storageText(storage))
 	return nil
 }

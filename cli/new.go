@@ -313,11 +313,15 @@ func (a *App) unpackSDK() (version, dir string, err error) {
 }
 
 func newGenCmd(app *App) *cobra.Command {
-	return &cobra.Command{
+	var micro bool
+	cmd := &cobra.Command{
 		Use:   "gen [DIR]",
 		Short: "Generate Go code from the .proto files of a project",
 		Long: `Generate the Go code of every .proto file below DIR, beside it, and let go.mod point to
-the SDK on this machine. The compiler is built in: nothing has to be installed.`,
+the SDK on this machine. The compiler is built in: nothing has to be installed.
+
+A NAME.pb.micro.go, as the generator of Micro 3 made it, is made again where there is
+one; --micro makes one of every file with services.`,
 		Example: "  micro gen",
 		Args:    atMostOne(),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -325,7 +329,11 @@ the SDK on this machine. The compiler is built in: nothing has to be installed.`
 			if len(args) == 1 {
 				dir = args[0]
 			}
-			result, err := generator.Gen(cmd.Context(), dir)
+			var opts []generator.GenOption
+			if micro {
+				opts = append(opts, generator.Micro())
+			}
+			result, err := generator.Gen(cmd.Context(), dir, opts...)
 			if problems, ok := errors.AsType[*generator.ProtoError](err); ok {
 				e := &Error{Message: "the .proto files have errors", Exit: ExitError}
 				for _, p := range problems.Problems {
@@ -361,4 +369,6 @@ the SDK on this machine. The compiler is built in: nothing has to be installed.`
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&micro, "micro", false, "make .pb.micro.go files too")
+	return cmd
 }

@@ -176,7 +176,7 @@ func (p *Project) generate(ctx context.Context, opts Options) error {
 	err := nameSources(m, sources)
 	var code []File
 	if err == nil {
-		code, _, err = emit(ctx, m, sources)
+		code, _, err = emit(ctx, m, sources, func(string) (grpc, micro bool) { return true, false })
 	}
 	if err != nil && !opts.Template.active && ctx.Err() == nil {
 		// The template has another way to do it.
