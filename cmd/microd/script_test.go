@@ -99,6 +99,7 @@ func setup(env *testscript.Env, bin string) error {
 	env.Setenv("SERVICES", mustAbs("../../testdata/services"))
 	env.Setenv("FIXTURE", mustAbs("../../testdata/fixture/proto"))
 	env.Setenv("INTEROP", mustAbs("../../testdata/interop"))
+	env.Setenv("SMTPD", mustAbs("../../testdata/smtp/main.go"))
 	return nil
 }
 
