@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"go.uber.org/goleak"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -32,8 +31,6 @@ import (
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // password is that of every account that a test makes.
 const password = "correct horse"
