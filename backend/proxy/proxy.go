@@ -102,6 +102,7 @@ type Route struct {
 	Path      string
 
 	proxy     *Proxy
+	token     string
 	instances []registry.Instance
 	metadata  metadata.MD
 }
@@ -138,7 +139,7 @@ func (p *Proxy) Admit(ctx context.Context, c Call) (*Route, error) {
 		}
 		endpoint = Endpoint(grpcService, method)
 	}
-	r := &Route{Caller: caller, Namespace: ns, Service: c.Service, Path: c.Path, proxy: p}
+	r := &Route{Caller: caller, Namespace: ns, Service: c.Service, Path: c.Path, proxy: p, token: c.Token}
 	if r.Service == "" {
 		r.Service, err = r.provider(ctx, grpcService, endpoint)
 	} else {

@@ -267,6 +267,15 @@ func (echo) UnaryCall(_ context.Context, req *testpb.SimpleRequest) (*testpb.Sim
 	return &testpb.SimpleResponse{Payload: req.GetPayload()}, nil
 }
 
+// StreamingOutputCall answers once, and then waits for the end of the call.
+func (echo) StreamingOutputCall(_ *testpb.StreamingOutputCallRequest, out grpc.ServerStreamingServer[testpb.StreamingOutputCallResponse]) error {
+	if err := out.Send(&testpb.StreamingOutputCallResponse{}); err != nil {
+		return err
+	}
+	<-out.Context().Done()
+	return out.Context().Err()
+}
+
 // startEcho runs an instance of a service and returns its address.
 func startEcho(t *testing.T) string {
 	t.Helper()

@@ -83,11 +83,11 @@ func authOps() []tenantOp {
 		}},
 		{"list accounts", func(ctx context.Context, n *tenant, _ picker) string {
 			rsp, err := authv1.NewAccountsClient(n.conn).List(ctx, &authv1.ListAccountsRequest{})
-			out := told(err)
+			out := []string{told(err)}
 			for _, a := range rsp.GetAccounts() {
-				out += fmt.Sprint(" ", a.GetId(), a.GetNamespace(), a.GetScopes(), a.GetMetadata(), a.GetDisabled())
+				out = append(out, fmt.Sprint(a.GetId(), a.GetNamespace(), a.GetScopes(), a.GetMetadata(), a.GetDisabled()))
 			}
-			return out
+			return strings.Join(out, " ")
 		}},
 		{"create a rule", func(ctx context.Context, n *tenant, pick picker) string {
 			_, err := authv1.NewRulesClient(n.conn).Create(ctx, &authv1.CreateRuleRequest{Rule: &authv1.Rule{
@@ -119,11 +119,11 @@ func authOps() []tenantOp {
 		}},
 		{"list tokens", func(ctx context.Context, n *tenant, _ picker) string {
 			rsp, err := authv1.NewTokensClient(n.conn).List(ctx, &authv1.ListTokensRequest{All: true})
-			out := told(err)
+			out := []string{told(err)}
 			for _, tok := range rsp.GetTokens() {
-				out += fmt.Sprint(" ", tok.GetAccount(), tok.GetName(), tok.GetScopes())
+				out = append(out, fmt.Sprint(tok.GetAccount(), tok.GetName(), tok.GetScopes()))
 			}
-			return out
+			return strings.Join(out, " ")
 		}},
 		{"delete a token", func(ctx context.Context, n *tenant, pick picker) string {
 			_, err := authv1.NewTokensClient(n.conn).Delete(ctx, &authv1.DeleteTokenRequest{Name: pick("ci", "main"), Account: pick("bob", "carol")})
@@ -135,21 +135,21 @@ func authOps() []tenantOp {
 		}},
 		{"list namespaces", func(ctx context.Context, n *tenant, _ picker) string {
 			rsp, err := authv1.NewNamespacesClient(n.conn).List(ctx, &authv1.ListNamespacesRequest{})
-			out := told(err)
+			out := []string{told(err)}
 			for _, ns := range rsp.GetNamespaces() {
-				out += " " + ns.GetName()
+				out = append(out, ns.GetName())
 			}
-			return out
+			return strings.Join(out, " ")
 		}},
 		{"read who did what", func(ctx context.Context, n *tenant, _ picker) string {
-			out := ""
+			var out []string
 			for _, e := range n.auditLog(n.t, n.token, n.namespace, &authv1.ReadAuditRequest{}) {
 				// Who knocks is seen: that is what the log is for.
 				if e.GetDecision() == authv1.AuditDecision_AUDIT_DECISION_ALLOWED {
-					out += line(e) + "\n"
+					out = append(out, line(e))
 				}
 			}
-			return out
+			return strings.Join(out, "\n")
 		}},
 		{"verify who did what", func(ctx context.Context, n *tenant, _ picker) string {
 			stream, err := authv1.NewAuditClient(n.conn).Verify(ctx, &authv1.VerifyAuditRequest{})
@@ -175,15 +175,15 @@ func configOps() []tenantOp {
 		}},
 		{"delete", func(ctx context.Context, n *tenant, pick picker) string {
 			rsp, err := configv1.NewConfigClient(n.conn).Delete(ctx, &configv1.DeleteRequest{Path: path(pick)})
-			return told(err) + fmt.Sprint(rsp.GetRevision()) // a namespace has its own
+			return fmt.Sprint(told(err), " ", rsp.GetRevision()) // a namespace has its own
 		}},
 		{"history", func(ctx context.Context, n *tenant, _ picker) string {
 			rsp, err := configv1.NewConfigClient(n.conn).History(ctx, &configv1.HistoryRequest{})
-			out := told(err)
+			out := []string{told(err)}
 			for _, r := range rsp.GetRevisions() {
-				out += fmt.Sprint(" ", r.GetRevision(), r.GetAccount(), r.GetAction(), len(r.GetChanges()))
+				out = append(out, fmt.Sprint(r.GetRevision(), r.GetAccount(), r.GetAction(), len(r.GetChanges())))
 			}
-			return out
+			return strings.Join(out, " ")
 		}},
 		{"rollback", func(ctx context.Context, n *tenant, pick picker) string {
 			_, err := configv1.NewConfigClient(n.conn).Rollback(ctx, &configv1.RollbackRequest{Revision: int64(len(pick("", "x", "xx")))})
@@ -202,15 +202,15 @@ func dataOps() []tenantOp {
 		}},
 		{"read records", func(ctx context.Context, n *tenant, pick picker) string {
 			rsp, err := storev1.NewStoreClient(n.conn).Read(ctx, &storev1.ReadRequest{Table: table(pick)})
-			out := told(err)
+			out := []string{told(err)}
 			for _, r := range rsp.GetRecords() {
-				out += fmt.Sprintf(" %q=%q", r.GetKey(), r.GetValue())
+				out = append(out, fmt.Sprintf("%q=%q", r.GetKey(), r.GetValue()))
 			}
-			return out
+			return strings.Join(out, " ")
 		}},
 		{"delete a record", func(ctx context.Context, n *tenant, pick picker) string {
 			rsp, err := storev1.NewStoreClient(n.conn).Delete(ctx, &storev1.DeleteRequest{Table: table(pick), Key: key(pick)})
-			return told(err) + fmt.Sprint(rsp.GetDeleted())
+			return fmt.Sprint(told(err), " ", rsp.GetDeleted())
 		}},
 		{"list tables", func(ctx context.Context, n *tenant, _ picker) string {
 			rsp, err := storev1.NewStoreClient(n.conn).Tables(ctx, &storev1.TablesRequest{})
@@ -218,33 +218,33 @@ func dataOps() []tenantOp {
 		}},
 		{"publish", func(ctx context.Context, n *tenant, pick picker) string {
 			rsp, err := eventsv1.NewEventsClient(n.conn).Publish(ctx, &eventsv1.PublishRequest{Topic: pick("orders", "other"), Events: []*eventsv1.Event{{Payload: []byte(n.namespace)}}})
-			return told(err) + fmt.Sprint(rsp.GetOffset())
+			return fmt.Sprint(told(err), " ", rsp.GetOffset())
 		}},
 		{"read events", func(ctx context.Context, n *tenant, pick picker) string {
 			stream, err := eventsv1.NewEventsClient(n.conn).Read(ctx, &eventsv1.ReadRequest{Topic: pick("orders", "other")})
 			if err != nil {
 				return told(err)
 			}
-			for out := ""; ; {
+			for out := []string{}; ; {
 				rsp, err := stream.Recv()
 				if errors.Is(err, io.EOF) {
-					return out
+					return strings.Join(out, " ")
 				}
 				if err != nil {
-					return out + told(err)
+					return strings.Join(append(out, told(err)), " ")
 				}
 				for _, e := range rsp.GetEvents() {
-					out += fmt.Sprintf(" %d=%s", e.GetOffset(), e.GetPayload())
+					out = append(out, fmt.Sprintf("%d=%s", e.GetOffset(), e.GetPayload()))
 				}
 			}
 		}},
 		{"list topics", func(ctx context.Context, n *tenant, _ picker) string {
 			rsp, err := eventsv1.NewEventsClient(n.conn).ListTopics(ctx, &eventsv1.ListTopicsRequest{})
-			out := told(err)
+			out := []string{told(err)}
 			for _, topic := range rsp.GetTopics() {
-				out += fmt.Sprint(" ", topic.GetName(), topic.GetNextOffset())
+				out = append(out, fmt.Sprint(topic.GetName(), topic.GetNextOffset()))
 			}
-			return out
+			return strings.Join(out, " ")
 		}},
 		{"list services", func(ctx context.Context, n *tenant, _ picker) string {
 			rsp, err := registryv1.NewRegistryClient(n.conn).List(ctx, &registryv1.ListRequest{})
@@ -351,7 +351,7 @@ func TestTenantsDoNotInterfere(t *testing.T) {
 	// run makes steps by new tenants, and returns the first that his view differs in.
 	run := func(plan []tenantStep, same bool) string {
 		checks++
-		mine, other := fmt.Sprint("mine", checks), fmt.Sprint("other", checks)
+		mine, other := fmt.Sprintf("mine%d", checks), fmt.Sprintf("other%d", checks)
 		first := &tenant{both, t, mine, both.addTenant(t, mine), other}
 		second := &tenant{alone, t, mine, alone.addTenant(t, mine), other}
 		third := &tenant{both, t, other, both.addTenant(t, other), mine}
