@@ -17,6 +17,7 @@ import (
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
 	configv1 "github.com/micro/micro/v3/proto/micro/config/v1"
 	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
+	imagev1 "github.com/micro/micro/v3/proto/micro/image/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
@@ -186,6 +187,12 @@ func methods() map[string]access {
 		runtimev1.Runtime_Delete_FullMethodName: withName(write("runtime", recorded)),
 		runtimev1.Runtime_Watch_FullMethodName:  withName(read("runtime", unrecorded)),
 		runtimev1.Runtime_Logs_FullMethodName:   withName(read("runtime", unrecorded)),
+
+		imagev1.Images_List_FullMethodName:      read("runtime", unrecorded),
+		imagev1.Images_Get_FullMethodName:       withName(read("runtime", unrecorded)),
+		imagev1.Images_Delete_FullMethodName:    withName(write("runtime", recorded)),
+		imagev1.Images_Prune_FullMethodName:     write("runtime", recorded),
+		imagev1.Images_Platforms_FullMethodName: read("runtime", unrecorded),
 
 		storev1.Store_Read_FullMethodName:   withTable(read("store", unrecorded)),
 		storev1.Store_List_FullMethodName:   withTable(read("store", unrecorded)),
