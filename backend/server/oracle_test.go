@@ -25,15 +25,15 @@ import (
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
 
-// working is a store that counts what is asked of it. What is recorded of refused calls
-// does not count: nobody waits for that.
+// working is a store that counts what is asked of it, but for what nobody waits for: what
+// is recorded of refused calls, and whether the session of a stream goes on.
 type working struct {
 	store.Store
 	asked atomic.Int64
 }
 
 func (w *working) Get(ctx context.Context, key string) (store.Record, error) {
-	if !isAudit(key) {
+	if !isAudit(key) && !strings.Contains(key, "/auth/session/") {
 		w.asked.Add(1)
 	}
 	return w.Store.Get(ctx, key)

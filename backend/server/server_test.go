@@ -20,11 +20,13 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/micro/micro/v3/backend/auth"
 	engine "github.com/micro/micro/v3/backend/embedded"
 	eventsembedded "github.com/micro/micro/v3/backend/events/embedded"
 	"github.com/micro/micro/v3/backend/proxy"
+	"github.com/micro/micro/v3/backend/registry"
 	"github.com/micro/micro/v3/backend/runtime"
 	"github.com/micro/micro/v3/backend/server"
 	"github.com/micro/micro/v3/backend/store/embedded"
@@ -208,11 +210,12 @@ func (s *testServer) rule(t *testing.T, rule *authv1.Rule) {
 	}
 }
 
-// runEcho runs an instance of the service echo of acme.
+// runEcho runs an instance of the service echo of acme, for longer than any test.
 func (s *testServer) runEcho(t *testing.T) {
 	t.Helper()
 	_, err := registryv1.NewRegistryClient(s.conn).Register(as(t, s.admin, "acme"), &registryv1.RegisterRequest{
 		Instance: &registryv1.Instance{Service: "echo", Address: startEcho(t)},
+		Lease:    durationpb.New(registry.MaxLease),
 	})
 	if err != nil {
 		t.Fatal(err)
