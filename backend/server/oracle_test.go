@@ -3,7 +3,6 @@ package server_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"iter"
 	"net/http"
 	"runtime"
@@ -98,29 +97,6 @@ func (w *working) ask(call func() string) answer {
 	all = all[2:]
 	slices.SortFunc(all, func(a, b work) int { return int(a.asked + 1000*a.hashes - b.asked - 1000*b.hashes) })
 	return answer{text, all[0]}
-}
-
-// gatewayRequest gets a path of the gateway in a namespace.
-func (s *testServer) gatewayRequest(t *testing.T, path, namespace, token string) (int, string) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.Gateway+path, http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	req.Header.Set("Micro-Namespace", namespace)
-	transport := &http.Transport{}
-	defer transport.CloseIdleConnections()
-	rsp, err := transport.RoundTrip(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rsp.Body.Close()
-	body, err := io.ReadAll(rsp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return rsp.StatusCode, string(body)
 }
 
 // What is not there and what is not for him look alike to a stranger, in text and in how
@@ -227,8 +203,9 @@ func TestStrangersLearnNothing(t *testing.T) {
 			return fmt.Sprint(len(rsp.GetListServicesResponse().GetService()), told(err, ns))
 		}, "empty", "nowhere"},
 		{"a path of the gateway", func(ns string) string {
-			code, body := s.gatewayRequest(t, "/other/Method", ns, stranger)
-			return fmt.Sprint(code, strings.ReplaceAll(body, ns, "NAME"))
+			header := http.Header{"Authorization": {"Bearer " + stranger}, "Micro-Namespace": {ns}}
+			code, body := httpRequest(t, http.MethodGet, "http://"+s.Gateway+"/other/Method", header)
+			return fmt.Sprint(code, strings.ReplaceAll(string(body), ns, "NAME"))
 		}, "acme", "nowhere"},
 		{"images of a namespace", func(repository string) string {
 			code, body := s.imageRequest(t, http.MethodGet, "/v2/"+repository+"/manifests/latest", "Bearer "+stranger)
