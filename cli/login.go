@@ -21,7 +21,8 @@ import (
 type credentialOptions struct {
 	username      string
 	passwordStdin bool
-	insecure      bool // keep the token in a file
+	insecure      bool   // keep the token in a file
+	note          string // why the token does not go into the keyring
 }
 
 func (o *credentialOptions) flags(cmd *cobra.Command) {
@@ -80,7 +81,7 @@ func (o *credentialOptions) login(ctx context.Context, app *App) error {
 	if err != nil {
 		return err
 	}
-	return app.loggedIn(ctx, e, rsp.GetSession(), storage, fmt.Sprintf("logged in as %s in namespace %s", o.username, ns))
+	return app.loggedIn(ctx, e, rsp.GetSession(), storage, o.note, fmt.Sprintf("logged in as %s in namespace %s", o.username, ns))
 }
 
 func newSignupCmd(app *App) *cobra.Command {
@@ -143,7 +144,7 @@ func (o *credentialOptions) signup(ctx context.Context, app *App) error {
 	if err != nil {
 		return err
 	}
-	return app.loggedIn(ctx, e, rsp.GetSession(), storage, fmt.Sprintf("namespace %s is yours; logged in as %s", ns, o.username))
+	return app.loggedIn(ctx, e, rsp.GetSession(), storage, o.note, fmt.Sprintf("namespace %s is yours; logged in as %s", ns, o.username))
 }
 
 // storage finds out where the token will be kept, before anybody types a
@@ -162,7 +163,7 @@ func (o *credentialOptions) storage(app *App) (envs.Storage, error) {
 	case o.insecure:
 		return envs.InFile, nil
 	case e.IsLoopback():
-		fmt.Fprintf(app.Err, "%s: the token is kept in a file that only you can read\n", front.Line(probe.Error()))
+		o.note = front.Line(probe.Error()) + ": the token is kept in a file that only you can read"
 		return envs.InFile, nil
 	}
 	if app.yes || app.Interactive() && !o.passwordStdin {
@@ -222,7 +223,7 @@ func (o *credentialOptions) password(app *App, label string) (string, error) {
 }
 
 // loggedIn keeps a new session and ends the one before.
-func (a *App) loggedIn(ctx context.Context, e envs.Env, s *authv1.Session, storage envs.Storage, done string) error {
+func (a *App) loggedIn(ctx context.Context, e envs.Env, s *authv1.Session, storage envs.Storage, note, done string) error {
 	dirs, err := a.Dirs()
 	if err != nil {
 		return err
@@ -238,6 +239,9 @@ func (a *App) loggedIn(ctx context.Context, e envs.Env, s *authv1.Session, stora
 	}
 	if err := sessionFrom(s).Save(dirs, e, storage, a.keyring()); err != nil {
 		return err
+	}
+	if note != "" {
+		fmt.Fprintln(a.Err, note)
 	}
 	where := "in the keyring"
 	if storage == envs.InFile {

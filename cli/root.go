@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -46,7 +47,7 @@ func execute(ctx context.Context, app *App, root *cobra.Command, args []string) 
 	err := root.ExecuteContext(ctx)
 	var e *Error
 	if err != nil && !errors.As(err, &e) && isUsage(err) {
-		return &Error{Message: err.Error(), Hint: "micro " + strings.Join(append(commandPath(root, args), "--help"), " "), Exit: ExitUsage}
+		return &Error{Message: flagText(err), Hint: "micro " + strings.Join(append(commandPath(root, args), "--help"), " "), Exit: ExitUsage}
 	}
 	return err
 }
@@ -171,6 +172,21 @@ func commandPath(root *cobra.Command, args []string) []string {
 		return nil
 	}
 	return strings.Fields(strings.TrimPrefix(cmd.CommandPath(), root.Name()))
+}
+
+// flagText returns what is wrong with the value of a flag, without the words that Go's
+// library has for it.
+func flagText(err error) string {
+	text := err.Error()
+	number, ok := errors.AsType[*strconv.NumError](err)
+	if !ok {
+		return text
+	}
+	why := "it is no number"
+	if errors.Is(number.Err, strconv.ErrRange) {
+		why = "it is too large"
+	}
+	return strings.Replace(text, number.Error(), why, 1)
 }
 
 // isUsage reports whether cobra or pflag did not understand the arguments: their

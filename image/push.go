@@ -39,8 +39,8 @@ type PushOptions struct {
 // Push sends the image with all that is attached to a registry, but for what is
 // there already, and returns REPOSITORY@sha256:HEX. When it returns an error,
 // the registry may have some of it, and no tag that names it. The error is
-// [ErrAuth] when the registry wants another token, and [ErrUnreachable] when
-// there is no way to it.
+// [ErrAuth] when the registry wants another token, [ErrDenied] when it does not let
+// its owner push there, and [ErrUnreachable] when there is no way to it.
 func (i *Image) Push(ctx context.Context, o PushOptions) (string, error) {
 	var options []name.Option
 	if o.PlainHTTP {
@@ -66,7 +66,7 @@ func (i *Image) Push(ctx context.Context, o PushOptions) (string, error) {
 			ref = tag
 		}
 		if err := push(ctx, ref, m, o.Progress, auth, remote.WithTransport(t), remote.WithContext(ctx)); err != nil {
-			return "", fmt.Errorf("push %s to %s: %w", i.name, o.Registry, explainPush(ctx, err))
+			return "", fmt.Errorf("push %s to %s: %w", o.Repository, o.Registry, explainPush(ctx, err))
 		}
 	}
 	return o.Repository + "@" + i.Digest(), nil
@@ -173,6 +173,9 @@ func explainPush(ctx context.Context, err error) error {
 		}
 		if refused.StatusCode == http.StatusUnauthorized {
 			return fmt.Errorf("%w: %s", ErrAuth, text)
+		}
+		if refused.StatusCode == http.StatusForbidden {
+			return ErrDenied
 		}
 		return fmt.Errorf("the registry says: %s (%d)", text, refused.StatusCode)
 	case errors.As(err, &dns), errors.As(err, &op):
