@@ -186,11 +186,11 @@ func (a *App) answers(ctx context.Context, s grpc.ClientStream, m wire.Method, p
 		if a.observer != nil {
 			a.observer.note(m.Output(), message)
 		}
-		print := func() error { return p.message(ctx, message) }
+		show := func() error { return p.message(ctx, message) }
 		if a.Terminal.Out {
-			err = a.asking.between(print)
+			err = a.asking.between(show)
 		} else {
-			err = print()
+			err = show()
 		}
 		if err != nil {
 			return true, nil, err

@@ -104,7 +104,19 @@ func endOf(stream grpc.ClientStream) error {
 // deployEcho has the service echo deployed, of which nothing ever comes up.
 func (s *testServer) deployEcho(t *testing.T) {
 	t.Helper()
-	ref, err := containers.ParseReference(s.Proxy+"/acme/echo:latest", containers.Insecure)
+	s.echo = s.pushImage(t, "echo")
+	_, err := runtimev1.NewRuntimeClient(s.conn).Apply(as(t, s.admin, "acme"), &runtimev1.ApplyRequest{
+		Name: "echo", Spec: &runtimev1.Spec{Image: "acme/echo@" + s.echo},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pushImage pushes an empty image of acme as latest, and returns its digest.
+func (s *testServer) pushImage(t *testing.T, name string) string {
+	t.Helper()
+	ref, err := containers.ParseReference(s.Proxy+"/acme/"+name+":latest", containers.Insecure)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,13 +129,7 @@ func (s *testServer) deployEcho(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.echo = digest.String()
-	_, err = runtimev1.NewRuntimeClient(s.conn).Apply(as(t, s.admin, "acme"), &runtimev1.ApplyRequest{
-		Name: "echo", Spec: &runtimev1.Spec{Image: "acme/echo@" + s.echo},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	return digest.String()
 }
 
 // bearerTransport sends a token with each request.
@@ -175,11 +181,7 @@ func TestStreamsEndWithTheirRights(t *testing.T) {
 			if _, err := authv1.NewRulesClient(s.conn).Delete(as(t, s.admin, "acme"), &authv1.DeleteRuleRequest{Id: "read"}); err != nil {
 				t.Fatal(err)
 			}
-			s.account(t, "bob", "watchers")
-			bob, err := s.auth.Login(t.Context(), "acme", "bob", password, auth.Client{})
-			if err != nil {
-				t.Fatal(err)
-			}
+			bob := s.session(t, "bob", "watchers")
 			bobs := map[string]grpc.ClientStream{}
 			others := make(chan error, len(longStreams()))
 			for method, req := range longStreams() {

@@ -21,11 +21,13 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/micro/micro/v3/backend/auth"
 	engine "github.com/micro/micro/v3/backend/embedded"
 	eventsembedded "github.com/micro/micro/v3/backend/events/embedded"
 	"github.com/micro/micro/v3/backend/proxy"
+	"github.com/micro/micro/v3/backend/registry"
 	"github.com/micro/micro/v3/backend/runtime"
 	"github.com/micro/micro/v3/backend/server"
 	"github.com/micro/micro/v3/backend/store/embedded"
@@ -52,6 +54,8 @@ type testServer struct {
 	echo    string // the digest of the image of echo
 	foreign string // the address of an instance that is nobody's yet
 	refresh string // the refresh token of another session of alice
+
+	invitation string // the id of one
 }
 
 // start runs a server in this process, with an empty store in memory and a
@@ -79,7 +83,7 @@ func start(t *testing.T, options ...func(*server.Config)) *testServer {
 		DataDir: t.TempDir(),
 		Gateway: "127.0.0.1:0",
 		Proxy:   "127.0.0.1:0",
-		Signup:  true,
+		Signup:  server.SignupOn,
 		Store:   st,
 		Events:  ev,
 		OpenRuntime: func(context.Context, runtime.OpenImage) (runtime.Runtime, error) {
@@ -149,10 +153,20 @@ func (s *testServer) openAuth(t *testing.T) *auth.Auth {
 // account makes an account of acme and returns its access token.
 func (s *testServer) account(t *testing.T, id string, scopes ...string) string {
 	t.Helper()
+	return s.session(t, id, scopes...).Access
+}
+
+// session makes an account of acme and logs it in.
+func (s *testServer) session(t *testing.T, id string, scopes ...string) auth.Session {
+	t.Helper()
 	if _, err := s.auth.CreateAccount(t.Context(), auth.Account{Namespace: "acme", ID: id, Scopes: scopes}, password); err != nil {
 		t.Fatal(err)
 	}
-	return s.login(t, id, password)
+	session, err := s.auth.Login(t.Context(), "acme", id, password, auth.Client{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return session
 }
 
 // login returns an access token of an account of acme.
@@ -204,11 +218,16 @@ func (s *testServer) runEcho(t *testing.T) {
 	t.Helper()
 	_, err := registryv1.NewRegistryClient(s.conn).Register(as(t, s.admin, "acme"), &registryv1.RegisterRequest{
 		Instance: &registryv1.Instance{Service: "echo", Address: startEcho(t)},
+		Lease:    longLease(),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 }
+
+// longLease is a lease that outlasts a test on a machine with much else to do: nobody
+// renews it.
+func longLease() *durationpb.Duration { return durationpb.New(registry.MaxLease) }
 
 // as returns a context for calls with a token in a namespace; both may be empty.
 func as(t *testing.T, token, namespace string) context.Context {
