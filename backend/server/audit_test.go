@@ -171,6 +171,7 @@ func (s *testServer) prepare(t *testing.T, method string) string {
 		s.foreign = startEcho(t)
 		_, err = registryv1.NewRegistryClient(s.conn).Register(ctx, &registryv1.RegisterRequest{
 			Instance: &registryv1.Instance{Id: "old", Service: "foreign", Address: startEcho(t)},
+			Lease:    longLease(),
 		})
 	case api == "micro.events.v1.Events":
 		s.publish(t, "orders", "a")
