@@ -173,6 +173,22 @@ func (o *credentialOptions) password(app *App, label string) (string, error) {
 	return app.promptPassword(label)
 }
 
+// newPassword asks for a password that nobody knows yet, so it asks twice.
+func (o *credentialOptions) newPassword(app *App, label string) (string, error) {
+	password, err := o.password(app, label+" (at least 8 characters)")
+	if err != nil || o.passwordStdin {
+		return password, err
+	}
+	again, err := app.promptPassword(label + " again")
+	if err != nil {
+		return "", err
+	}
+	if again != password {
+		return "", usage("", "the two passwords differ")
+	}
+	return password, nil
+}
+
 // loggedIn keeps a new session and ends the one before.
 func (a *App) loggedIn(ctx context.Context, e envs.Env, s *authv1.Session, storage envs.Storage, note, done string) error {
 	dirs, err := a.Dirs()
@@ -193,6 +209,10 @@ func (a *App) loggedIn(ctx context.Context, e envs.Env, s *authv1.Session, stora
 	}
 	if note != "" {
 		fmt.Fprintln(a.Err, note)
+	}
+	if a.Executable != "" {
+		// Services that are run by hand are told less without it.
+		_ = envs.WriteCommand(dirs, a.Executable)
 	}
 	fmt.Fprintf(a.Out, "%s (environment %q, token %s)\n", done, e.Name, storageText(storage))
 	return nil

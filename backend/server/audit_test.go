@@ -542,6 +542,28 @@ func TestImagesAreRecorded(t *testing.T) {
 	}
 }
 
+// A push that cannot be recorded is refused.
+func TestPushThatCannotBeRecorded(t *testing.T) {
+	t.Parallel()
+	var d *deaf
+	s := start(t, func(c *server.Config) {
+		d = &deaf{Store: c.Store}
+		c.Store = d
+	})
+	s.deployEcho(t)
+	d.deaf.Store(true)
+	if code, body := s.imageRequest(t, http.MethodDelete, "/v2/acme/echo/manifests/latest", "Bearer "+s.admin); code < 500 {
+		t.Errorf("a deletion: %d %s", code, body)
+	}
+	if code, _ := s.imageRequest(t, http.MethodGet, "/v2/token", basic("acme/alice", password)); code == http.StatusOK {
+		t.Error("a login is answered")
+	}
+	d.deaf.Store(false)
+	if code, body := s.imageRequest(t, http.MethodGet, "/v2/acme/echo/manifests/latest", "Bearer "+s.admin); code != http.StatusOK {
+		t.Errorf("the image afterwards: %d %s", code, body)
+	}
+}
+
 // The log is read by whom could have done what is in it, a page at a time too, and
 // verified by them and by who runs the server.
 func TestReadAndVerifyAudit(t *testing.T) {

@@ -72,7 +72,7 @@ func (n *namespacesAPI) Create(ctx context.Context, req *authv1.CreateNamespaceR
 // aboutNew says what is wrong with a namespace that was to be made.
 func aboutNew(name string, err error) error {
 	if errors.Is(err, auth.ErrExists) {
-		return told(err, "there is a namespace %q already", name)
+		return &saidError{fmt.Sprintf("there is a namespace %q already", name), err}
 	}
 	return err
 }

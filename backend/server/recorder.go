@@ -353,11 +353,18 @@ func recordNow(ctx context.Context) error {
 // after records how a call has ended that is nothing until somebody is told, and
 // returns its error.
 func (r *recording) after(ctx context.Context, err error) error {
-	if err != nil {
-		r.note(audit.Made, r.recorder.reason(err))
+	if err == nil {
+		return r.made(ctx)
+	}
+	outcome := r.recorder.reason(err)
+	if r.stranger {
+		r.note(audit.Made, outcome)
 		return err
 	}
-	return r.made(ctx)
+	e := r.entry
+	e.Kind, e.Outcome = audit.Made, outcome
+	_, _ = r.append(context.WithoutCancel(ctx), e) // it has told nothing
+	return err
 }
 
 // reused records that a refresh token was used by two, and that their session has ended.
