@@ -106,7 +106,7 @@ func (o *credentialOptions) storageFor(app *App, what string, local bool) (envs.
 	case o.insecure:
 		return envs.InFile, nil
 	case local:
-		fmt.Fprintf(app.Err, "%s: the token is kept in a file that only you can read\n", front.Line(probe.Error()))
+		o.note = front.Line(probe.Error()) + ": the token is kept in a file that only you can read"
 		return envs.InFile, nil
 	}
 	if app.yes || app.Interactive() && !o.passwordStdin {
@@ -206,6 +206,9 @@ func (a *App) loggedIn(ctx context.Context, e envs.Env, s *authv1.Session, stora
 	}
 	if err := sessionFrom(s).Save(dirs, e, storage, a.keyring()); err != nil {
 		return err
+	}
+	if note != "" {
+		fmt.Fprintln(a.Err, note)
 	}
 	if a.Executable != "" {
 		// Services that are run by hand are told less without it.
