@@ -97,8 +97,8 @@ type recording struct {
 	begun    int64 // the sequence of the entry that it began with; 0: there is none yet
 }
 
-// recording returns what is recorded of a call, of which nothing is written yet; nil when there
-// is nothing to say of it.
+// recording returns what is recorded of a call, of which nothing is written yet; nil when
+// there is nothing to say of it.
 func (r *recorder) recording(ctx context.Context, a access, method string, req any) (*recording, error) {
 	c := callerOf(ctx)
 	e := audit.Entry{
