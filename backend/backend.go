@@ -28,6 +28,9 @@ type Config struct {
 	Events  string // a URL, for example "embedded:"
 	Runtime string // a URL, for example "embedded:"
 	Logger  *slog.Logger
+	// Memory keeps what the embedded engines hold in memory, for tests: it is gone
+	// when they are closed.
+	Memory bool
 	// Fatal is called once when an engine can no longer keep its promises, and
 	// the process has to end.
 	Fatal func(error)
@@ -84,7 +87,11 @@ func (b *Backend) open(ctx context.Context) error {
 	if replaced != "" {
 		b.config.Logger.Info("a restore that was interrupted is finished", "replaced", replaced)
 	}
-	db, err := embedded.Open(ctx, filepath.Join(b.config.DataDir, "store"), embedded.Options{Logger: b.config.Logger, Fatal: b.config.Fatal})
+	o := embedded.Options{Logger: b.config.Logger, Fatal: b.config.Fatal}
+	if b.config.Memory {
+		o.FS = embedded.Memory()
+	}
+	db, err := embedded.Open(ctx, filepath.Join(b.config.DataDir, "store"), o)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -13,7 +14,8 @@ import (
 
 // failure is an error as the client sees it.
 type failure struct {
-	status int // of HTTP
+	id     string // of who says so; empty: the gateway
+	status int    // of HTTP
 	code   codes.Code
 	reason string
 	detail string
@@ -27,7 +29,8 @@ func badRequest(detail string) error {
 }
 
 // fromStatus turns the status of a call into that of a response, by the mapping of
-// google.rpc.Code.
+// google.rpc.Code. A service that means another error of HTTP says so in its details, as
+// package service/errors does.
 func fromStatus(err error) *failure {
 	st := status.Convert(err)
 	f := &failure{status: httpStatus(st.Code()), code: st.Code(), detail: st.Message()}
@@ -35,6 +38,9 @@ func fromStatus(err error) *failure {
 		switch d := d.(type) {
 		case *errdetails.ErrorInfo:
 			f.reason = d.GetReason()
+			if own, err := strconv.Atoi(d.GetMetadata()["http_status"]); err == nil && own >= 400 && own < 600 && f.code != codes.OK {
+				f.id, f.status = d.GetDomain(), own
+			}
 		case *errdetails.RetryInfo:
 			f.retry = d.GetRetryDelay().AsDuration()
 		}
@@ -94,7 +100,7 @@ func (f *failure) json() []byte {
 		Status string `json:"status"`
 		GRPC   string `json:"grpc"`
 		Reason string `json:"reason,omitempty"`
-	}{"micro.gateway", f.status, f.detail, http.StatusText(f.status), code.String(), f.reason})
+	}{cmp.Or(f.id, "micro.gateway"), f.status, f.detail, http.StatusText(f.status), code.String(), f.reason})
 	if err != nil { // there is nothing in it that JSON cannot hold
 		return []byte(`{}`)
 	}

@@ -8,7 +8,6 @@
 package proxy
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,6 +60,15 @@ const (
 	KeyScopes      = "micro-scopes"
 )
 
+// Metadata keys by which a service says for whom it makes a call: the account that stands
+// at the beginning, as the service knows it. The services of a namespace trust each
+// other so far; from anybody else they are not forwarded, and no rule looks at them.
+const (
+	KeyOrigin       = "micro-origin-account"
+	KeyOriginType   = "micro-origin-account-type"
+	KeyOriginScopes = "micro-origin-scopes"
+)
+
 // Config is what [New] needs.
 type Config struct {
 	Auth     *auth.Auth
@@ -105,6 +113,7 @@ type Route struct {
 	Path      string
 
 	proxy     *Proxy
+	token     string
 	instances []registry.Instance
 	metadata  metadata.MD
 }
@@ -144,7 +153,7 @@ func (p *Proxy) Admit(ctx context.Context, c Call) (*Route, error) {
 		}
 		endpoint = Endpoint(grpcService, method)
 	}
-	r := &Route{Caller: caller, Namespace: ns, Service: c.Service, Path: c.Path, proxy: p}
+	r := &Route{Caller: caller, Namespace: ns, Service: c.Service, Path: c.Path, proxy: p, token: c.Token}
 	if r.Service == "" {
 		r.Service, err = r.provider(ctx, grpcService, endpoint)
 	} else {
@@ -201,7 +210,7 @@ func (r *Route) To(ctx context.Context, path, schema string) error {
 func (r *Route) provider(ctx context.Context, grpcService, endpoint string) (string, error) {
 	none := fmt.Errorf("%w with gRPC service %s in namespace %q", ErrNoService, grpcService, r.Namespace)
 	// No directory is made of a namespace that a stranger has made up.
-	if ok, err := r.proxy.config.Auth.Exists(ctx, r.Namespace); err != nil {
+	if ok, err := r.proxy.config.Auth.Known(ctx, r.Namespace); err != nil {
 		return "", err
 	} else if !ok {
 		return "", none
@@ -213,7 +222,11 @@ func (r *Route) provider(ctx context.Context, grpcService, endpoint string) (str
 	services := d.Providers(grpcService)
 	if len(services) == 0 {
 		// Who may call nothing here learns nothing.
-		return "", cmp.Or(r.authorize(ctx, "", grpcService, endpoint), none)
+		if err := r.authorize(ctx, "", grpcService, endpoint); err != nil {
+			return "", err
+		}
+		r.proxy.config.Auth.Miss(ctx, r.Namespace)
+		return "", none
 	}
 	var allowed []string
 	var refusal error
@@ -313,6 +326,11 @@ func outgoing(in metadata.MD, r *Route) metadata.MD {
 		out.Set(KeyAccountType, string(r.Caller.Type))
 		if len(r.Caller.Scopes) > 0 {
 			out.Set(KeyScopes, strings.Join(r.Caller.Scopes, ","))
+		}
+		if r.Caller.Type == auth.Service {
+			for _, k := range []string{KeyOrigin, KeyOriginType, KeyOriginScopes} {
+				out.Append(k, in.Get(k)...)
+			}
 		}
 	}
 	return out

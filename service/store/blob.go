@@ -200,7 +200,10 @@ func (c *BlobClient) List(ctx context.Context, prefix string) ([]*Blob, error) {
 	err := each(selection{}, func(size int32, token string) ([]*storev1.Blob, string, error) {
 		rsp, err := c.api.List(ctx, &storev1.ListBlobsRequest{Prefix: prefix, PageSize: size, PageToken: token})
 		return rsp.GetBlobs(), rsp.GetNextPageToken(), err
-	}, func(b *storev1.Blob) { list = append(list, blobFrom(b)) })
+	}, func(b *storev1.Blob) bool {
+		list = append(list, blobFrom(b))
+		return true
+	})
 	return list, wrap(err, "list blobs")
 }
 
