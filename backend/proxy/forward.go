@@ -5,22 +5,29 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"github.com/micro/micro/v3/backend/stats"
 )
 
 // anyStream is how a call is opened whose kind is not known: every kind of call
 // is a stream with one or more messages each way.
 var anyStream = &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}
 
-// Stream is a call under way to an instance.
+// Stream is a call under way to an instance. Who reads its answers closes it.
 type Stream struct {
 	grpc.ClientStream
 	conn *conn
+
+	call    stats.Call
+	answers int
+	code    codes.Code // that it has ended with
 }
 
 // Open opens the call on an instance. Instances that cannot be reached are passed
@@ -28,11 +35,13 @@ type Stream struct {
 // them. The stream ends with ctx; Close it when it has ended.
 func (r *Route) Open(ctx context.Context) (*Stream, error) {
 	ctx = metadata.NewOutgoingContext(ctx, r.metadata)
+	began := time.Now()
 	var tried []string
 	var failure error
 	for {
-		c, err := r.proxy.pool.pick(r.instances, tried)
+		c, in, err := r.proxy.pool.pick(r.instances, tried)
 		if errors.Is(err, ErrNoInstance) && failure != nil {
+			r.proxy.countRefused(ctx, r.Namespace, r.Service, r.Path, began)
 			return nil, fmt.Errorf("%w of %s in namespace %q can be reached: %s",
 				ErrNoInstance, r.Service, r.Namespace, status.Convert(failure).Message())
 		}
@@ -41,7 +50,9 @@ func (r *Route) Open(ctx context.Context) (*Stream, error) {
 		}
 		s, err := c.NewStream(ctx, anyStream, r.Path)
 		if err == nil {
-			return &Stream{ClientStream: s, conn: c}, nil
+			t := stats.Target{Namespace: r.Namespace, Service: r.Service, Path: r.Path, Instance: in.ID, Schema: in.Schema}
+			// Who closes it before its end does not want to know that.
+			return &Stream{ClientStream: s, conn: c, call: r.proxy.config.Stats.Begin(ctx, t, began), code: codes.Canceled}, nil
 		}
 		c.done()
 		if status.Code(err) != codes.Unavailable {
@@ -55,7 +66,30 @@ func (r *Route) Open(ctx context.Context) (*Stream, error) {
 
 // Close ends the accounting of the call. The stream must have ended, or its context
 // be about to.
-func (s *Stream) Close() { s.conn.done() }
+func (s *Stream) Close() {
+	s.call.End(uint32(s.code), s.answers)
+	s.conn.done()
+}
+
+// RecvMsg is that of [grpc.ClientStream].
+func (s *Stream) RecvMsg(m any) error {
+	err := s.ClientStream.RecvMsg(m)
+	switch {
+	case err == nil:
+		s.answers++
+	case errors.Is(err, io.EOF):
+		s.code = codes.OK
+	default:
+		s.code = status.Code(err)
+	}
+	return err
+}
+
+// countRefused counts a call that has come to no instance, because there is none.
+func (p *Proxy) countRefused(ctx context.Context, ns, service, path string, began time.Time) {
+	c := p.config.Stats.Begin(ctx, stats.Target{Namespace: ns, Service: service, Path: path}, began)
+	c.End(uint32(codes.Unavailable), 0)
+}
 
 // Send sends one message, which must not be changed any more: it may be on its way
 // when Send has returned.

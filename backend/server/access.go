@@ -19,6 +19,7 @@ import (
 	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
+	statsv1 "github.com/micro/micro/v3/proto/micro/stats/v1"
 	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
 )
 
@@ -174,6 +175,10 @@ func methods() map[string]access {
 		runtimev1.Runtime_Delete_FullMethodName: withName(write("runtime")),
 		runtimev1.Runtime_Watch_FullMethodName:  withName(read("runtime")),
 		runtimev1.Runtime_Logs_FullMethodName:   withName(read("runtime")),
+
+		statsv1.Stats_Get_FullMethodName:   withService(read("stats")),
+		statsv1.Stats_List_FullMethodName:  read("stats"),
+		statsv1.Stats_Watch_FullMethodName: withService(read("stats")),
 
 		storev1.Store_Read_FullMethodName:   withTable(read("store")),
 		storev1.Store_List_FullMethodName:   withTable(read("store")),

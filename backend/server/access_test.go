@@ -92,6 +92,9 @@ micro.runtime.v1.Runtime/Get                                   login      login 
 micro.runtime.v1.Runtime/List                                  login      login      yes        yes        yes        login      token
 micro.runtime.v1.Runtime/Logs                                  login      login      yes        yes        yes        login      token
 micro.runtime.v1.Runtime/Watch                                 login      login      yes        yes        yes        login      token
+micro.stats.v1.Stats/Get                                       login      login      yes        yes        yes        login      token
+micro.stats.v1.Stats/List                                      login      login      yes        yes        yes        login      token
+micro.stats.v1.Stats/Watch                                     login      login      yes        yes        yes        login      token
 micro.store.v1.Store/Batch                                     login      login      denied     yes        yes        login      token
 micro.store.v1.Store/Databases                                 login      login      yes        yes        yes        login      token
 micro.store.v1.Store/Delete                                    login      login      denied     yes        yes        login      token

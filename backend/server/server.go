@@ -38,6 +38,7 @@ import (
 	"github.com/micro/micro/v3/backend/proxy"
 	"github.com/micro/micro/v3/backend/registry"
 	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/backend/stats"
 	"github.com/micro/micro/v3/backend/store"
 	"github.com/micro/micro/v3/backend/tables"
 	"github.com/micro/micro/v3/dynamic"
@@ -48,6 +49,7 @@ import (
 	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
+	statsv1 "github.com/micro/micro/v3/proto/micro/stats/v1"
 	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
 )
 
@@ -104,6 +106,8 @@ type Server struct {
 	images    *images.Registry
 	runtime   runtime.Runtime
 	proxy     *proxy.Proxy
+	stats     *stats.Stats
+	schemas   *schemas
 	directory *directory
 	deployer  *deploy.Deployer
 	deleter   *deleter
@@ -207,9 +211,12 @@ func (s *Server) open(ctx context.Context) error {
 		return fmt.Errorf("open images: %w", err)
 	}
 	s.onClose(s.images.Close)
+	s.schemas = newSchemas(s.registry)
+	s.stats = s.newStats()
 	s.proxy = proxy.New(proxy.Config{
 		Auth:     s.auth,
 		Registry: s.registry,
+		Stats:    s.stats,
 		Logger:   c.Logger,
 		Deployed: func(ctx context.Context, ns, name string) bool {
 			_, err := s.deployer.Service(ctx, ns, name)
@@ -246,6 +253,7 @@ func (s *Server) open(ctx context.Context) error {
 		deployer: s.deployer,
 		images:   s.images,
 		events:   c.Events,
+		stats:    s.stats,
 		failed: func(ns string, err error) {
 			c.Logger.Error("a namespace could not be deleted; it is tried again when the server starts", "namespace", ns, "err", err)
 		},
@@ -365,7 +373,6 @@ func (s *Server) build() error {
 	}
 	c := &s.config
 	guard := &guard{auth: s.auth, proxy: s.proxy, methods: methods(), stopping: s.stopping}
-	schemas := newSchemas(s.registry)
 	s.health = health.NewServer()
 	s.grpc = grpc.NewServer(
 		grpc.ForceServerCodecV2(proxy.Codec()),
@@ -390,13 +397,14 @@ func (s *Server) build() error {
 	authv1.RegisterKeysServer(s.grpc, &keysAPI{auth: s.auth})
 	authv1.RegisterNamespacesServer(s.grpc, &namespacesAPI{auth: s.auth, deleter: s.deleter})
 	registryv1.RegisterRegistryServer(s.grpc, &registryAPI{
-		registry: s.registry, directory: s.directory, schemas: schemas, deployer: s.deployer, forwardable: s.forwardable,
+		registry: s.registry, directory: s.directory, schemas: s.schemas, deployer: s.deployer, forwardable: s.forwardable,
 	})
 	eventsv1.RegisterEventsServer(s.grpc, &eventsAPI{events: c.Events})
 	runtimev1.RegisterRuntimeServer(s.grpc, &runtimeAPI{deployer: s.deployer, runtime: s.runtime, hasImage: s.hasImage})
+	statsv1.RegisterStatsServer(s.grpc, &statsAPI{stats: s.stats, registry: s.registry, deployer: s.deployer})
 	storev1.RegisterStoreServer(s.grpc, &storeAPI{tables: tables.New(c.Store), authorize: guard.checkTable})
 	healthv1.RegisterHealthServer(s.grpc, s.health)
-	(&reflector{auth: s.auth, registry: s.registry, schemas: schemas, own: s.grpc, apis: apis}).register(s.grpc)
+	(&reflector{auth: s.auth, registry: s.registry, schemas: s.schemas, own: s.grpc, apis: apis}).register(s.grpc)
 
 	web := http.NewServeMux()
 	web.Handle("/v2/", s.images)
@@ -408,7 +416,7 @@ func (s *Server) build() error {
 	s.gatewayHTTP = httpServer(gateway.New(gateway.Config{
 		Proxy:   s.proxy,
 		Keys:    keySet(s.auth),
-		Schema:  schemas.get,
+		Schema:  s.schemas.get,
 		Status:  s.statuses.of,
 		Version: buildinfo.Version(),
 		Logger:  c.Logger,
@@ -452,6 +460,7 @@ func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener net.L
 		"gateway":       func() error { return s.gatewayHTTP.Serve(gatewayListener) },
 		"lease renewal": func() error { s.directory.renew(ctx); return nil },
 		"schemas":       func() error { s.directory.collectSchemas(ctx); return nil },
+		"stats":         func() error { s.stats.Run(ctx); return nil },
 	} {
 		wg.Go(func() {
 			err := serve()
