@@ -35,6 +35,7 @@ import (
 	"github.com/micro/micro/v3/backend/deploy"
 	"github.com/micro/micro/v3/backend/events"
 	"github.com/micro/micro/v3/backend/gateway"
+	"github.com/micro/micro/v3/backend/metrics"
 	"github.com/micro/micro/v3/backend/proxy"
 	"github.com/micro/micro/v3/backend/registry"
 	"github.com/micro/micro/v3/backend/runtime"
@@ -59,6 +60,9 @@ type Config struct {
 	DataDir string
 	// Gateway and Proxy are the addresses to listen on, as host:port.
 	Gateway, Proxy string
+	// Metrics is the address where Prometheus finds the server's figures, in clear and
+	// without asking who it is; empty: nowhere.
+	Metrics string
 	// TLS is for both ports; nil: in clear.
 	TLS *tls.Config
 	// Signup lets anybody make a namespace of his own.
@@ -81,6 +85,7 @@ type Config struct {
 type Addresses struct {
 	Gateway string `json:"gateway"`
 	Proxy   string `json:"proxy"`
+	Metrics string `json:"metrics,omitempty"`
 }
 
 // addressesFile tells other programs on this machine where the server listens.
@@ -117,6 +122,7 @@ type Server struct {
 	grpc        *grpc.Server
 	proxyHTTP   *http.Server
 	gatewayHTTP *http.Server
+	metricsHTTP *http.Server // nil: nobody asks for metrics
 
 	addresses Addresses
 	stopping  chan struct{}  // closed when it begins to stop
@@ -146,6 +152,14 @@ func Run(ctx context.Context, c Config) (err error) {
 	}
 	defer gatewayListener.Close()
 	s.addresses = Addresses{Gateway: gatewayListener.Addr().String(), Proxy: proxyListener.Addr().String()}
+	var metricsListener net.Listener // nil: there is none
+	if c.Metrics != "" {
+		if metricsListener, err = listen(ctx, "metrics", c.Metrics); err != nil {
+			return err
+		}
+		defer metricsListener.Close()
+		s.addresses.Metrics = metricsListener.Addr().String()
+	}
 
 	if err := s.open(ctx); err != nil {
 		return err
@@ -153,12 +167,12 @@ func Run(ctx context.Context, c Config) (err error) {
 	if err := s.writeAddresses(); err != nil {
 		return err
 	}
-	return s.serve(ctx, proxyListener, gatewayListener)
+	return s.serve(ctx, proxyListener, gatewayListener, metricsListener)
 }
 
 // ListenError is returned when a port cannot be listened on.
 type ListenError struct {
-	What    string // "proxy" or "gateway"
+	What    string // "proxy", "gateway" or "metrics"
 	Address string
 	Err     error
 }
@@ -212,7 +226,11 @@ func (s *Server) open(ctx context.Context) error {
 	}
 	s.onClose(s.images.Close)
 	s.schemas = newSchemas(s.registry)
-	s.stats = s.newStats()
+	apis, err := dynamic.ParseSchema(apisSchema)
+	if err != nil {
+		return fmt.Errorf("the server's own APIs: %w", err)
+	}
+	s.stats = s.newStats(apis)
 	s.proxy = proxy.New(proxy.Config{
 		Auth:     s.auth,
 		Registry: s.registry,
@@ -262,7 +280,7 @@ func (s *Server) open(ctx context.Context) error {
 		return fmt.Errorf("delete namespaces: %w", err)
 	}
 	s.onClose(s.deleter.close)
-	return s.build()
+	return s.build(apis)
 }
 
 func (s *Server) onClose(f func() error) { s.closers = append(s.closers, f) }
@@ -366,18 +384,15 @@ func (s *Server) forgetLeases(ctx context.Context) error {
 }
 
 // build makes the servers of the two ports.
-func (s *Server) build() error {
-	apis, err := dynamic.ParseSchema(apisSchema)
-	if err != nil {
-		return fmt.Errorf("the server's own APIs: %w", err)
-	}
+func (s *Server) build(apis *dynamic.Schema) error {
 	c := &s.config
 	guard := &guard{auth: s.auth, proxy: s.proxy, methods: methods(), stopping: s.stopping}
+	observer := &observer{stats: s.stats, methods: guard.methods}
 	s.health = health.NewServer()
 	s.grpc = grpc.NewServer(
 		grpc.ForceServerCodecV2(proxy.Codec()),
-		grpc.ChainUnaryInterceptor(s.statuses.unary, guard.unary),
-		grpc.ChainStreamInterceptor(s.statuses.stream, guard.stream),
+		grpc.ChainUnaryInterceptor(observer.unary, s.statuses.unary, guard.unary),
+		grpc.ChainStreamInterceptor(observer.stream, s.statuses.stream, guard.stream),
 		grpc.UnknownServiceHandler(s.forward),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxSendMsgSize(maxMessage),
@@ -413,6 +428,9 @@ func (s *Server) build() error {
 		writeJSON(w, map[string]string{"version": buildinfo.Version()})
 	})
 	s.proxyHTTP = httpServer(web)
+	if c.Metrics != "" {
+		s.metricsHTTP = httpServer(metrics.Handler(s.stats, buildinfo.Version(), c.Logger))
+	}
 	s.gatewayHTTP = httpServer(gateway.New(gateway.Config{
 		Proxy:   s.proxy,
 		Keys:    keySet(s.auth),
@@ -445,7 +463,7 @@ func httpServer(h http.Handler) *http.Server {
 }
 
 // serve answers on both ports until ctx ends or one of them fails.
-func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener net.Listener) error {
+func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener, metricsListener net.Listener) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	m := newMux(proxyListener, s.config.TLS)
@@ -461,6 +479,12 @@ func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener net.L
 		"lease renewal": func() error { s.directory.renew(ctx); return nil },
 		"schemas":       func() error { s.directory.collectSchemas(ctx); return nil },
 		"stats":         func() error { s.stats.Run(ctx); return nil },
+		"metrics": func() error {
+			if s.metricsHTTP == nil {
+				return nil
+			}
+			return s.metricsHTTP.Serve(metricsListener)
+		},
 	} {
 		wg.Go(func() {
 			err := serve()
@@ -503,7 +527,10 @@ func (s *Server) shutdown(proxyListener net.Listener) {
 			<-done
 		}
 	})
-	for _, h := range []*http.Server{s.proxyHTTP, s.gatewayHTTP} {
+	for _, h := range []*http.Server{s.proxyHTTP, s.gatewayHTTP, s.metricsHTTP} {
+		if h == nil {
+			continue
+		}
 		wg.Go(func() {
 			if h.Shutdown(ctx) != nil {
 				_ = h.Close() // whoever is left is cut off

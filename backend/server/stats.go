@@ -19,6 +19,7 @@ import (
 	"github.com/micro/micro/v3/backend/registry"
 	"github.com/micro/micro/v3/backend/runtime"
 	"github.com/micro/micro/v3/backend/stats"
+	"github.com/micro/micro/v3/dynamic"
 	statsv1 "github.com/micro/micro/v3/proto/micro/stats/v1"
 )
 
@@ -38,9 +39,18 @@ type statsAPI struct {
 
 // newStats returns the stats of the server, which know methods by the schemas that it
 // has and what is used by its runtime, if that can tell.
-func (s *Server) newStats() *stats.Stats {
+func (s *Server) newStats(apis *dynamic.Schema) *stats.Stats {
 	return stats.New(stats.Config{
-		Method: s.schemas.method,
+		Method: func(ctx context.Context, ns, digest, path string) (known, streams bool) {
+			if ns == "" { // one of the server's own
+				return method(apis, path)
+			}
+			schema, err := s.schemas.get(ctx, ns, digest)
+			if err != nil {
+				return false, false
+			}
+			return method(schema, path)
+		},
 		Usage: func(ctx context.Context) ([]stats.Usage, error) {
 			meter, ok := s.runtime.(runtime.Meter)
 			if !ok {
@@ -57,11 +67,7 @@ func (s *Server) newStats() *stats.Stats {
 }
 
 // method reports whether a schema has a method, and whether that sends several answers.
-func (s *schemas) method(ctx context.Context, ns, digest, path string) (known, streams bool) {
-	schema, err := s.get(ctx, ns, digest)
-	if err != nil {
-		return false, false
-	}
+func method(schema *dynamic.Schema, path string) (known, streams bool) {
 	name := strings.ReplaceAll(strings.TrimPrefix(path, "/"), "/", ".")
 	d, err := schema.Files().FindDescriptorByName(protoreflect.FullName(name))
 	if err != nil {

@@ -124,6 +124,7 @@ func serve(ctx context.Context, o cli.ServeOptions) (err error) {
 		DataDir:     o.DataDir,
 		Gateway:     o.Gateway,
 		Proxy:       o.Proxy,
+		Metrics:     o.Metrics,
 		TLS:         o.TLS,
 		Signup:      o.Signup,
 		TokenTTL:    o.TokenTTL,
@@ -131,7 +132,7 @@ func serve(ctx context.Context, o cli.ServeOptions) (err error) {
 		Events:      b.Events,
 		OpenRuntime: b.OpenRuntime,
 		Logger:      o.Logger,
-		Ready:       func(a server.Addresses) { o.Ready(a.Gateway, a.Proxy) },
+		Ready:       func(a server.Addresses) { o.Ready(a.Gateway, a.Proxy, a.Metrics) },
 		Password:    o.Password,
 	})
 	if taken, ok := errors.AsType[*server.ListenError](err); ok {
