@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	goruntime "runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -496,6 +497,7 @@ func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener, metr
 	if s.config.Ready != nil {
 		s.config.Ready(s.addresses)
 	}
+	debug.FreeOSMemory() // a start needs more than what follows: 20 MiB to hash the first password
 	<-ctx.Done()
 	s.shutdown(proxyListener)
 	wg.Wait()
