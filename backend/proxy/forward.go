@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/micro/micro/v3/backend/stats"
+	"github.com/micro/micro/v3/backend/trace"
 )
 
 // anyStream is how a call is opened whose kind is not known: every kind of call
@@ -23,9 +24,11 @@ var anyStream = &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}
 // Stream is a call under way to an instance. Who reads its answers closes it.
 type Stream struct {
 	grpc.ClientStream
-	conn *conn
+	conn     *conn
+	instance string // its id
 
 	call    stats.Call
+	span    trace.Span
 	answers int
 	code    codes.Code // that it has ended with
 }
@@ -34,7 +37,19 @@ type Stream struct {
 // over, which nobody notices: they got nothing. [ErrNoInstance] when that is all of
 // them. The stream ends with ctx; Close it when it has ended.
 func (r *Route) Open(ctx context.Context) (*Stream, error) {
-	ctx = metadata.NewOutgoingContext(ctx, r.metadata)
+	md, span := r.proxy.config.Tracer.Call(ctx, r.metadata, r.Namespace, r.Service, r.Path)
+	s, err := r.open(metadata.NewOutgoingContext(ctx, md))
+	if err != nil {
+		span.End(codes.Unavailable)
+		return nil, err
+	}
+	span.To(s.instance, s.conn.address)
+	s.span = span
+	return s, nil
+}
+
+// open opens the call on one instance after the other.
+func (r *Route) open(ctx context.Context) (*Stream, error) {
 	began := time.Now()
 	var tried []string
 	var failure error
@@ -51,8 +66,13 @@ func (r *Route) Open(ctx context.Context) (*Stream, error) {
 		s, err := c.NewStream(ctx, anyStream, r.Path)
 		if err == nil {
 			t := stats.Target{Namespace: r.Namespace, Service: r.Service, Path: r.Path, Instance: in.ID, Schema: in.Schema}
-			// Who closes it before its end does not want to know that.
-			return &Stream{ClientStream: s, conn: c, call: r.proxy.config.Stats.Begin(ctx, t, began), code: codes.Canceled}, nil
+			return &Stream{
+				ClientStream: s,
+				conn:         c,
+				instance:     in.ID,
+				call:         r.proxy.config.Stats.Begin(ctx, t, began),
+				code:         codes.Canceled, // when it is closed before its end
+			}, nil
 		}
 		c.done()
 		if status.Code(err) != codes.Unavailable {
@@ -68,6 +88,7 @@ func (r *Route) Open(ctx context.Context) (*Stream, error) {
 // be about to.
 func (s *Stream) Close() {
 	s.call.End(uint32(s.code), s.answers)
+	s.span.End(s.code)
 	s.conn.done()
 }
 

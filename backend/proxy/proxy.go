@@ -22,6 +22,7 @@ import (
 	"github.com/micro/micro/v3/backend/auth"
 	"github.com/micro/micro/v3/backend/registry"
 	"github.com/micro/micro/v3/backend/stats"
+	"github.com/micro/micro/v3/backend/trace"
 )
 
 // Errors of the door, beside those of package auth.
@@ -68,6 +69,8 @@ type Config struct {
 	Logger   *slog.Logger
 	// Stats counts the calls; nil: nobody does.
 	Stats *stats.Stats
+	// Tracer follows the calls; nil: nobody does.
+	Tracer *trace.Tracer
 	// Deployed reports whether a service that has no instance should have one.
 	Deployed func(ctx context.Context, namespace, service string) bool
 }

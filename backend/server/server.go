@@ -43,6 +43,7 @@ import (
 	"github.com/micro/micro/v3/backend/stats"
 	"github.com/micro/micro/v3/backend/store"
 	"github.com/micro/micro/v3/backend/tables"
+	"github.com/micro/micro/v3/backend/trace"
 	"github.com/micro/micro/v3/dynamic"
 	images "github.com/micro/micro/v3/image/registry"
 	"github.com/micro/micro/v3/internal/buildinfo"
@@ -113,6 +114,7 @@ type Server struct {
 	runtime   runtime.Runtime
 	proxy     *proxy.Proxy
 	stats     *stats.Stats
+	tracer    *trace.Tracer // nil: nobody wants to know
 	schemas   *schemas
 	directory *directory
 	deployer  *deploy.Deployer
@@ -232,10 +234,15 @@ func (s *Server) open(ctx context.Context) error {
 		return fmt.Errorf("the server's own APIs: %w", err)
 	}
 	s.stats = s.newStats(apis)
+	if s.tracer, err = trace.Open(ctx, os.Getenv, buildinfo.Version(), c.Logger); err != nil {
+		return fmt.Errorf("trace calls: %w", err)
+	}
+	s.onClose(s.tracer.Close)
 	s.proxy = proxy.New(proxy.Config{
 		Auth:     s.auth,
 		Registry: s.registry,
 		Stats:    s.stats,
+		Tracer:   s.tracer,
 		Logger:   c.Logger,
 		Deployed: func(ctx context.Context, ns, name string) bool {
 			_, err := s.deployer.Service(ctx, ns, name)
@@ -388,7 +395,7 @@ func (s *Server) forgetLeases(ctx context.Context) error {
 func (s *Server) build(apis *dynamic.Schema) error {
 	c := &s.config
 	guard := &guard{auth: s.auth, proxy: s.proxy, methods: methods(), stopping: s.stopping}
-	observer := &observer{stats: s.stats, methods: guard.methods}
+	observer := &observer{stats: s.stats, tracer: s.tracer, methods: guard.methods}
 	s.health = health.NewServer()
 	s.grpc = grpc.NewServer(
 		grpc.ForceServerCodecV2(proxy.Codec()),
@@ -432,14 +439,14 @@ func (s *Server) build(apis *dynamic.Schema) error {
 	if c.Metrics != "" {
 		s.metricsHTTP = httpServer(metrics.Handler(s.stats, buildinfo.Version(), c.Logger))
 	}
-	s.gatewayHTTP = httpServer(gateway.New(gateway.Config{
+	s.gatewayHTTP = httpServer(s.tracer.HTTP(gateway.New(gateway.Config{
 		Proxy:   s.proxy,
 		Keys:    keySet(s.auth),
 		Schema:  s.schemas.get,
 		Status:  s.statuses.of,
 		Version: buildinfo.Version(),
 		Logger:  c.Logger,
-	}))
+	})))
 	return nil
 }
 
