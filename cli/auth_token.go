@@ -16,7 +16,7 @@ import (
 
 func newCreateTokenCmd(app *App) *cobra.Command {
 	var scopes []string
-	var expires string
+	var expires, account string
 	cmd := &cobra.Command{
 		Use:     "token NAME",
 		Aliases: []string{"tokens"},
@@ -24,8 +24,10 @@ func newCreateTokenCmd(app *App) *cobra.Command {
 		Long: `Create an API token of the account that is logged in, and print it: the server does
 not keep it and shows it this once. A program sends it like an access token, or has
 it in MICRO_TOKEN. It has those of your scopes that --scopes names, none by
-default, and then may do what every account may.`,
+default, and then may do what every account may. With --account it is a token of an
+account of a service, with scopes of that.`,
 		Example: `  micro auth create token ci --scopes admin --expires 30d
+  micro auth create token main --account exporter --scopes metrics --expires never
   export MICRO_TOKEN="$(micro auth create token laptop --expires 12h)"`,
 		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -37,10 +39,7 @@ default, and then may do what every account may.`,
 			if err != nil {
 				return err
 			}
-			req := &authv1.CreateTokenRequest{Name: args[0], Scopes: scopes}
-			if life > 0 {
-				req.Expires = timestamppb.New(app.Now().Add(life))
-			}
+			req := &authv1.CreateTokenRequest{Name: args[0], Scopes: scopes, Account: account, Expires: app.after(life)}
 			rsp, err := authv1.NewTokensClient(conn).Create(ctx, req)
 			if err != nil {
 				return err
@@ -50,7 +49,8 @@ default, and then may do what every account may.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringSliceVar(&scopes, "scopes", nil, "which of your scopes it has")
+	cmd.Flags().StringSliceVar(&scopes, "scopes", nil, "which of the account's scopes it has")
+	cmd.Flags().StringVar(&account, "account", "", "the account of a service whose it is (yours)")
 	cmd.Flags().StringVar(&expires, "expires", "90d", "how long it is good, such as 12h or 30d, or never")
 	return cmd
 }
@@ -79,6 +79,14 @@ func parseLife(s string) (time.Duration, error) {
 	default:
 		return d, nil
 	}
+}
+
+// after returns the time so much later, nil for 0, which stands for never.
+func (a *App) after(d time.Duration) *timestamppb.Timestamp {
+	if d == 0 {
+		return nil
+	}
+	return timestamppb.New(a.Now().Add(d))
 }
 
 // when shows a time in the time zone of who reads it; never when there is none.

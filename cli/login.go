@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -79,69 +81,6 @@ func (o *credentialOptions) login(ctx context.Context, app *App) error {
 		return err
 	}
 	return app.loggedIn(ctx, e, rsp.GetSession(), storage, fmt.Sprintf("logged in as %s in namespace %s", o.username, ns))
-}
-
-func newSignupCmd(app *App) *cobra.Command {
-	var o credentialOptions
-	cmd := &cobra.Command{
-		Use:   "signup",
-		Short: "Make a namespace with your first account in it",
-		Long: `Make a namespace of your own on the current environment, with an account that
-manages it, and log in. The namespace is named by --namespace, or else like
-the account. The server decides whether that is allowed.`,
-		Example: `  micro signup
-  echo "$PASSWORD" | micro signup --username alice --password-stdin --namespace shop`,
-		Args: exactly(0),
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.signup(cmd.Context(), app) },
-	}
-	o.flags(cmd)
-	return cmd
-}
-
-func (o *credentialOptions) signup(ctx context.Context, app *App) error {
-	storage, err := o.storage(app)
-	if err != nil {
-		return err
-	}
-	e, err := app.Env()
-	if err != nil {
-		return err
-	}
-	warnClear(app, e)
-	conn, err := app.Conn()
-	if err != nil {
-		return err
-	}
-	if err := o.ask(app, "signup"); err != nil {
-		return err
-	}
-	ns := app.namespace
-	if ns == "" && app.Interactive() && !o.passwordStdin {
-		if ns, err = app.prompt(fmt.Sprintf("Namespace [%s]: ", o.username)); err != nil {
-			return err
-		}
-	}
-	if ns == "" {
-		ns = o.username
-	}
-	password, err := o.password(app, "Password (at least 8 characters)")
-	if err != nil {
-		return err
-	}
-	if app.Interactive() && !o.passwordStdin {
-		again, err := app.promptPassword("Password again")
-		if err != nil {
-			return err
-		}
-		if again != password {
-			return usage("micro signup", "the two passwords differ")
-		}
-	}
-	rsp, err := authv1.NewAuthClient(conn).Signup(ctx, &authv1.SignupRequest{Namespace: ns, Username: o.username, Password: password})
-	if err != nil {
-		return err
-	}
-	return app.loggedIn(ctx, e, rsp.GetSession(), storage, fmt.Sprintf("namespace %s is yours; logged in as %s", ns, o.username))
 }
 
 // storage finds out where the token will be kept, before anybody types a
@@ -307,12 +246,35 @@ func (a *App) revoke(ctx context.Context, dirs envs.Dirs, e envs.Env) error {
 // prompt asks for a line on the terminal.
 func (a *App) prompt(label string) (string, error) {
 	fmt.Fprint(a.Terminal.Prompt, front.Line(label))
-	line, err := readLine(a.In)
+	line, err := interruptible(func() (string, error) { return readLine(a.In) })
 	if errors.Is(err, io.EOF) {
 		fmt.Fprintln(a.Terminal.Prompt)
 		return "", context.Canceled
 	}
 	return strings.TrimSpace(line), err
+}
+
+// interruptible returns what read returns, or io.EOF when Ctrl-C is pressed before. The
+// read goes on then, and the process ends without it.
+func interruptible(read func() (string, error)) (string, error) {
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt)
+	defer signal.Stop(interrupted)
+	type result struct {
+		line string
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		line, err := read()
+		done <- result{line, err}
+	}()
+	select {
+	case r := <-done:
+		return r.line, r.err
+	case <-interrupted:
+		return "", io.EOF
+	}
 }
 
 func (a *App) promptPassword(label string) (string, error) {

@@ -130,10 +130,6 @@ func (o *runOptions) deploy(ctx context.Context, root *cobra.Command, app *App, 
 	}
 	defer img.Close()
 
-	callCtx, conn, err := app.connFor(ctx)
-	if err != nil {
-		return err
-	}
 	ns, err := app.Namespace()
 	if err != nil {
 		return err
@@ -143,6 +139,10 @@ func (o *runOptions) deploy(ctx context.Context, root *cobra.Command, app *App, 
 		return err
 	}
 	p.update(fmt.Sprintf("%s/%s (%s)", ns, name, byteSize(img.Size())))
+	callCtx, conn, err := app.connFor(ctx) // now: a token may be good for less than that took
+	if err != nil {
+		return err
+	}
 	client := runtimev1.NewRuntimeClient(conn)
 	p.start("starting", name)
 	applied, err := client.Apply(callCtx, &runtimev1.ApplyRequest{Name: name, Spec: spec, UpdateOnly: o.update})

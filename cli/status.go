@@ -288,7 +288,7 @@ func (a *App) services(ctx context.Context, conn *grpc.ClientConn) (*registryv1.
 	if err != nil {
 		return nil, err
 	}
-	names, err := dynamic.ReflectServices(callContextOf(ctx, &front.Origin{Plain: true}, front.Early{}), conn)
+	names, err := dynamic.ReflectServices(callContextOf(ctx, &front.Origin{Plain: true}, nil), conn)
 	if err != nil {
 		return nil, explainReflection(e, err)
 	}

@@ -39,8 +39,8 @@ func TestFirstStart(t *testing.T) {
 		w.delete()
 		w.pass(time.Second)
 		w.wantGone()
-		if w.dir.drained != 3 {
-			w.Errorf("%d instances were drained, want 3", w.dir.drained)
+		if _, drained := w.dir.seen(); drained != 3 {
+			w.Errorf("%d instances were drained, want 3", drained)
 		}
 	})
 }
@@ -60,23 +60,26 @@ func TestCrashes(t *testing.T) {
 		if !slices.Equal(in.LastLines, []string{"last words"}) || in.NextStart.Before(time.Now()) || in.Address != "" {
 			w.Errorf("got the status %+v", in)
 		}
+		starts := w.sim.begun()
 		for i, seconds := range []int{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300} {
-			low, pause := time.Duration(seconds)*time.Second, w.sim.starts[i+1].Sub(w.sim.starts[i])
+			low, pause := time.Duration(seconds)*time.Second, starts[i+1].Sub(starts[i])
 			if high := low + low/5 + 20*time.Millisecond; pause < low || pause > high {
 				w.Errorf("the pause after crash %d is %s, want %s to %s", i+1, pause, low, high)
 			}
 		}
-		if in.Restarts != len(w.sim.starts)-1 {
-			w.Errorf("%d restarts are told, and %d were made", in.Restarts, len(w.sim.starts)-1)
+		if in.Restarts != len(starts)-1 {
+			w.Errorf("%d restarts are told, and %d were made", in.Restarts, len(starts)-1)
 		}
 
 		// From now on it is healthy for a while each time.
 		w.sim.behave("a", behaviour{exits: time.Minute})
 		w.pass(time.Until(in.NextStart) + 2*time.Minute)
-		last := w.sim.starts[len(w.sim.starts)-1]
+		starts = w.sim.begun()
+		last := starts[len(starts)-1]
 		w.pass(time.Until(last.Add(61 * time.Second))) // never into the pause between two runs
 		w.want("recovered", deploy.Running, releases(1, 1), releases(1, 1))
-		starts := w.sim.starts[len(w.sim.starts)-2:]
+		starts = w.sim.begun()
+		starts = starts[len(starts)-2:]
 		if pause := starts[1].Sub(starts[0]) - time.Minute; pause > 200*time.Millisecond {
 			w.Errorf("the pause after the crash of one that had recovered is %s", pause)
 		}
@@ -129,7 +132,7 @@ func TestUnhealthy(t *testing.T) {
 		w.sim.behave("a", behaviour{sick: true})
 		w.pass(30 * time.Second)
 		w.want("started again", deploy.Starting, nil, releases(1, 1))
-		if got := len(w.sim.starts); got != 2 {
+		if got := len(w.sim.begun()); got != 2 {
 			w.Errorf("%d starts, want 2", got)
 		}
 	})
@@ -146,7 +149,7 @@ func TestRollingUpdate(t *testing.T) {
 				w.apply("a", n)
 				w.pass(5 * time.Second)
 				w.want("the first release", deploy.Running, releases(n, 1), releases(n, 1))
-				w.dir.least = n
+				w.dir.watch(n)
 				w.apply("b", n)
 				for range 60 {
 					w.pass(time.Second)
@@ -155,11 +158,12 @@ func TestRollingUpdate(t *testing.T) {
 					}
 				}
 				w.want("the second release", deploy.Running, releases(n, 2), releases(n, 2))
-				if w.dir.least < n {
-					w.Errorf("only %d of %d instances were callable", w.dir.least, n)
+				least, drained := w.dir.seen()
+				if least < n {
+					w.Errorf("only %d of %d instances were callable", least, n)
 				}
-				if w.dir.drained != n {
-					w.Errorf("%d of %d instances were drained before they were stopped", w.dir.drained, n)
+				if drained != n {
+					w.Errorf("%d of %d instances were drained before they were stopped", drained, n)
 				}
 			})
 		})
@@ -181,7 +185,7 @@ func TestFailingRelease(t *testing.T) {
 			inWorld(t, func(w *world) {
 				w.apply("a", 3)
 				w.pass(time.Second)
-				w.dir.least = 3
+				w.dir.watch(3)
 				w.sim.behave("bad", bad)
 				w.apply("bad", 3)
 				w.pass(10 * time.Minute)
@@ -195,8 +199,8 @@ func TestFailingRelease(t *testing.T) {
 				w.apply("c", 3)
 				w.pass(time.Minute)
 				w.want("the third release", deploy.Running, releases(3, 3), releases(3, 3))
-				if w.dir.least < 3 {
-					w.Errorf("only %d of 3 instances were callable", w.dir.least)
+				if least, _ := w.dir.seen(); least < 3 {
+					w.Errorf("only %d of 3 instances were callable", least)
 				}
 			})
 		})
@@ -209,7 +213,7 @@ func TestScale(t *testing.T) {
 		w.sim.behave("a", behaviour{ready: 100 * time.Millisecond})
 		number, before := int64(0), 0
 		for _, n := range []int{1, 5, 2, 12, 1} {
-			w.dir.least = min(n, before)
+			w.dir.watch(min(n, before))
 			w.apply("a", n)
 			number++
 			for range 40 {
@@ -219,8 +223,8 @@ func TestScale(t *testing.T) {
 				}
 			}
 			w.want(fmt.Sprintf("from %d to %d", before, n), deploy.Running, releases(n, number), releases(n, number))
-			if w.dir.least < min(n, before) {
-				w.Errorf("from %d to %d: only %d were callable", before, n, w.dir.least)
+			if least, _ := w.dir.seen(); least < min(n, before) {
+				w.Errorf("from %d to %d: only %d were callable", before, n, least)
 			}
 			before = n
 		}
@@ -325,19 +329,21 @@ func TestRestart(t *testing.T) {
 			if _, err := w.sim.Start(w.Context(), stranger); err != nil {
 				w.Fatal(err)
 			}
-			w.dir.identities[stranger.ID]++
+			if _, err := w.dir.Identify(w.Context(), deploy.Instance{ID: stranger.ID}); err != nil {
+				w.Fatal(err)
+			}
 		}
-		starts := len(w.sim.starts)
+		starts := len(w.sim.begun())
 		w.open()
 		w.pass(time.Second)
 		w.want("one had ended, others were too many", deploy.Running, releases(3, 1), releases(3, 1))
-		if got := len(w.sim.starts) - starts; got != 0 {
+		if got := len(w.sim.begun()) - starts; got != 0 {
 			w.Errorf("%d instances were started, though enough ran", got)
 		}
 		if got := w.sim.running("gone"); got != nil {
 			w.Error("an instance of a service that is not there runs on")
 		}
-		if _, good := w.dir.identities["nobodys"]; good {
+		if w.dir.knows("nobodys") {
 			w.Error("its identity is good")
 		}
 
@@ -420,7 +426,7 @@ func TestImageThatCannotRun(t *testing.T) {
 		w.sim.behave("a", behaviour{startErr: fmt.Errorf("made for windows: %w", runtime.ErrImage)})
 		w.apply("a", 1)
 		w.pass(4 * time.Minute)
-		if got := len(w.sim.starts); got != 1 {
+		if got := len(w.sim.begun()); got != 1 {
 			w.Errorf("%d starts, want 1", got)
 		}
 		if s := w.status(); s.Phase != deploy.Crashed || !strings.Contains(s.Reason, "made for windows") {

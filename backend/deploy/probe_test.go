@@ -91,7 +91,9 @@ func TestCannotBeStopped(t *testing.T) {
 	t.Parallel()
 	inWorld(t, func(w *world) {
 		w.sim.behave("a", behaviour{sick: true})
+		w.sim.mu.Lock()
 		w.sim.stopErr = errSim
+		w.sim.mu.Unlock()
 		w.apply("a", 1)
 		w.pass(35 * time.Second)
 		if s := w.status(); s.Phase != deploy.Crashed || s.Reason != "cannot be started: told to fail" {

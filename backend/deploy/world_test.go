@@ -81,6 +81,13 @@ func (s *sim) behave(image string, b behaviour) {
 	s.images[image] = b
 }
 
+// begun returns when each Start was called, in order.
+func (s *sim) begun() []time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.starts)
+}
+
 func (s *sim) Start(ctx context.Context, spec runtime.Spec) (runtime.Instance, error) {
 	if err := spec.Validate(); err != nil {
 		return runtime.Instance{}, err
@@ -367,6 +374,28 @@ func (d *dir) fail(up, down, identify, forget error) {
 	d.upErr, d.downErr, d.identifyErr, d.forgetErr = up, down, identify, forget
 }
 
+// watch begins to count the fewest that are up, of so many.
+func (d *dir) watch(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.least = n
+}
+
+// seen returns the fewest that were up after a Down since watch, and how many were
+// drained.
+func (d *dir) seen() (least, drained int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.least, d.drained
+}
+
+// knows reports whether the identity of an instance is good.
+func (d *dir) knows(id string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.identities[id] > 0
+}
+
 // called returns the releases of the instances that are up, ordered.
 func (d *dir) called(service string) []int64 {
 	d.mu.Lock()
@@ -506,8 +535,8 @@ func (w *world) wantGone() {
 		w.Errorf("the service: got the error %v, want %v", err, deploy.ErrNotFound)
 	}
 	w.sim.mu.Lock()
+	defer w.sim.mu.Unlock()
 	left := len(w.sim.instances)
-	w.sim.mu.Unlock()
 	w.dir.mu.Lock()
 	up, identities := len(w.dir.up), 0
 	for id := range w.dir.identities {

@@ -19,6 +19,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/metadata"
 
@@ -29,8 +30,13 @@ import (
 	"github.com/micro/micro/v3/dynamic/wire"
 )
 
-// maxBody bounds the body of a request.
-const maxBody = 4 << 20
+// maxBody bounds the body of a request, and the others what is still read of one that
+// is larger.
+const (
+	maxBody    = 4 << 20
+	drainBytes = 16 << 20
+	drainFor   = 5 * time.Second
+)
 
 // Header is the header that names the namespace to call in.
 const Header = "Micro-Namespace"
@@ -117,7 +123,18 @@ func (g *gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {
 		return
 	}
-	writeError(w, g.config.failure(err))
+	f := g.config.failure(err)
+	if f.status == http.StatusRequestEntityTooLarge {
+		drain(w, r)
+	}
+	writeError(w, f)
+}
+
+// drain reads on in a body that is too large, within bounds: a client that gets its
+// answer while it still sends may see a broken connection in its place.
+func drain(w http.ResponseWriter, r *http.Request) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(drainFor)) // where it cannot be set, the size is the bound
+	_, _ = io.CopyN(io.Discard, r.Body, drainBytes)                             // what is left when it ends is the client's loss
 }
 
 // failure returns an error as the client sees it.

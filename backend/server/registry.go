@@ -6,15 +6,19 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/micro/micro/v3/backend/auth"
 	"github.com/micro/micro/v3/backend/deploy"
+	"github.com/micro/micro/v3/backend/proxy"
 	"github.com/micro/micro/v3/backend/registry"
 	"github.com/micro/micro/v3/dynamic"
+	"github.com/micro/micro/v3/dynamic/wire"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 )
 
@@ -228,11 +232,37 @@ func (r *registryAPI) GetSchema(ctx context.Context, req *registryv1.GetSchemaRe
 	if digest == "" {
 		return nil, fmt.Errorf("the service %q has no such schema: %w", req.GetService(), registry.ErrNotFound)
 	}
+	if req.GetTableVersion() == wire.Version {
+		if table, err := r.schemas.table(ctx, ns, digest); err == nil {
+			return &registryv1.GetSchemaResponse{Digest: digest, Table: table}, nil
+		}
+	}
 	files, err := r.registry.Schema(ctx, ns, digest)
 	if err != nil {
 		return nil, err
 	}
 	return &registryv1.GetSchemaResponse{Digest: digest, Files: files}, nil
+}
+
+// tell sends a caller whose schema is an old one the new one beside the refusal, if
+// it reads compiled tables and may see that one: so it need not ask for it.
+func (r *registryAPI) tell(in grpc.ServerStream, g *guard) {
+	md, _ := metadata.FromIncomingContext(in.Context())
+	version, err := strconv.ParseUint(first(md, proxy.KeyTable), 10, 32)
+	if err != nil {
+		return
+	}
+	const method = registryv1.Registry_GetSchema_FullMethodName
+	req := &registryv1.GetSchemaRequest{Service: first(md, proxy.KeyService), TableVersion: uint32(version)}
+	ctx, err := g.admit(in.Context(), g.methods[method])
+	if err != nil || g.check(ctx, method, g.methods[method], req) != nil {
+		return
+	}
+	rsp, err := r.GetSchema(ctx, req)
+	if err != nil || rsp.GetTable() == nil || in.SetHeader(metadata.Pairs(proxy.KeyRefused, "true")) != nil {
+		return
+	}
+	_ = in.SendMsg(rsp) // the caller has gone, and the refusal says the same to it
 }
 
 // newest returns the instance whose schema new callers should use.

@@ -17,7 +17,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	goruntime "runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -31,6 +30,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/micro/micro/v3/backend/audit"
 	"github.com/micro/micro/v3/backend/auth"
 	"github.com/micro/micro/v3/backend/config"
 	"github.com/micro/micro/v3/backend/deploy"
@@ -46,6 +46,7 @@ import (
 	"github.com/micro/micro/v3/backend/trace"
 	"github.com/micro/micro/v3/dynamic"
 	images "github.com/micro/micro/v3/image/registry"
+	"github.com/micro/micro/v3/internal/atomicfile"
 	"github.com/micro/micro/v3/internal/buildinfo"
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
 	configv1 "github.com/micro/micro/v3/proto/micro/config/v1"
@@ -67,12 +68,18 @@ type Config struct {
 	Metrics string
 	// TLS is for both ports; nil: in clear.
 	TLS *tls.Config
-	// Signup lets anybody make a namespace of his own.
-	Signup bool
+	// Signup says who may make a namespace of his own.
+	Signup Signup
+	// SMTP sends the codes that [SignupMail] needs.
+	SMTP SMTP
 	// TokenTTL is how long access tokens are good; 0: [auth.AccessTTL].
 	TokenTTL time.Duration
-	Store    store.Store
-	Events   events.Engine
+	// AuditEntries and AuditAge bound what is kept of who did what in each namespace;
+	// 0: not bounded.
+	AuditEntries int64
+	AuditAge     time.Duration
+	Store        store.Store
+	Events       events.Engine
 	// OpenRuntime opens what services run on; the server closes it.
 	OpenRuntime func(ctx context.Context, images runtime.OpenImage) (runtime.Runtime, error)
 	Logger      *slog.Logger
@@ -108,6 +115,9 @@ const (
 type Server struct {
 	config    Config
 	auth      *auth.Auth
+	audit     *audit.Log
+	recorder  *recorder
+	mail      mailer
 	settings  *config.Config
 	registry  *registry.Registry
 	images    *images.Registry
@@ -120,6 +130,8 @@ type Server struct {
 	deployer  *deploy.Deployer
 	deleter   *deleter
 	statuses  *statuses
+	guard     *guard
+	services  *registryAPI
 	health    *health.Server
 
 	grpc        *grpc.Server
@@ -128,7 +140,8 @@ type Server struct {
 	metricsHTTP *http.Server // nil: nobody asks for metrics
 
 	addresses Addresses
-	stopping  chan struct{}  // closed when it begins to stop
+	life      context.Context //nolint:containedctx // ends when the server begins to stop
+	endLife   context.CancelFunc
 	closers   []func() error // what was opened, in order
 }
 
@@ -139,9 +152,13 @@ func Run(ctx context.Context, c Config) (err error) {
 	s := &Server{
 		config:   c,
 		statuses: &statuses{meanings: meanings(), logger: c.Logger},
-		stopping: make(chan struct{}),
 	}
+	s.life, s.endLife = context.WithCancel(context.WithoutCancel(ctx))
+	defer s.endLife()
 	defer func() { err = errors.Join(err, s.close()) }()
+	if s.mail, err = newMailer(c.SMTP, c.Logger); err != nil {
+		return err
+	}
 
 	// Ports first: a server that is there already is the likeliest mistake.
 	proxyListener, err := listen(ctx, "proxy", c.Proxy)
@@ -209,6 +226,9 @@ func (s *Server) open(ctx context.Context) error {
 	s.onClose(s.auth.Close)
 	if err := s.initialize(ctx); err != nil {
 		return err
+	}
+	if err := s.openAudit(key); err != nil {
+		return fmt.Errorf("open audit: %w", err)
 	}
 	if s.settings, err = config.New(config.Options{Store: c.Store, MasterKey: key}); err != nil {
 		return fmt.Errorf("open config: %w", err)
@@ -309,7 +329,7 @@ func masterKey(dir string) ([]byte, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		key = make([]byte, masterKeyLen)
 		_, _ = rand.Read(key) // never fails: crypto/rand
-		return key, writeFile(path, key)
+		return key, atomicfile.Write(path, key)
 	}
 	if err != nil {
 		return nil, err
@@ -318,40 +338,6 @@ func masterKey(dir string) ([]byte, error) {
 		return nil, fmt.Errorf("%s has %d bytes, not %d: it is damaged; without it the accounts of this server cannot be used", path, len(key), masterKeyLen)
 	}
 	return key, nil
-}
-
-// writeFile replaces a file so that it is the old one or the new one, whole,
-// whatever happens, and the new one when it has returned nil. Only the owner can read
-// it.
-func writeFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes the names in a directory durable, where a directory can be synced.
-func syncDir(dir string) error {
-	if goruntime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // initialize makes the first account. One that others can reach must not have
@@ -394,13 +380,13 @@ func (s *Server) forgetLeases(ctx context.Context) error {
 // build makes the servers of the two ports.
 func (s *Server) build(apis *dynamic.Schema) error {
 	c := &s.config
-	guard := &guard{auth: s.auth, proxy: s.proxy, methods: methods(), stopping: s.stopping}
-	observer := &observer{stats: s.stats, tracer: s.tracer, methods: guard.methods}
+	s.guard = &guard{auth: s.auth, proxy: s.proxy, methods: methods(), recorder: s.recorder, life: s.life}
+	observer := &observer{stats: s.stats, tracer: s.tracer, methods: s.guard.methods}
 	s.health = health.NewServer()
 	s.grpc = grpc.NewServer(
 		grpc.ForceServerCodecV2(proxy.Codec()),
-		grpc.ChainUnaryInterceptor(observer.unary, s.statuses.unary, guard.unary),
-		grpc.ChainStreamInterceptor(observer.stream, s.statuses.stream, guard.stream),
+		grpc.ChainUnaryInterceptor(observer.unary, s.statuses.unary, s.guard.unary),
+		grpc.ChainStreamInterceptor(observer.stream, s.statuses.stream, s.guard.stream),
 		grpc.UnknownServiceHandler(s.forward),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxSendMsgSize(maxMessage),
@@ -412,25 +398,28 @@ func (s *Server) build(apis *dynamic.Schema) error {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: idleFor, Timeout: 20 * time.Second}),
 	)
-	authv1.RegisterAuthServer(s.grpc, &authAPI{auth: s.auth, signup: c.Signup})
+	authv1.RegisterAuthServer(s.grpc, &authAPI{auth: s.auth, signup: c.Signup, mail: s.mail})
+	authv1.RegisterInvitationsServer(s.grpc, &invitationsAPI{auth: s.auth, signup: c.Signup})
 	authv1.RegisterAccountsServer(s.grpc, &accountsAPI{auth: s.auth})
 	authv1.RegisterRulesServer(s.grpc, &rulesAPI{auth: s.auth})
 	configv1.RegisterConfigServer(s.grpc, &configAPI{config: s.settings})
 	authv1.RegisterTokensServer(s.grpc, &tokensAPI{auth: s.auth})
 	authv1.RegisterKeysServer(s.grpc, &keysAPI{auth: s.auth})
+	authv1.RegisterAuditServer(s.grpc, &auditAPI{log: s.audit, auth: s.auth})
 	authv1.RegisterNamespacesServer(s.grpc, &namespacesAPI{auth: s.auth, deleter: s.deleter})
-	registryv1.RegisterRegistryServer(s.grpc, &registryAPI{
+	s.services = &registryAPI{
 		registry: s.registry, directory: s.directory, schemas: s.schemas, deployer: s.deployer, forwardable: s.forwardable,
-	})
+	}
+	registryv1.RegisterRegistryServer(s.grpc, s.services)
 	eventsv1.RegisterEventsServer(s.grpc, &eventsAPI{events: c.Events})
 	runtimev1.RegisterRuntimeServer(s.grpc, &runtimeAPI{deployer: s.deployer, runtime: s.runtime, hasImage: s.hasImage})
 	statsv1.RegisterStatsServer(s.grpc, &statsAPI{stats: s.stats, registry: s.registry, deployer: s.deployer})
-	storev1.RegisterStoreServer(s.grpc, &storeAPI{tables: tables.New(c.Store), authorize: guard.checkTable})
+	storev1.RegisterStoreServer(s.grpc, &storeAPI{tables: tables.New(c.Store), authorize: s.guard.checkTable})
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	(&reflector{auth: s.auth, registry: s.registry, schemas: s.schemas, own: s.grpc, apis: apis}).register(s.grpc)
 
 	web := http.NewServeMux()
-	web.Handle("/v2/", s.images)
+	web.Handle("/v2/", s.recorder.images(s.images))
 	web.HandleFunc("GET /v2/token", s.imageToken)
 	web.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, map[string]string{"version": buildinfo.Version()})
@@ -485,6 +474,7 @@ func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener, metr
 		"proxy (HTTP)":  func() error { return s.proxyHTTP.Serve(m.http) },
 		"gateway":       func() error { return s.gatewayHTTP.Serve(gatewayListener) },
 		"lease renewal": func() error { s.directory.renew(ctx); return nil },
+		"audit logs":    func() error { s.pruneAudit(ctx); return nil },
 		"schemas":       func() error { s.directory.collectSchemas(ctx); return nil },
 		"stats":         func() error { s.stats.Run(ctx); return nil },
 		"metrics": func() error {
@@ -518,7 +508,7 @@ func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener, metr
 // shutdown takes no more calls and lets those under way end, for a while.
 func (s *Server) shutdown(proxyListener net.Listener) {
 	s.health.Shutdown()
-	close(s.stopping)
+	s.endLife()
 	_ = proxyListener.Close() // it is closed twice on the way out
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownIn)
 	defer cancel()
@@ -571,6 +561,9 @@ func (s *Server) forward(_ any, in grpc.ServerStream) error {
 	})
 	if err != nil {
 		in.SetTrailer(metadata.Pairs(proxy.KeyRefused, "true"))
+		if errors.Is(err, proxy.ErrSchemaChanged) {
+			s.services.tell(in, s.guard)
+		}
 		return err
 	}
 	return route.Forward(in)
@@ -585,5 +578,5 @@ func (s *Server) writeAddresses() error {
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(s.config.DataDir, addressesFile), append(b, '\n'))
+	return atomicfile.Write(filepath.Join(s.config.DataDir, addressesFile), append(b, '\n'))
 }

@@ -47,6 +47,13 @@ type testServer struct {
 	auth   *auth.Auth       // over the server's own store
 	admin  string           // alice's access token
 	stop   func() error     // stops the server, once, and returns what Run did
+
+	// What prepare makes.
+	echo    string // the digest of the image of echo
+	foreign string // the address of an instance that is nobody's yet
+	refresh string // the refresh token of another session of alice
+
+	invitation string // the id of one
 }
 
 // start runs a server in this process, with an empty store in memory and a
@@ -74,7 +81,7 @@ func start(t *testing.T, options ...func(*server.Config)) *testServer {
 		DataDir: t.TempDir(),
 		Gateway: "127.0.0.1:0",
 		Proxy:   "127.0.0.1:0",
-		Signup:  true,
+		Signup:  server.SignupOn,
 		Store:   st,
 		Events:  ev,
 		OpenRuntime: func(context.Context, runtime.OpenImage) (runtime.Runtime, error) {
@@ -144,9 +151,25 @@ func (s *testServer) openAuth(t *testing.T) *auth.Auth {
 // account makes an account of acme and returns its access token.
 func (s *testServer) account(t *testing.T, id string, scopes ...string) string {
 	t.Helper()
-	if _, err := s.auth.CreateAccount(t.Context(), "acme", id, password, scopes); err != nil {
+	return s.session(t, id, scopes...).Access
+}
+
+// session makes an account of acme and logs it in.
+func (s *testServer) session(t *testing.T, id string, scopes ...string) auth.Session {
+	t.Helper()
+	if _, err := s.auth.CreateAccount(t.Context(), auth.Account{Namespace: "acme", ID: id, Scopes: scopes}, password); err != nil {
 		t.Fatal(err)
 	}
+	session, err := s.auth.Login(t.Context(), "acme", id, password, auth.Client{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return session
+}
+
+// login returns an access token of an account of acme.
+func (s *testServer) login(t *testing.T, id, password string) string {
+	t.Helper()
 	session, err := s.auth.Login(t.Context(), "acme", id, password, auth.Client{})
 	if err != nil {
 		t.Fatal(err)
@@ -291,8 +314,13 @@ func (idleRuntime) Watch(ctx context.Context) iter.Seq2[runtime.Event, error] {
 	}
 }
 
-func (idleRuntime) Logs(context.Context, runtime.LogQuery) iter.Seq2[runtime.Line, error] {
-	return func(func(runtime.Line, error) bool) {}
+func (idleRuntime) Logs(ctx context.Context, q runtime.LogQuery) iter.Seq2[runtime.Line, error] {
+	return func(yield func(runtime.Line, error) bool) {
+		if q.Follow && yield(runtime.Line{Text: "idle"}, nil) {
+			<-ctx.Done()
+			yield(runtime.Line{}, ctx.Err())
+		}
+	}
 }
 
 func (idleRuntime) Close() error { return nil }

@@ -121,19 +121,22 @@ func serve(ctx context.Context, o cli.ServeOptions) (err error) {
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
 	err = server.Run(ctx, server.Config{
-		DataDir:     o.DataDir,
-		Gateway:     o.Gateway,
-		Proxy:       o.Proxy,
-		Metrics:     o.Metrics,
-		TLS:         o.TLS,
-		Signup:      o.Signup,
-		TokenTTL:    o.TokenTTL,
-		Store:       b.Store,
-		Events:      b.Events,
-		OpenRuntime: b.OpenRuntime,
-		Logger:      o.Logger,
-		Ready:       func(a server.Addresses) { o.Ready(a.Gateway, a.Proxy, a.Metrics) },
-		Password:    o.Password,
+		DataDir:      o.DataDir,
+		Gateway:      o.Gateway,
+		Proxy:        o.Proxy,
+		Metrics:      o.Metrics,
+		TLS:          o.TLS,
+		Signup:       server.Signup(o.Signup),
+		SMTP:         server.SMTP(o.SMTP),
+		TokenTTL:     o.TokenTTL,
+		AuditEntries: o.AuditEntries,
+		AuditAge:     o.AuditAge,
+		Store:        b.Store,
+		Events:       b.Events,
+		OpenRuntime:  b.OpenRuntime,
+		Logger:       o.Logger,
+		Ready:        func(a server.Addresses) { o.Ready(a.Gateway, a.Proxy, a.Metrics) },
+		Password:     o.Password,
 	})
 	if taken, ok := errors.AsType[*server.ListenError](err); ok {
 		return &cli.Error{

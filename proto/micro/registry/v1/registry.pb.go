@@ -941,7 +941,9 @@ type GetSchemaRequest struct {
 	// The service to look in.
 	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
 	// The schema wanted; when empty, the one that new calls meet.
-	Digest        string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	Digest string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	// The version of compiled tables that the caller reads, 0 for none.
+	TableVersion  uint32 `protobuf:"varint,3,opt,name=table_version,json=tableVersion,proto3" json:"table_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -990,12 +992,22 @@ func (x *GetSchemaRequest) GetDigest() string {
 	return ""
 }
 
+func (x *GetSchemaRequest) GetTableVersion() uint32 {
+	if x != nil {
+		return x.TableVersion
+	}
+	return 0
+}
+
 type GetSchemaResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The digest of files, as "sha256:HEX".
 	Digest string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
-	// A serialized google.protobuf.FileDescriptorSet.
-	Files         []byte `protobuf:"bytes,2,opt,name=files,proto3" json:"files,omitempty"`
+	// A serialized google.protobuf.FileDescriptorSet. Absent when there is a table.
+	Files []byte `protobuf:"bytes,2,opt,name=files,proto3" json:"files,omitempty"`
+	// The schema in the compiled form that micro's own command line calls with, if it was
+	// asked for, the server makes that version, and it takes all of the schema.
+	Table         []byte `protobuf:"bytes,3,opt,name=table,proto3" json:"table,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1040,6 +1052,13 @@ func (x *GetSchemaResponse) GetDigest() string {
 func (x *GetSchemaResponse) GetFiles() []byte {
 	if x != nil {
 		return x.Files
+	}
+	return nil
+}
+
+func (x *GetSchemaResponse) GetTable() []byte {
+	if x != nil {
+		return x.Table
 	}
 	return nil
 }
@@ -1296,13 +1315,15 @@ const file_micro_registry_v1_registry_proto_rawDesc = "" +
 	"\fWatchRequest\"]\n" +
 	"\rWatchResponse\x12\x16\n" +
 	"\x06synced\x18\x01 \x01(\bR\x06synced\x124\n" +
-	"\aservice\x18\x02 \x01(\v2\x1a.micro.registry.v1.ServiceR\aservice\"D\n" +
+	"\aservice\x18\x02 \x01(\v2\x1a.micro.registry.v1.ServiceR\aservice\"i\n" +
 	"\x10GetSchemaRequest\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x16\n" +
-	"\x06digest\x18\x02 \x01(\tR\x06digest\"A\n" +
+	"\x06digest\x18\x02 \x01(\tR\x06digest\x12#\n" +
+	"\rtable_version\x18\x03 \x01(\rR\ftableVersion\"W\n" +
 	"\x11GetSchemaResponse\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x14\n" +
-	"\x05files\x18\x02 \x01(\fR\x05files\")\n" +
+	"\x05files\x18\x02 \x01(\fR\x05files\x12\x14\n" +
+	"\x05table\x18\x03 \x01(\fR\x05table\")\n" +
 	"\rHealthRequest\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\"Q\n" +
 	"\x0eHealthResponse\x12?\n" +
