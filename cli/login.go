@@ -90,6 +90,12 @@ func (o *credentialOptions) storage(app *App) (envs.Storage, error) {
 	if err != nil {
 		return "", err
 	}
+	return o.storageFor(app, fmt.Sprintf("the token for environment %q", e.Name), e.IsLoopback())
+}
+
+// storageFor finds out where a token will be kept. One that is good on this machine alone
+// may lie in a file without a question.
+func (o *credentialOptions) storageFor(app *App, what string, local bool) (envs.Storage, error) {
 	probe := app.keyring().Probe()
 	switch {
 	case probe == nil:
@@ -98,7 +104,7 @@ func (o *credentialOptions) storage(app *App) (envs.Storage, error) {
 		return "", probe
 	case o.insecure:
 		return envs.InFile, nil
-	case e.IsLoopback():
+	case local:
 		fmt.Fprintf(app.Err, "%s: the token is kept in a file that only you can read\n", front.Line(probe.Error()))
 		return envs.InFile, nil
 	}
@@ -112,10 +118,18 @@ func (o *credentialOptions) storage(app *App) (envs.Storage, error) {
 		}
 	}
 	return "", &Error{
-		Message: fmt.Sprintf("the token for environment %q has nowhere to go: %s", e.Name, probe),
+		Message: fmt.Sprintf("%s has nowhere to go: %s", what, probe),
 		Hint:    "start a keyring (Secret Service), or use --insecure-storage to keep it in a file that only you can read",
 		Exit:    ExitError,
 	}
+}
+
+// storageText says where a token is.
+func storageText(s envs.Storage) string {
+	if s == envs.InFile {
+		return "in a file"
+	}
+	return "in the keyring"
 }
 
 // warnClear says that everybody on the way can read the password.
@@ -158,6 +172,22 @@ func (o *credentialOptions) password(app *App, label string) (string, error) {
 	return app.promptPassword(label)
 }
 
+// newPassword asks for a password that nobody knows yet, so it asks twice.
+func (o *credentialOptions) newPassword(app *App, label string) (string, error) {
+	password, err := o.password(app, label+" (at least 8 characters)")
+	if err != nil || o.passwordStdin {
+		return password, err
+	}
+	again, err := app.promptPassword(label + " again")
+	if err != nil {
+		return "", err
+	}
+	if again != password {
+		return "", usage("", "the two passwords differ")
+	}
+	return password, nil
+}
+
 // loggedIn keeps a new session and ends the one before.
 func (a *App) loggedIn(ctx context.Context, e envs.Env, s *authv1.Session, storage envs.Storage, done string) error {
 	dirs, err := a.Dirs()
@@ -176,11 +206,7 @@ func (a *App) loggedIn(ctx context.Context, e envs.Env, s *authv1.Session, stora
 	if err := sessionFrom(s).Save(dirs, e, storage, a.keyring()); err != nil {
 		return err
 	}
-	where := "in the keyring"
-	if storage == envs.InFile {
-		where = "in a file"
-	}
-	fmt.Fprintf(a.Out, "%s (environment %q, token %s)\n", done, e.Name, where)
+	fmt.Fprintf(a.Out, "%s (environment %q, token %s)\n", done, e.Name, storageText(storage))
 	return nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -18,13 +17,14 @@ import (
 	"github.com/micro/micro/v3/cli/front"
 	"github.com/micro/micro/v3/envs"
 	"github.com/micro/micro/v3/image"
-	"github.com/micro/micro/v3/internal/sdk"
+	imagev1 "github.com/micro/micro/v3/proto/micro/image/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
 
 // runOptions say what to build and how it should run.
 type runOptions struct {
-	name      string
+	makeOptions
+	image     string // in a registry; empty: it is built
 	version   string
 	instances int32
 	env       []string
@@ -33,17 +33,14 @@ type runOptions struct {
 }
 
 func (o *runOptions) flags(cmd *cobra.Command) {
+	o.makeOptions.flags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.name, "name", "", "name of the service (micro.yaml, else the directory's)")
+	f.StringVar(&o.image, "image", "", "run this image from any registry, and build nothing")
 	f.StringVar(&o.version, "version", "", "version to show (the git ref, else latest)")
 	f.Int32VarP(&o.instances, "instances", "i", 0, "how many instances (micro.yaml, else 1)")
 	f.StringArrayVar(&o.env, "env-var", nil, "environment variable of the service as NAME=VALUE; can be repeated")
 	f.BoolVar(&o.noWait, "no-wait", false, "do not wait until the service runs")
 }
-
-const sourceHelp = `SOURCE is a directory, or a git address: github.com/OWNER/REPO, the same on another
-host, https://, ssh:// or file://; then /FOLDER for a folder of it and @REF for
-a branch, tag or commit.`
 
 func newRunCmd(app *App) *cobra.Command {
 	var o runOptions
@@ -56,7 +53,8 @@ service is healthy, or fails with what the compiler or the service said.
 
 ` + sourceHelp,
 		Example: `  micro run .
-  micro run ../path
+  micro run ./bin/server
+  micro run --image registry.example.com/team/app:v1
   micro run github.com/owner/repo/sub@main`,
 		Args: atMostOne(),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, app, args) },
@@ -88,6 +86,9 @@ func (o *runOptions) run(cmd *cobra.Command, app *App, args []string) error {
 	if len(args) == 1 {
 		source = args[0]
 	}
+	if o.image != "" && (len(args) == 1 || o.dockerfile != "") {
+		return usage("micro run --help", "an image is run as it is: --image goes with neither a source nor a Dockerfile")
+	}
 	// What the server would refuse is found out before anything is built.
 	if _, err := app.Token(ctx); err != nil {
 		return err
@@ -102,44 +103,15 @@ func (o *runOptions) run(cmd *cobra.Command, app *App, args []string) error {
 }
 
 func (o *runOptions) deploy(ctx context.Context, root *cobra.Command, app *App, p *progress, ref string) error {
-	p.start("packaging", ref)
-	source, err := image.Fetch(ctx, ref, image.FetchOptions{Prompt: app.Interactive(), Progress: showStage(p)})
+	bring := o.fromSource
+	if o.image != "" {
+		bring, ref = o.fromRegistry, o.image
+	}
+	name, spec, err := bring(ctx, root, app, p, ref)
 	if err != nil {
 		return err
 	}
-	defer source.Close()
-	m, err := readManifest(source.Dir)
-	if err != nil {
-		return err
-	}
-	name := cmp.Or(o.name, m.Name, source.Name)
-	if isCommand(root, name) {
-		return usage("micro run "+ref+" --name OTHER", "a service cannot be called %q, because micro has a command of that name", name)
-	}
-	if !isServiceName(name) {
-		return usage("", "%q cannot name a service: use 1 to 63 of a-z, 0-9 and '-', beginning and ending with a letter or digit", name)
-	}
-	spec, err := o.spec(m, source)
-	if err != nil {
-		return err
-	}
-	p.update(name + " from " + sourceText(spec.GetSource()))
-	img, err := o.build(ctx, app, p, source, name)
-	if err != nil {
-		return err
-	}
-	defer img.Close()
-
-	ns, err := app.Namespace()
-	if err != nil {
-		return err
-	}
-	p.start("pushing", fmt.Sprintf("%s/%s (%s)", ns, name, byteSize(img.Size())))
-	if spec.Image, err = app.push(ctx, p, img, ns+"/"+name); err != nil {
-		return err
-	}
-	p.update(fmt.Sprintf("%s/%s (%s)", ns, name, byteSize(img.Size())))
-	callCtx, conn, err := app.connFor(ctx) // now: a token may be good for less than that took
+	callCtx, conn, err := app.connFor(ctx)
 	if err != nil {
 		return err
 	}
@@ -165,11 +137,150 @@ func (o *runOptions) deploy(ctx context.Context, root *cobra.Command, app *App, 
 	if err != nil {
 		return err
 	}
+	ns, err := app.Namespace()
+	if err != nil {
+		return err
+	}
 	what := fmt.Sprintf("%s is running (release %d", name, release)
 	if !applied.GetChanged() {
 		what = fmt.Sprintf("%s is running already and nothing differs (release %d", name, release)
 	}
 	fmt.Fprintf(app.Out, "%s, image %s, environment %q, namespace %s)\n", what, front.Line(shortDigest(s.GetSpec().GetImage())), e.Name, front.Line(ns))
+	return nil
+}
+
+// checkRuns returns an error when there is no service to update, which is found out
+// before one is built.
+func checkRuns(ctx context.Context, app *App, name, ref string) error {
+	ctx, conn, err := app.connFor(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = runtimev1.NewRuntimeClient(conn).Get(ctx, &runtimev1.GetRequest{Name: name})
+	if status.Code(err) != codes.NotFound {
+		return nil // what else it is, Apply tells
+	}
+	e := app.explain(err)
+	e.Hint = "micro run " + ref
+	return e
+}
+
+// fromSource builds a service and puts its image into the environment's registry. It
+// returns the name of the service and how it should run.
+func (o *runOptions) fromSource(ctx context.Context, root *cobra.Command, app *App, p *progress, ref string) (string, *runtimev1.Spec, error) {
+	p.start("packaging", ref)
+	source, err := o.fetch(ctx, app, p, ref)
+	if err != nil {
+		return "", nil, err
+	}
+	defer source.Close()
+	if err := checkRunName(root, source.name, ref); err != nil {
+		return "", nil, err
+	}
+	spec, err := o.spec(source.manifest, source.Source)
+	if err != nil {
+		return "", nil, err
+	}
+	if o.update {
+		if err := checkRuns(ctx, app, source.name, ref); err != nil {
+			return "", nil, err
+		}
+	}
+	p.update(source.name + " from " + sourceText(spec.GetSource()))
+	platforms, err := o.platformsIn(ctx, app)
+	if err != nil {
+		return "", nil, err
+	}
+	img, err := o.build(ctx, app, p, source.Source, source.name, platforms)
+	if err != nil {
+		return "", nil, err
+	}
+	defer img.Close()
+	to, err := app.registry(p, source.name)
+	if err != nil {
+		return "", nil, err
+	}
+	p.start("pushing", fmt.Sprintf("%s (%s)", to.Repository, byteSize(img.Size())))
+	if spec.Image, err = img.Push(ctx, to); err != nil {
+		return "", nil, err
+	}
+	p.update(fmt.Sprintf("%s (%s)", to.Repository, byteSize(img.Size())))
+	o.share(ctx, p, img)
+	return source.name, spec, nil
+}
+
+// fromRegistry copies an image from any registry into that of the environment. It
+// returns the name of the service and how it should run.
+func (o *runOptions) fromRegistry(ctx context.Context, root *cobra.Command, app *App, p *progress, ref string) (string, *runtimev1.Spec, error) {
+	if !image.IsReference(ref) {
+		return "", nil, usage("micro run --help", "%q names no image in a registry; it has the form HOST/REPOSITORY:TAG", ref)
+	}
+	registry, repository, _, err := image.SplitReference(strings.SplitN(ref, "@", 2)[0])
+	if err != nil {
+		return "", nil, err
+	}
+	name := cmp.Or(o.name, image.ServiceName(repository))
+	if err := checkRunName(root, name, "--image "+ref); err != nil {
+		return "", nil, err
+	}
+	platforms, err := o.platformsIn(ctx, app)
+	if err != nil {
+		return "", nil, err
+	}
+	from := image.CopyOptions{Reference: ref, Platforms: platforms}
+	if own, ok := app.ownRegistry(ctx, registry); ok {
+		from.PlainHTTP, from.TLS, from.Token = own.PlainHTTP, own.TLS, own.Token
+	}
+	to, err := app.registry(p, name)
+	if err != nil {
+		return "", nil, err
+	}
+	p.start("copying", ref)
+	copied, err := image.Copy(ctx, from, to)
+	if errors.Is(err, image.ErrAuth) && from.Token == nil {
+		return "", nil, &Error{Message: err.Error(), Hint: "docker login " + registry, Exit: ExitLogin}
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	p.update(fmt.Sprintf("%s to %s (%s)", ref, to.Repository, byteSize(copied.Size)))
+	spec, err := o.spec(manifest{}, &image.Source{Address: copied.Repository, Ref: copied.Tag})
+	if err != nil {
+		return "", nil, err
+	}
+	spec.Image = copied.Reference
+	return name, spec, nil
+}
+
+// platformsIn returns the platforms that an image is wanted for: those that were asked
+// for, or those of the environment.
+func (o *makeOptions) platformsIn(ctx context.Context, app *App) ([]string, error) {
+	if len(o.platforms) > 0 {
+		return o.platforms, nil
+	}
+	ctx, client, err := app.images(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rsp, err := client.Platforms(ctx, &imagev1.PlatformsRequest{})
+	if status.Code(err) == codes.Unimplemented { // an older server
+		return []string{runtime.GOOS + "/" + runtime.GOARCH}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return rsp.GetPlatforms()[:min(1, len(rsp.GetPlatforms()))], nil
+}
+
+// checkRunName returns an error for what cannot name a service. Again is how the command
+// goes on that says another name.
+func checkRunName(root *cobra.Command, name, again string) error {
+	if isCommand(root, name) {
+		return usage("micro run "+again+" --name OTHER", "a service cannot be called %q, because micro has a command of that name", name)
+	}
+	if !isServiceName(name) {
+		return badServiceName(name)
+	}
 	return nil
 }
 
@@ -179,6 +290,11 @@ func isServiceName(s string) bool {
 		return false
 	}
 	return !strings.ContainsFunc(s, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' })
+}
+
+// badServiceName is the error of a name that no service can have.
+func badServiceName(name string) error {
+	return usage("", "%q cannot name a service: use 1 to 63 of a-z, 0-9 and '-', beginning and ending with a letter or digit", name)
 }
 
 // spec merges manifest and flags; flags win.
@@ -208,59 +324,44 @@ func (o *runOptions) spec(m manifest, source *image.Source) (*runtimev1.Spec, er
 	return spec, nil
 }
 
-func (o *runOptions) build(ctx context.Context, app *App, p *progress, source *image.Source, name string) (*image.Image, error) {
-	dirs, err := app.Dirs()
-	if err != nil {
-		return nil, err
-	}
-	module, err := sdk.New(app.SDK)
-	if err != nil {
-		return nil, err
-	}
-	proxy, err := filepath.Abs(filepath.Join(dirs.Cache, "sdk-proxy"))
-	if err != nil {
-		return nil, err
-	}
-	version, err := module.WriteProxy(proxy)
-	if err != nil {
-		return nil, err
-	}
-	return image.Build(ctx, source, image.BuildOptions{
-		Name:      name,
-		Platform:  runtime.GOOS + "/" + runtime.GOARCH,
-		Overrides: []image.Override{{Module: sdk.Path, Version: version, ProxyDir: proxy}},
-		CacheDir:  filepath.Join(dirs.Cache, "build"),
-		Progress:  showStage(p),
-	})
+// registryToken is Token for transfers, of which several may go on at once.
+func (a *App) registryToken(ctx context.Context) (string, error) {
+	a.tokenMu.Lock()
+	defer a.tokenMu.Unlock()
+	return a.Token(ctx)
 }
 
-// push sends an image to the environment's registry.
-func (a *App) push(ctx context.Context, p *progress, img *image.Image, repository string) (string, error) {
+// registry returns the place of a service's image in the environment's registry.
+func (a *App) registry(p *progress, name string) (image.PushOptions, error) {
 	e, err := a.Env()
 	if err != nil {
-		return "", err
+		return image.PushOptions{}, err
+	}
+	ns, err := a.Namespace()
+	if err != nil {
+		return image.PushOptions{}, err
 	}
 	host, useTLS, err := envs.ParseAddress(e.Address)
 	if err != nil {
-		return "", err
+		return image.PushOptions{}, err
 	}
 	if _, ok := envs.SocketPath(host); ok {
-		return "", usage("micro env", "environment %q is a socket (%s), and images can be pushed over TCP alone", e.Name, host)
+		return image.PushOptions{}, usage("micro env", "environment %q is a socket (%s), and images can be pushed over TCP alone", e.Name, host)
 	}
 	o := image.PushOptions{
 		Registry:   host,
-		Repository: repository,
+		Repository: ns + "/" + name,
 		Tag:        "latest",
 		PlainHTTP:  !useTLS,
-		Token:      a.Token,
+		Token:      a.registryToken,
 		Progress:   showStage(p),
 	}
 	if useTLS {
 		if o.TLS, err = e.TLS(); err != nil {
-			return "", err
+			return image.PushOptions{}, err
 		}
 	}
-	return img.Push(ctx, o)
+	return o, nil
 }
 
 // showStage shows what image does.
@@ -269,6 +370,8 @@ func showStage(p *progress) func(image.Event) {
 		switch {
 		case e.Warning:
 			p.note("warning: " + e.Message)
+		case e.Stage == image.Fetching && e.Done > 0:
+			p.update(fmt.Sprintf("%s %s", e.Message, byteSize(e.Done)))
 		case e.Total > 0 && e.Done < e.Total:
 			p.update(fmt.Sprintf("%s %d%% of %s", e.Message, e.Done*100/e.Total, byteSize(e.Total)))
 		}
@@ -350,6 +453,8 @@ func unwatched(name string) error {
 func explainBuild(err error) error {
 	var build *image.BuildError
 	var pkg *image.PackageError
+	var engine *image.EngineError
+	var private *image.AuthError
 	switch {
 	case errors.As(err, &build):
 		return &Error{Message: "the source does not compile", Details: build.Lines, Hint: build.Hint, Exit: ExitError}
@@ -357,6 +462,18 @@ func explainBuild(err error) error {
 		e := &Error{Message: err.Error(), Exit: ExitError}
 		if len(pkg.Mains) > 0 {
 			e.Hint = "micro run " + pkg.Mains[0]
+		}
+		return e
+	case errors.As(err, &engine):
+		return &Error{Message: engine.Engine + " " + engine.Command + " failed", Details: engine.Lines, Exit: ExitError}
+	case errors.Is(err, image.ErrProgram) && !errors.Is(err, image.ErrDynamic), errors.Is(err, image.ErrPlatform), errors.Is(err, image.ErrEngine):
+		return &Error{Message: err.Error(), Exit: ExitError}
+	case errors.Is(err, image.ErrDynamic):
+		return &Error{Message: err.Error(), Hint: "CGO_ENABLED=0 go build", Exit: ExitError}
+	case errors.As(err, &private):
+		e := &Error{Message: err.Error(), Hint: "micro git login " + private.Host, Exit: ExitLogin}
+		if private.SSH {
+			e.Hint = "ssh-add"
 		}
 		return e
 	case errors.Is(err, image.ErrAuth):

@@ -17,6 +17,7 @@ import (
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
 	configv1 "github.com/micro/micro/v3/proto/micro/config/v1"
 	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
+	imagev1 "github.com/micro/micro/v3/proto/micro/image/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 	statsv1 "github.com/micro/micro/v3/proto/micro/stats/v1"
@@ -191,6 +192,12 @@ func methods() map[string]access {
 		statsv1.Stats_Get_FullMethodName:   withService(read("stats", unrecorded)),
 		statsv1.Stats_List_FullMethodName:  read("stats", unrecorded),
 		statsv1.Stats_Watch_FullMethodName: withService(read("stats", unrecorded)),
+
+		imagev1.Images_List_FullMethodName:      read("runtime", unrecorded),
+		imagev1.Images_Get_FullMethodName:       withName(read("runtime", unrecorded)),
+		imagev1.Images_Delete_FullMethodName:    withName(write("runtime", recorded)),
+		imagev1.Images_Prune_FullMethodName:     write("runtime", recorded),
+		imagev1.Images_Platforms_FullMethodName: read("runtime", unrecorded),
 
 		storev1.Store_Read_FullMethodName:   withTable(read("store", unrecorded)),
 		storev1.Store_List_FullMethodName:   withTable(read("store", unrecorded)),

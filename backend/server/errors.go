@@ -27,6 +27,7 @@ import (
 	"github.com/micro/micro/v3/backend/runtime"
 	"github.com/micro/micro/v3/backend/store"
 	"github.com/micro/micro/v3/backend/tables"
+	images "github.com/micro/micro/v3/image/registry"
 )
 
 // errorDomain is the domain of the reasons that a client can tell apart, in
@@ -82,6 +83,10 @@ func meanings() []meaning {
 		{deploy.ErrNotFound, codes.NotFound, "NO_SERVICE"},
 		{deploy.ErrInvalid, codes.InvalidArgument, "INVALID"},
 		{errNoImage, codes.FailedPrecondition, "NO_IMAGE"},
+		{errPlatform, codes.FailedPrecondition, "WRONG_PLATFORM"},
+		{images.ErrNotFound, codes.NotFound, "NOT_FOUND"},
+		{images.ErrInUse, codes.FailedPrecondition, "IMAGE_IN_USE"},
+		{images.ErrName, codes.InvalidArgument, "INVALID"},
 		{errInvalid, codes.InvalidArgument, "INVALID"},
 		{runtime.ErrNotFound, codes.NotFound, "NOT_FOUND"},
 		{tables.ErrNotFound, codes.NotFound, "NOT_FOUND"},
@@ -112,6 +117,16 @@ func (e invalidError) Error() string { return string(e) }
 func (e invalidError) Is(target error) bool { return target == errInvalid }
 
 func invalid(format string, args ...any) error { return invalidError(fmt.Sprintf(format, args...)) }
+
+// saidError is an error with a text of its own, which says all that the other's does.
+type saidError struct {
+	text string
+	err  error
+}
+
+func (e *saidError) Error() string { return e.text }
+
+func (e *saidError) Unwrap() error { return e.err }
 
 // statuses turns the errors of handlers into gRPC statuses.
 type statuses struct {

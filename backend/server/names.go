@@ -11,16 +11,16 @@ import (
 // tree, which this package does not see.
 func Commands() []string {
 	return []string{
-		"auth", "call", "completion", "config", "describe", "env", "events", "exit-codes", "gen", "get", "health", "help", "history", "kill", "login", "logout",
+		"auth", "build", "call", "completion", "config", "describe", "env", "events", "exit-codes", "gen", "get", "git", "health", "help", "history", "image", "kill", "login", "logout",
 		"logs", "namespace", "new", "run", "server", "services", "signup", "stats", "status", "store", "stream", "update", "user", "version",
 	}
 }
 
 // planned returns words that are kept for commands to come, so that no service has
-// to be renamed then.
+// to be renamed then, and build-cache, the repository of what builds have compiled.
 func planned() []string {
 	return []string{
-		"apply", "backup", "build", "dashboard", "delete", "dev", "diff", "doctor",
+		"apply", "backup", "build-cache", "dashboard", "delete", "dev", "diff", "doctor",
 		"export", "inspect", "micro", "network", "promote", "registry",
 		"releases", "restart", "restore", "rollback", "runtime", "scale", "top", "undo",
 		"web",

@@ -17,15 +17,19 @@ import (
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
 
-var errNoImage = errors.New("the image is not in this server's registry")
+var (
+	errNoImage  = errors.New("the image is not in this server's registry")
+	errPlatform = errors.New("the image is not for the platform of this server")
+)
 
 // runtimeAPI answers micro.runtime.v1.Runtime.
 type runtimeAPI struct {
 	runtimev1.UnimplementedRuntimeServer
 	deployer *deploy.Deployer
 	runtime  runtime.Runtime
-	// hasImage reports whether the server's registry has an image.
-	hasImage func(ctx context.Context, ref string) bool
+	// hasImage returns an error when the server's registry has no such image, or
+	// none that can run here.
+	hasImage func(ctx context.Context, ref string) error
 }
 
 func (r *runtimeAPI) Apply(ctx context.Context, req *runtimev1.ApplyRequest) (*runtimev1.ApplyResponse, error) {
@@ -35,8 +39,11 @@ func (r *runtimeAPI) Apply(ctx context.Context, req *runtimev1.ApplyRequest) (*r
 	}
 	spec := specFrom(req.GetSpec())
 	// An image of another namespace does not become one's own by running it.
-	if !strings.HasPrefix(spec.Image, c.namespace+"/") || !r.hasImage(ctx, spec.Image) {
+	if !strings.HasPrefix(spec.Image, c.namespace+"/") {
 		return nil, fmt.Errorf("%s: %w", spec.Image, errNoImage)
+	}
+	if err := r.hasImage(ctx, spec.Image); err != nil {
+		return nil, err
 	}
 	_, changed, err := r.deployer.Apply(ctx, c.namespace, req.GetName(), spec, c.ID, req.GetUpdateOnly(), req.GetRestart())
 	if err != nil {
@@ -87,7 +94,7 @@ func (r *runtimeAPI) Watch(req *runtimev1.WatchRequest, out grpc.ServerStreaming
 // about says which service an error is about.
 func (r *runtimeAPI) about(ctx context.Context, name string, err error) error {
 	if errors.Is(err, deploy.ErrNotFound) {
-		return fmt.Errorf("no service %q runs in namespace %q: %w", name, callerOf(ctx).namespace, err)
+		return &saidError{fmt.Sprintf("no service %q runs in namespace %q", name, callerOf(ctx).namespace), err}
 	}
 	return err
 }

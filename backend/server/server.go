@@ -51,6 +51,7 @@ import (
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
 	configv1 "github.com/micro/micro/v3/proto/micro/config/v1"
 	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
+	imagev1 "github.com/micro/micro/v3/proto/micro/image/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 	statsv1 "github.com/micro/micro/v3/proto/micro/stats/v1"
@@ -242,6 +243,7 @@ func (s *Server) open(ctx context.Context) error {
 	s.images, err = images.Open(filepath.Join(c.DataDir, "images"), images.Options{
 		Authorize: s.authorizeImages,
 		Challenge: challenge,
+		Needed:    s.imagesNeeded,
 		Log:       c.Logger,
 	})
 	if err != nil {
@@ -414,6 +416,7 @@ func (s *Server) build(apis *dynamic.Schema) error {
 	eventsv1.RegisterEventsServer(s.grpc, &eventsAPI{events: c.Events})
 	runtimev1.RegisterRuntimeServer(s.grpc, &runtimeAPI{deployer: s.deployer, runtime: s.runtime, hasImage: s.hasImage})
 	statsv1.RegisterStatsServer(s.grpc, &statsAPI{stats: s.stats, registry: s.registry, deployer: s.deployer})
+	imagev1.RegisterImagesServer(s.grpc, &imageAPI{images: s.images})
 	storev1.RegisterStoreServer(s.grpc, &storeAPI{tables: tables.New(c.Store), authorize: s.guard.checkTable})
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	(&reflector{auth: s.auth, registry: s.registry, schemas: s.schemas, own: s.grpc, apis: apis}).register(s.grpc)
@@ -474,6 +477,7 @@ func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener, metr
 		"proxy (HTTP)":  func() error { return s.proxyHTTP.Serve(m.http) },
 		"gateway":       func() error { return s.gatewayHTTP.Serve(gatewayListener) },
 		"lease renewal": func() error { s.directory.renew(ctx); return nil },
+		"images":        func() error { s.pruneImages(ctx); return nil },
 		"audit logs":    func() error { s.pruneAudit(ctx); return nil },
 		"schemas":       func() error { s.directory.collectSchemas(ctx); return nil },
 		"stats":         func() error { s.stats.Run(ctx); return nil },

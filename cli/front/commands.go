@@ -8,6 +8,7 @@ type Summary struct{ Name, Short string }
 func Summaries() []Summary {
 	return []Summary{
 		{"auth", "Manage accounts, rules, API tokens and keys, and see who did what"},
+		{"build", "Build an image from source, without a server"},
 		{"call", "Call a service"},
 		{"completion", "Write the script that completes commands in a shell"},
 		{"config", "Read and change the configuration of the namespace"},
@@ -16,9 +17,11 @@ func Summaries() []Summary {
 		{"events", "Publish events to topics and consume them"},
 		{"gen", "Generate Go code from the .proto files of a project"},
 		{"get", "Show what there is of a service"},
+		{"git", "Log in to hosts of private git repositories"},
 		{"health", "Ask the instances of services how they are"},
 		{"help", "Help about any command"},
 		{"history", "Show earlier calls, and repeat one"},
+		{"image", "List, show, delete and prune the images of the namespace"},
 		{"kill", "Stop services for good"},
 		{"login", "Log in to the environment"},
 		{"logout", "End the session, here and on the server"},

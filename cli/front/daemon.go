@@ -12,7 +12,7 @@ import (
 // looked for. A test holds the list against the command tree.
 func IsCommand(word string) bool {
 	switch word {
-	case "auth", "call", "completion", "config", "describe", "env", "events", "exit-codes", "gen", "get", "health", "help", "history", "kill", "login", "logout",
+	case "auth", "build", "call", "completion", "config", "describe", "env", "events", "exit-codes", "gen", "get", "git", "health", "help", "history", "image", "kill", "login", "logout",
 		"logs", "namespace", "new", "run", "server", "services", "signup", "stats", "status", "store", "stream", "update", "user", "version",
 		"__complete", "__completeNoDesc":
 		return true
