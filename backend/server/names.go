@@ -12,7 +12,7 @@ import (
 func Commands() []string {
 	return []string{
 		"auth", "backup", "build", "call", "completion", "config", "describe", "env", "events", "exit-codes", "gen", "get", "git", "health", "help", "history", "image", "kill", "login",
-		"logout", "logs", "namespace", "new", "restore", "run", "server", "services", "signup", "status", "store", "stream", "update", "user", "version",
+		"logout", "logs", "namespace", "new", "restore", "run", "server", "services", "signup", "stats", "status", "store", "stream", "update", "user", "version",
 	}
 }
 
@@ -22,7 +22,7 @@ func planned() []string {
 	return []string{
 		"apply", "build-cache", "dashboard", "delete", "dev", "diff", "doctor",
 		"export", "inspect", "micro", "network", "promote", "registry",
-		"releases", "restart", "rollback", "runtime", "scale", "stats", "top", "undo",
+		"releases", "restart", "rollback", "runtime", "scale", "top", "undo",
 		"web",
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/micro/micro/v3/backend/blobs"
 	"github.com/micro/micro/v3/backend/deploy"
 	"github.com/micro/micro/v3/backend/events"
+	"github.com/micro/micro/v3/backend/stats"
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
 )
 
@@ -98,6 +99,7 @@ type deleter struct {
 	deployer *deploy.Deployer
 	events   events.Log
 	blobs    *blobs.Blobs
+	stats    *stats.Stats
 	images   interface {
 		Repositories(ctx context.Context) ([]string, error)
 		Delete(ctx context.Context, repository string) error
@@ -217,6 +219,7 @@ func (d *deleter) run(ns string) error {
 	if err := d.blobs.Purge(d.ctx, ns); err != nil {
 		return err
 	}
+	d.stats.Forget(ns)
 	return d.auth.PurgeNamespace(d.ctx, ns)
 }
 
