@@ -34,7 +34,10 @@ type App struct {
 	env       string
 	namespace string
 	yes       bool
+	confirmed string // the name of the protected environment that may be changed
 	noColor   bool
+
+	allowed bool // the command may change something where it acts
 
 	made *madeCall // the call of a service that was made last
 

@@ -5,15 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/micro/micro/v3/cli/front"
 	"github.com/micro/micro/v3/envs"
@@ -54,6 +52,11 @@ func newRunCmd(app *App) *cobra.Command {
 that to the environment and keep it running there. The command returns when the
 service is healthy, or fails with what the compiler or the service said.
 
+What micro.yaml in the source says of the service holds: its name, instances,
+environment, probes and more; "micro schema manifest" has all of it. A value of the
+environment that is {config: PATH} is what the configuration has there when an instance
+starts; those that run keep what they began with until "micro restart".
+
 ` + sourceHelp,
 		Example: `  micro run .
   micro run ../path
@@ -71,7 +74,8 @@ func newUpdateCmd(app *App) *cobra.Command {
 		Use:   "update [SOURCE]",
 		Short: "Build a running service again and replace it",
 		Long: `Build a service that runs already from its source as it is now, and replace it once the
-new release is healthy. When nothing differs, nothing is restarted.
+new release is healthy. When nothing differs, nothing is restarted. A release that does
+not come up is given up by and by, and the one before goes on serving.
 
 ` + sourceHelp,
 		Example: `  micro update .`,
@@ -88,8 +92,14 @@ func (o *runOptions) run(cmd *cobra.Command, app *App, args []string) error {
 	if len(args) == 1 {
 		source = args[0]
 	}
+	if err := app.pinEnv(source); err != nil {
+		return err
+	}
 	// What the server would refuse is found out before anything is built.
 	if _, err := app.Token(ctx); err != nil {
+		return err
+	}
+	if err := app.mayChange(); err != nil {
 		return err
 	}
 	p := newProgress(app)
@@ -130,7 +140,7 @@ func (o *runOptions) deploy(ctx context.Context, root *cobra.Command, app *App, 
 	}
 	defer img.Close()
 
-	callCtx, conn, err := app.connFor(ctx)
+	callCtx, client, err := app.runtime(ctx)
 	if err != nil {
 		return err
 	}
@@ -143,9 +153,10 @@ func (o *runOptions) deploy(ctx context.Context, root *cobra.Command, app *App, 
 		return err
 	}
 	p.update(fmt.Sprintf("%s/%s (%s)", ns, name, byteSize(img.Size())))
-	client := runtimev1.NewRuntimeClient(conn)
 	p.start("starting", name)
-	applied, err := client.Apply(callCtx, &runtimev1.ApplyRequest{Name: name, Spec: spec, UpdateOnly: o.update})
+	applied, err := client.Apply(callCtx, &runtimev1.ApplyRequest{
+		Name: name, Spec: spec, UpdateOnly: o.update, Instances: cmp.Or(o.instances, m.Instances), Rollout: m.rollout(),
+	})
 	if err != nil {
 		return err
 	}
@@ -161,15 +172,71 @@ func (o *runOptions) deploy(ctx context.Context, root *cobra.Command, app *App, 
 		return err
 	}
 	p.finish()
-	e, err := app.Env()
+	what := "is running"
+	if applied.GetChange() == nil {
+		what = "is running already and nothing differs"
+	}
+	return app.nowRuns(s, what)
+}
+
+// runtime returns a client of the environment's runtime, and the context for its calls.
+func (a *App) runtime(ctx context.Context) (context.Context, runtimev1.RuntimeClient, error) {
+	ctx, conn, err := a.connFor(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return ctx, runtimev1.NewRuntimeClient(conn), nil
+}
+
+// nowRuns says what runs now, and where.
+func (a *App) nowRuns(s *runtimev1.Service, what string) error {
+	e, err := a.Env()
 	if err != nil {
 		return err
 	}
-	what := fmt.Sprintf("%s is running (release %d", name, release)
-	if !applied.GetChanged() {
-		what = fmt.Sprintf("%s is running already and nothing differs (release %d", name, release)
+	ns, err := a.Namespace()
+	if err != nil {
+		return err
 	}
-	fmt.Fprintf(app.Out, "%s, image %s, environment %q, namespace %s)\n", what, front.Line(shortDigest(s.GetSpec().GetImage())), e.Name, front.Line(ns))
+	fmt.Fprintf(a.Out, "%s %s (release %d, image %s, environment %q, namespace %s)\n", front.Line(s.GetName()), what,
+		s.GetStatus().GetRelease(), front.Line(shortDigest(s.GetSpec().GetImage())), e.Name, front.Line(ns))
+	return nil
+}
+
+// pinEnv makes the command act on the environment that the manifest in a directory
+// names, unless the command line or MICRO_ENV names one. What is fetched from elsewhere
+// has no say in that.
+func (a *App) pinEnv(source string) error {
+	if a.env != "" || a.Getenv("MICRO_ENV") != "" {
+		return nil
+	}
+	if info, err := os.Stat(source); err != nil || !info.IsDir() {
+		return nil //nolint:nilerr // it is no directory
+	}
+	m, err := readManifest(source)
+	if err != nil || m.Environment == "" {
+		return err
+	}
+	return a.pin(m.Environment, filepath.Join(source, manifestName))
+}
+
+// pin makes the command act on an environment because a file says so.
+func (a *App) pin(env, file string) error {
+	c, err := a.Config()
+	if err != nil {
+		return err
+	}
+	if _, err := c.Get(env); err != nil {
+		return &Error{
+			Message: fmt.Sprintf("%s: %s", file, err),
+			Hint:    "micro env add " + env + " ADDRESS",
+			Exit:    ExitNotFound,
+		}
+	}
+	if env != c.Current() {
+		fmt.Fprintf(a.Err, "on environment %q, as %s says\n", env, file)
+	}
+	a.env = env
 	return nil
 }
 
@@ -183,8 +250,11 @@ func isServiceName(s string) bool {
 
 // spec merges manifest and flags; flags win.
 func (o *runOptions) spec(m manifest, source *image.Source) (*runtimev1.Spec, error) {
-	spec := m.spec()
-	spec.Version = cmp.Or(o.version, source.Ref, "latest")
+	spec, err := m.spec()
+	if err != nil {
+		return nil, err
+	}
+	spec.Version = cmp.Or(o.version, m.Version, source.Ref, "latest")
 	spec.Source = &runtimev1.Source{
 		Address:  source.Address,
 		Folder:   source.Folder,
@@ -192,18 +262,15 @@ func (o *runOptions) spec(m manifest, source *image.Source) (*runtimev1.Spec, er
 		Revision: source.Revision,
 		Modified: source.Modified,
 	}
-	if o.instances != 0 {
-		spec.Instances = o.instances
-	}
 	for _, e := range o.env {
 		k, v, ok := strings.Cut(e, "=")
 		if !ok || k == "" {
 			return nil, usage("micro run --help", "--env-var is %q; it has the form NAME=VALUE", e)
 		}
 		if spec.Env == nil {
-			spec.Env = map[string]string{}
+			spec.Env = map[string]*runtimev1.Value{}
 		}
-		spec.Env[k] = v
+		spec.Env[k] = envValue{text: v}.message()
 	}
 	return spec, nil
 }
@@ -273,77 +340,6 @@ func showStage(p *progress) func(image.Event) {
 			p.update(fmt.Sprintf("%s %d%% of %s", e.Message, e.Done*100/e.Total, byteSize(e.Total)))
 		}
 	}
-}
-
-// awaitRunning returns the service when its release runs. When an instance of it
-// ends, or never becomes healthy, it returns why, without waiting for another try.
-func awaitRunning(ctx context.Context, client runtimev1.RuntimeClient, name string, release int64) (*runtimev1.Service, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stream, err := client.Watch(ctx, &runtimev1.WatchRequest{Name: name})
-	if err != nil {
-		return nil, err
-	}
-	for {
-		rsp, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return nil, unwatched(name)
-		}
-		if err != nil {
-			return nil, err
-		}
-		s := rsp.GetService()
-		st := s.GetStatus()
-		if st.GetRelease() != release {
-			return nil, &Error{
-				Message: fmt.Sprintf("release %d of %s was replaced by release %d before it ran", release, name, st.GetRelease()),
-				Hint:    "micro status " + name,
-				Exit:    ExitError,
-			}
-		}
-		if st.GetPhase() == runtimev1.Phase_PHASE_RUNNING {
-			return s, nil
-		}
-		for _, in := range st.GetInstances() {
-			if in.GetRelease() == release && in.GetPhase() == runtimev1.Phase_PHASE_CRASHED {
-				return nil, crashed(s, in)
-			}
-		}
-	}
-}
-
-// crashed says why an instance does not run, with what it wrote last.
-func crashed(s *runtimev1.Service, in *runtimev1.Instance) error {
-	e := &Error{Message: fmt.Sprintf("%s does not run: it %s", s.GetName(), in.GetReason()), Hint: "micro logs " + s.GetName(), Exit: ExitError}
-	for _, l := range in.GetLastLines() {
-		e.Details = append(e.Details, "  | "+l)
-	}
-	if serving := s.GetStatus().GetServingRelease(); serving != 0 && serving != in.GetRelease() {
-		e.Message += fmt.Sprintf("; release %d goes on serving", serving)
-	}
-	return e
-}
-
-// awaitGone returns when a deleted service has ended.
-func awaitGone(ctx context.Context, client runtimev1.RuntimeClient, name string) error {
-	stream, err := client.Watch(ctx, &runtimev1.WatchRequest{Name: name})
-	for err == nil {
-		_, err = stream.Recv()
-	}
-	switch {
-	case status.Code(err) == codes.NotFound:
-		return nil
-	case errors.Is(err, io.EOF):
-		return unwatched(name)
-	default:
-		return err
-	}
-}
-
-// unwatched says that a server stopped telling of a service, which leaves open what
-// became of it.
-func unwatched(name string) error {
-	return &Error{Message: "the server stopped telling what becomes of " + name, Hint: "micro status " + name, Exit: ExitUnreachable}
 }
 
 // explainBuild turns the errors of image into what a person is told.

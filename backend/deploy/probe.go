@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
+	"io"
+	"net"
+	"net/http"
+	"syscall"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -13,44 +16,47 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// maxFailures is how many failures of a probe can be waited for.
-const maxFailures = 1000
+// prober makes checks of instances. What it returns is why an instance is not well, in
+// words that follow on "it", nil when it is.
+type prober struct{}
 
-// Probe says how to find out whether an instance is healthy. Zero values mean
-// the defaults.
-type Probe struct {
-	Service  string        `json:"service,omitempty"`  // what to ask for; empty: the whole server
-	Period   time.Duration `json:"period,omitempty"`   // between two probes
-	Timeout  time.Duration `json:"timeout,omitempty"`  // for an answer
-	Startup  time.Duration `json:"startup,omitempty"`  // until the first good answer
-	Failures int           `json:"failures,omitempty"` // in a row make a healthy instance unhealthy
+// probe asks an instance that is to serve on an address. ctx bounds how long the answer
+// may take.
+func (p prober) probe(ctx context.Context, address string, c Check) error {
+	var err error
+	switch c.Kind {
+	case CheckHTTP:
+		err = p.http(ctx, address, c.Path)
+	case CheckTCP:
+		err = p.tcp(ctx, address)
+	case CheckCommand:
+		err = errors.New("it cannot be asked by a command on this runtime")
+	case CheckGRPC:
+		err = p.grpc(ctx, address, c.Service)
+	default:
+		err = fmt.Errorf("there is no check %q", c.Kind)
+	}
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return errNoAnswer
+	}
+	return err
 }
 
-func (p Probe) withDefaults() Probe {
-	if p.Period == 0 {
-		p.Period = 5 * time.Second
-	}
-	if p.Timeout == 0 {
-		p.Timeout = time.Second
-	}
-	if p.Startup == 0 {
-		p.Startup = 30 * time.Second
-	}
-	if p.Failures == 0 {
-		p.Failures = 3
-	}
-	return p
-}
+// errNoAnswer says that a check took too long.
+var errNoAnswer = errors.New("no answer in time")
 
-// probeGRPC returns nil when the instance says that it serves. An instance
-// without a health service is healthy when it speaks gRPC at all.
-func probeGRPC(ctx context.Context, address string, p Probe) error {
-	conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+// grpc asks for the health of a service. An instance without a health service is
+// healthy when it speaks gRPC at all.
+func (prober) grpc(ctx context.Context, address, service string) error {
+	conn, err := grpc.NewClient("passthrough:///"+address,
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithNoProxy(), // for the world outside
+	)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	rsp, err := healthv1.NewHealthClient(conn).Check(ctx, &healthv1.HealthCheckRequest{Service: p.Service})
+	rsp, err := healthv1.NewHealthClient(conn).Check(ctx, &healthv1.HealthCheckRequest{Service: service})
 	switch status.Code(err) {
 	case codes.OK:
 		if rsp.GetStatus() == healthv1.HealthCheckResponse_SERVING {
@@ -60,12 +66,49 @@ func probeGRPC(ctx context.Context, address string, p Probe) error {
 	case codes.Unimplemented:
 		return nil
 	case codes.NotFound:
-		return fmt.Errorf("it knows no service %q to ask the health of", p.Service)
-	case codes.DeadlineExceeded:
-		return fmt.Errorf("no answer within %s", p.Timeout)
+		return fmt.Errorf("it knows no service %q to ask the health of", service)
 	case codes.Unavailable:
-		return errors.New("it does not accept connections on " + address)
+		return refused(address)
 	default:
 		return errors.New(status.Convert(err).Message())
 	}
+}
+
+func refused(address string) error { return errors.New("it does not accept connections on " + address) }
+
+// http asks for a page. Redirections are not followed: they may lead elsewhere.
+func (prober) http(ctx context.Context, address, path string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("User-Agent", "micro-probe")
+	client := http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	rsp, err := client.Do(req)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return refused(address)
+	}
+	if err != nil {
+		return fmt.Errorf("GET %s: %w", path, errors.Unwrap(err))
+	}
+	defer rsp.Body.Close()
+	_, _ = io.CopyN(io.Discard, rsp.Body, 4<<10) // it is the status that counts
+	if rsp.StatusCode < 200 || rsp.StatusCode > 399 {
+		return fmt.Errorf("GET %s: %s", path, rsp.Status)
+	}
+	return nil
+}
+
+func (prober) tcp(ctx context.Context, address string) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return refused(address)
+	}
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }

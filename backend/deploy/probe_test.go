@@ -1,7 +1,6 @@
 package deploy_test
 
 import (
-	"cmp"
 	"context"
 	"net"
 	"strings"
@@ -44,20 +43,21 @@ func TestProbe(t *testing.T) {
 			healthv1.RegisterHealthServer(s, h)
 		}
 	}
+	ask := deploy.Check{Kind: deploy.CheckGRPC}
 	for _, test := range []struct {
 		name     string
 		register func(*grpc.Server) // nil: nobody listens
-		probe    deploy.Probe
+		check    deploy.Check
 		want     string // what the error holds; empty: healthy
 	}{
-		{"serving", says(healthv1.HealthCheckResponse_SERVING), deploy.Probe{}, ""},
-		{"not serving", says(healthv1.HealthCheckResponse_NOT_SERVING), deploy.Probe{}, "its health is NOT_SERVING"},
-		{"unknown", says(healthv1.HealthCheckResponse_UNKNOWN), deploy.Probe{}, "its health is UNKNOWN"},
-		{"one service", says(healthv1.HealthCheckResponse_NOT_SERVING), deploy.Probe{Service: "shop.Shop"}, ""},
-		{"unknown service", says(healthv1.HealthCheckResponse_SERVING), deploy.Probe{Service: "x"}, `it knows no service "x"`},
-		{"no health service", func(*grpc.Server) {}, deploy.Probe{}, ""},
-		{"hangs", func(s *grpc.Server) { healthv1.RegisterHealthServer(s, silent{}) }, deploy.Probe{Timeout: 50 * time.Millisecond}, "no answer within 50ms"},
-		{"nobody listens", nil, deploy.Probe{}, "it does not accept connections on 127.0.0.1:1"},
+		{"serving", says(healthv1.HealthCheckResponse_SERVING), ask, ""},
+		{"not serving", says(healthv1.HealthCheckResponse_NOT_SERVING), ask, "its health is NOT_SERVING"},
+		{"unknown", says(healthv1.HealthCheckResponse_UNKNOWN), ask, "its health is UNKNOWN"},
+		{"one service", says(healthv1.HealthCheckResponse_NOT_SERVING), deploy.Check{Kind: deploy.CheckGRPC, Service: "shop.Shop"}, ""},
+		{"unknown service", says(healthv1.HealthCheckResponse_SERVING), deploy.Check{Kind: deploy.CheckGRPC, Service: "x"}, `it knows no service "x"`},
+		{"no health service", func(*grpc.Server) {}, ask, ""},
+		{"hangs", func(s *grpc.Server) { healthv1.RegisterHealthServer(s, silent{}) }, ask, "no answer in time"},
+		{"nobody listens", nil, ask, "it does not accept connections on 127.0.0.1:1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -65,9 +65,13 @@ func TestProbe(t *testing.T) {
 			if test.register != nil {
 				address = serve(t, test.register)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), cmp.Or(test.probe.Timeout, 10*time.Second))
+			timeout := 10 * time.Second
+			if test.name == "hangs" {
+				timeout = 50 * time.Millisecond
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), timeout)
 			defer cancel()
-			err := deploy.ProbeGRPC(ctx, address, test.probe)
+			err := deploy.ProbeInstance(ctx, address, test.check)
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
@@ -91,15 +95,13 @@ func TestCannotBeStopped(t *testing.T) {
 	t.Parallel()
 	inWorld(t, func(w *world) {
 		w.sim.behave("a", behaviour{sick: true})
-		w.sim.stopErr = errSim
+		w.sim.failStop(errSim)
 		w.apply("a", 1)
 		w.pass(35 * time.Second)
 		if s := w.status(); s.Phase != deploy.Crashed || s.Reason != "cannot be started: told to fail" {
 			w.Errorf("got %s, %q", s.Phase, s.Reason)
 		}
-		w.sim.mu.Lock()
-		w.sim.stopErr = nil
-		w.sim.mu.Unlock()
+		w.sim.failStop(nil)
 		w.sim.behave("a", behaviour{})
 		w.pass(time.Minute)
 		w.want("later", deploy.Running, releases(1, 1), releases(1, 1))

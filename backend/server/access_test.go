@@ -84,10 +84,17 @@ micro.registry.v1.Registry/Register                            login      login 
 micro.registry.v1.Registry/Renew                               login      login      denied     yes        yes        login      token
 micro.registry.v1.Registry/Watch                               login      login      yes        yes        yes        login      token
 micro.runtime.v1.Runtime/Apply                                 login      login      denied     denied     yes        login      token
+micro.runtime.v1.Runtime/Changes                               login      login      yes        yes        yes        login      token
 micro.runtime.v1.Runtime/Delete                                login      login      denied     denied     yes        login      token
 micro.runtime.v1.Runtime/Get                                   login      login      yes        yes        yes        login      token
+micro.runtime.v1.Runtime/Journal                               login      login      yes        yes        yes        login      token
 micro.runtime.v1.Runtime/List                                  login      login      yes        yes        yes        login      token
 micro.runtime.v1.Runtime/Logs                                  login      login      yes        yes        yes        login      token
+micro.runtime.v1.Runtime/Releases                              login      login      yes        yes        yes        login      token
+micro.runtime.v1.Runtime/Restart                               login      login      denied     denied     yes        login      token
+micro.runtime.v1.Runtime/Rollback                              login      login      denied     denied     yes        login      token
+micro.runtime.v1.Runtime/Scale                                 login      login      denied     denied     yes        login      token
+micro.runtime.v1.Runtime/Undo                                  login      login      denied     denied     yes        login      token
 micro.runtime.v1.Runtime/Watch                                 login      login      yes        yes        yes        login      token
 micro.store.v1.Store/Batch                                     login      login      denied     yes        yes        login      token
 micro.store.v1.Store/Databases                                 login      login      yes        yes        yes        login      token
@@ -181,6 +188,13 @@ func TestAccessMatrix(t *testing.T) {
 		runtimev1.Runtime_Delete_FullMethodName:                          &runtimev1.DeleteRequest{Name: "none"},
 		runtimev1.Runtime_Watch_FullMethodName:                           &runtimev1.WatchRequest{Name: "none"},
 		runtimev1.Runtime_Logs_FullMethodName:                            &runtimev1.LogsRequest{Name: "none"},
+		runtimev1.Runtime_Scale_FullMethodName:                           &runtimev1.ScaleRequest{Name: "none", Instances: 1},
+		runtimev1.Runtime_Restart_FullMethodName:                         &runtimev1.RestartRequest{Name: "none"},
+		runtimev1.Runtime_Rollback_FullMethodName:                        &runtimev1.RollbackRequest{Name: "none"},
+		runtimev1.Runtime_Undo_FullMethodName:                            &runtimev1.UndoRequest{Name: "none"},
+		runtimev1.Runtime_Releases_FullMethodName:                        &runtimev1.ReleasesRequest{Name: "none"},
+		runtimev1.Runtime_Changes_FullMethodName:                         &runtimev1.ChangesRequest{Name: "none"},
+		runtimev1.Runtime_Journal_FullMethodName:                         &runtimev1.JournalRequest{Name: "none"},
 		storev1.Store_Read_FullMethodName:                                &storev1.ReadRequest{Key: []byte("none")},
 		storev1.Store_Delete_FullMethodName:                              &storev1.DeleteRequest{Key: []byte("none")},
 		reflectv1.ServerReflection_ServerReflectionInfo_FullMethodName:   listServices(),

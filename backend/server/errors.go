@@ -72,6 +72,7 @@ func meanings() []meaning {
 		{registry.ErrInvalid, codes.InvalidArgument, "INVALID"},
 		{deploy.ErrNotFound, codes.NotFound, "NO_SERVICE"},
 		{deploy.ErrInvalid, codes.InvalidArgument, "INVALID"},
+		{deploy.ErrState, codes.FailedPrecondition, "NOT_NOW"},
 		{errNoImage, codes.FailedPrecondition, "NO_IMAGE"},
 		{errInvalid, codes.InvalidArgument, "INVALID"},
 		{runtime.ErrNotFound, codes.NotFound, "NOT_FOUND"},

@@ -235,6 +235,7 @@ func (s *Server) open(ctx context.Context) error {
 		Runtime:   s.runtime,
 		Directory: s.directory,
 		Env:       map[string]string{"MICRO_PROXY": s.addresses.Proxy},
+		Lookup:    s.lookup,
 		Logger:    c.Logger,
 	})
 	if err != nil {
@@ -393,7 +394,9 @@ func (s *Server) build() error {
 		registry: s.registry, directory: s.directory, schemas: schemas, forwardable: s.forwardable,
 	})
 	eventsv1.RegisterEventsServer(s.grpc, &eventsAPI{events: c.Events})
-	runtimev1.RegisterRuntimeServer(s.grpc, &runtimeAPI{deployer: s.deployer, runtime: s.runtime, hasImage: s.hasImage})
+	runtimev1.RegisterRuntimeServer(s.grpc, &runtimeAPI{
+		deployer: s.deployer, runtime: s.runtime, settings: s.settings, hasImage: s.hasImage,
+	})
 	storev1.RegisterStoreServer(s.grpc, &storeAPI{tables: tables.New(c.Store), authorize: guard.checkTable})
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	(&reflector{auth: s.auth, registry: s.registry, schemas: schemas, own: s.grpc, apis: apis}).register(s.grpc)

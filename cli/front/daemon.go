@@ -12,8 +12,9 @@ import (
 // looked for. A test holds the list against the command tree.
 func IsCommand(word string) bool {
 	switch word {
-	case "auth", "call", "completion", "config", "describe", "env", "events", "exit-codes", "gen", "help", "history", "kill", "login", "logout",
-		"logs", "namespace", "new", "run", "server", "services", "signup", "status", "store", "stream", "update", "user", "version",
+	case "auth", "call", "completion", "config", "describe", "env", "events", "exit-codes", "gen", "help", "history", "inspect", "kill", "login",
+		"logout", "logs", "namespace", "new", "releases", "restart", "rollback", "run", "scale", "schema", "server", "services", "signup", "status",
+		"store", "stream", "undo", "update", "user", "version",
 		"__complete", "__completeNoDesc":
 		return true
 	default:
