@@ -20,7 +20,8 @@ const (
 // BenchmarkFar tells how many round trips a call takes after the connection is there,
 // through a relay that is as slow as a server far away: the time that the relay adds,
 // as a multiple of that of one. Budgets: 1 when the schema is in the cache, 2 when it is
-// not; of a server without micro 2, because it has to be asked whether it changed.
+// not, or is an old one; of a server without micro 2, because it has to be asked whether
+// it changed.
 func BenchmarkFar(b *testing.B) {
 	w := newWorld(b)
 	w.start(b)
@@ -45,28 +46,27 @@ func BenchmarkFar(b *testing.B) {
 		b.Fatalf("no environment %q", env)
 		return ""
 	}
-	cold := func(env string) side {
-		s := w.process(b, env+" cold", "micro", "-e", env, "helloworld", "--name=Alice")
+	// after returns a side that changes what the cache has of the service before the call.
+	after := func(env, what string, change func(file string) error) side {
+		s := w.process(b, env+" "+what, "micro", "-e", env, "helloworld", "--name=Alice")
 		call := s.run
 		s.run = func() {
-			names, err := filepath.Glob(filepath.Join(w.home, "cache", "names", env+"-*"))
-			if err != nil || len(names) != 1 {
-				b.Fatalf("the cache of %s: %v, %v", env, names, err)
-			}
-			if err := os.RemoveAll(names[0]); err != nil {
+			if err := change(w.cached(b, env)); err != nil {
 				b.Fatal(err)
 			}
 			call()
 		}
 		return s
 	}
+	old := w.change(b, "near", "far")
 	grpcurl := w.grpcurl(b)
 	for b.Loop() {
 		var sides []side
 		for _, at := range []string{"near", "far"} {
 			warm := w.process(b, at+" warm", "micro", "-e", at, "helloworld", "--name=Alice")
-			warm.run() // fills the cache that the cold one empties
-			sides = append(sides, cold(at), warm,
+			sides = append(sides, warm,
+				after(at, "cold", os.Remove),
+				after(at, "stale", func(file string) error { return os.WriteFile(file, old[at], 0o600) }),
 				w.process(b, at+" client", "client", address(at), w.token, "Alice"),
 				w.process(b, at+" plain", "micro", "-e", at+"plain", "other.v1.Everything", "echo", "--text=x"),
 			)
@@ -75,12 +75,51 @@ func BenchmarkFar(b *testing.B) {
 			}
 		}
 		m := takeTurns(farRounds, sides...)
-		for _, what := range []string{"warm", "cold", "client", "plain", "grpcurl"} {
+		for _, what := range []string{"warm", "cold", "stale", "client", "plain", "grpcurl"} {
 			if m["far "+what] > 0 {
 				b.ReportMetric(float64(m["far "+what]-m["near "+what])/float64(farAway), "round-trips-"+what)
 			}
 		}
 	}
+}
+
+// cached returns the file of the cache that says which schema helloworld has in an
+// environment.
+func (w *world) cached(b *testing.B, env string) string {
+	b.Helper()
+	names, err := filepath.Glob(filepath.Join(w.home, "cache", "names", env+"-*", "micro", "helloworld"))
+	if err != nil || len(names) != 1 {
+		b.Fatalf("the cache of %s: %v, %v", env, names, err)
+	}
+	return names[0]
+}
+
+// change gives helloworld another schema, and returns what the cache said of the old one
+// in each environment.
+func (w *world) change(b *testing.B, environments ...string) map[string][]byte {
+	b.Helper()
+	old := map[string][]byte{}
+	var err error
+	for _, env := range environments {
+		w.run(b, "-e", env, "helloworld", "--name=Alice")
+		if old[env], err = os.ReadFile(w.cached(b, env)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	path := filepath.Join(w.project, "proto", "helloworld.proto")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := os.WriteFile(path, append(text, "\nmessage More {}\n"...), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	w.run(b, "gen", w.project)
+	w.run(b, "update", w.project)
+	for _, env := range environments {
+		w.run(b, "-e", env, "helloworld", "--name=Alice")
+	}
+	return old
 }
 
 // fixture starts a server that knows nothing of micro, with arguments beside the usual

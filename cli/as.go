@@ -78,8 +78,8 @@ func (a *App) shownCall(ctx context.Context, conn *grpc.ClientConn, in front.Inv
 	token, err := a.Token(ctx)
 	c := &snippet.Call{
 		In: in, Method: m, Args: r.TypedArgs(), Env: e, Address: address, TLS: useTLS,
-		Plain: entry.Origin != nil && entry.Origin.Plain, LoggedIn: err == nil && token != "", Timeout: r.Timeout, Stdin: r.Stdin,
-		Sources: q.early.Sources,
+		Plain: entry.Origin != nil && entry.Origin.Plain, LoggedIn: err == nil && token != "", Timeout: r.Timeout, Transport: r.Transport, Stdin: r.Stdin,
+		Sources: r.Sources,
 		Schema:  func() (*dynamic.Schema, error) { return a.descriptors(ctx, conn, entry, q) },
 	}
 	if a.env != "" {

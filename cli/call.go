@@ -99,6 +99,7 @@ const maxStaleTries = 2
 
 func (a *App) invoke(ctx context.Context, root *cobra.Command, in front.Invocation) error {
 	stdin := &input{r: a.In}
+	var stale *staleError
 	for try := 0; ; try++ {
 		r, ok := stdin.reader()
 		if !ok {
@@ -107,8 +108,8 @@ func (a *App) invoke(ctx context.Context, root *cobra.Command, in front.Invocati
 				Exit:    ExitError,
 			}
 		}
-		err := a.invokeOnce(ctx, root, in, r, try > 0)
-		if try < maxStaleTries && isStale(err) {
+		err := a.invokeOnce(ctx, root, in, r, stale)
+		if try < maxStaleTries && errors.As(err, &stale) {
 			continue // the service speaks something else than it did; nothing was called
 		}
 		a.remember(err)
@@ -116,21 +117,19 @@ func (a *App) invoke(ctx context.Context, root *cobra.Command, in front.Invocati
 	}
 }
 
-// isStale reports whether a call was refused because of an old schema, or its words
+// staleError says that a call was refused because of an old schema, or that its words
 // mean nothing in a schema that may be old.
-func isStale(err error) bool {
-	var stale *staleError
-	return errors.As(err, &stale)
+type staleError struct {
+	err  error
+	told []byte // what came with the refusal, a GetSchemaResponse; may be nil
 }
-
-type staleError struct{ err error }
 
 func (e *staleError) Error() string { return e.err.Error() }
 
 func (e *staleError) Unwrap() error { return e.err }
 
-func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invocation, stdin io.Reader, fresh bool) error {
-	how := in.Connection()
+func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invocation, stdin io.Reader, stale *staleError) error {
+	how := in.Options(a.Getenv)
 	ctx, stop := a.connectAs(ctx, how)
 	defer stop()
 	callCtx, conn, err := a.connFor(ctx)
@@ -142,7 +141,10 @@ func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invo
 			return err
 		}
 	}
-	q := question{word: in.Service, early: in.Early(a.Getenv), fresh: fresh, current: in.WantsHelp()}
+	q := question{word: in.Service, options: how, current: in.WantsHelp()}
+	if stale != nil {
+		q.fresh, q.told = true, stale.told
+	}
 	var entry front.Entry
 	var cached bool
 	err = a.retrying(ctx, conn, how, func() (bool, error) {
@@ -159,18 +161,18 @@ func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invo
 	}
 	if method := (*methodError)(nil); errors.As(err, &method) {
 		in.Service, in.Words = method.service, append([]string{method.method}, in.Words...)
-		return a.invokeOnce(ctx, root, in, stdin, fresh)
+		return a.invokeOnce(ctx, root, in, stdin, stale)
 	}
 	if err != nil {
 		return a.unknownService(callCtx, root, in.Service, err)
 	}
 	if entry.Origin != nil {
 		a.plain = entry.Origin.Plain
-		callCtx = callContextOf(callCtx, entry.Origin, front.Early{})
+		callCtx = callContextOf(callCtx, entry.Origin, nil)
 	}
 	maybeStale := func(err error) error {
 		if cached {
-			return &staleError{err}
+			return &staleError{err: err}
 		}
 		return err
 	}

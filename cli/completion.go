@@ -50,7 +50,7 @@ func (a *App) fetchSchema(ctx context.Context, m *front.Missing) *wire.Table {
 			got <- nil
 			return
 		}
-		q := question{word: m.Service, early: m.Early}
+		q := question{word: m.Service, options: m.Options}
 		entry, _, err := a.schema(callCtx, conn, q)
 		if method := (*methodError)(nil); errors.As(err, &method) {
 			q.word = method.service

@@ -131,7 +131,7 @@ func (a *App) reflectAll(ctx context.Context, conn *grpc.ClientConn, err error) 
 	if err != nil {
 		return nil, err
 	}
-	raw, err := dynamic.Reflect(callContextOf(ctx, &front.Origin{Plain: plain}, front.Early{}), conn)
+	raw, err := dynamic.Reflect(callContextOf(ctx, &front.Origin{Plain: plain}, nil), conn)
 	if err != nil {
 		return nil, explainReflection(e, err)
 	}

@@ -53,6 +53,9 @@ func (a *App) dial(e envs.Env) (*grpc.ClientConn, error) {
 		}
 		creds = credentials.NewTLS(c)
 	}
+	if a.Getenv("MICRO_TRANSPORT") == "" && !a.via.WaitReady {
+		creds = earlyCreds{creds}
+	}
 	connect := grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: connectTimeout}
 	if a.via.WaitReady {
 		connect.Backoff = backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second}

@@ -93,7 +93,7 @@ func (a *App) place() front.Place {
 	if err != nil {
 		return front.Place{}
 	}
-	return front.Place{Env: e.Name, Address: e.Address, Loopback: e.IsLoopback(), EnvToken: a.Getenv(envs.EnvToken) != "", Plain: a.plain}
+	return front.PlaceOf(e, a.Getenv, a.plain)
 }
 
 // explainStatus turns the status of a call into what a person is told.
@@ -121,26 +121,7 @@ func (a *App) explainStatus(err error, st *status.Status) *Error {
 		s.Types, s.Input, s.Verbose = call.types, call.input, a.observer != nil
 		s.Unreachable, s.Timeout = s.Unreachable && !call.answered, call.timeout
 	}
-	e := front.Explain(s, a.place())
-	if s.Unreachable && a.mayLackCertificate(s.Message) {
-		e.Message += "; it may want a certificate of the client"
-		e.Hint = "micro env add NAME ADDRESS --cert FILE --key FILE"
-	}
-	return e
-}
-
-// mayLackCertificate reports whether a connection ended as those do that should have
-// shown a certificate: with TLS 1.3 the server hangs up when the client is done.
-func (a *App) mayLackCertificate(message string) bool {
-	e, err := a.Env()
-	if err != nil || e.Cert != "" {
-		return false
-	}
-	if _, useTLS, err := envs.ParseAddress(e.Address); err != nil || !useTLS {
-		return false
-	}
-	return slices.ContainsFunc([]string{"broken pipe", "connection reset", "certificate required", "bad certificate", "handshake failure"},
-		func(sign string) bool { return strings.Contains(message, sign) })
+	return front.Explain(s, a.place())
 }
 
 // callError is the status that a call of a service ended with.
@@ -185,6 +166,14 @@ func tooLarge(st *status.Status) *Error {
 		}
 	}
 	return nil
+}
+
+// isMicros reports whether a status is one of the server's own, and no service's.
+func isMicros(st *status.Status) bool {
+	return slices.ContainsFunc(st.Details(), func(d any) bool {
+		info, ok := d.(*errdetails.ErrorInfo)
+		return ok && info.GetDomain() == "micro"
+	})
 }
 
 // hasReason reports whether a status is one of the server's own, with a reason.

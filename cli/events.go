@@ -23,12 +23,15 @@ func newEventsCmd(app *App) *cobra.Command {
 	cmd := parentCmd("events", "Publish events to topics and consume them")
 	cmd.Long = `Publish events to topics of the namespace and consume them. A topic is a durable log
 of events: what was published is there until its retention removes it, and any
-number of groups consume it, each at its own pace.`
+number of groups consume it, each at its own pace. What is broadcast is kept nowhere:
+whoever is subscribed at that moment hears it.`
 	cmd.Example = `  micro events publish orders hello
   micro events consume orders --group billing
-  micro events replay orders --since 1h`
+  micro events replay orders --since 1h
+  micro events subscribe prices`
 	cmd.AddCommand(
 		newPublishCmd(app), newConsumeCmd(app), newReplayCmd(app), newListEventsCmd(app),
+		newBroadcastCmd(app), newSubscribeCmd(app),
 		newTopicsCmd(app), newGroupsCmd(app), newRetainCmd(app), newDeleteEventsCmd(app),
 	)
 	return cmd
@@ -61,12 +64,16 @@ are published together by one command are next to each other in the topic, but f
 		Args: atLeast(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), app, args[0], args[1:]) },
 	}
+	o.flags(cmd)
+	outputFlag(cmd, &o.out)
+	return cmd
+}
+
+func (o *publishOptions) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.key, "key", "", "events with the same key are delivered to a group one after the other")
 	f.StringToStringVar(&o.metadata, "metadata", nil, "what goes along with the payload, as NAME=VALUE")
 	f.BoolVar(&o.lines, "lines", false, "publish each line of standard input")
-	outputFlag(cmd, &o.out)
-	return cmd
 }
 
 func (o *publishOptions) run(ctx context.Context, app *App, topic string, payloads []string) error {
@@ -77,22 +84,39 @@ func (o *publishOptions) run(ctx context.Context, app *App, topic string, payloa
 	if err != nil {
 		return err
 	}
-	client := eventsv1.NewEventsClient(conn)
+	first := int64(0)
+	n, err := o.send(app, payloads, func(list []*eventsv1.Event) error {
+		rsp, err := eventsv1.NewEventsClient(conn).Publish(ctx, &eventsv1.PublishRequest{Topic: topic, Events: list})
+		if first == 0 {
+			first = rsp.GetOffset()
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return o.out.print(app.Out, &eventsv1.PublishResponse{Offset: first}, func(*tableWriter) {
+		if n == 1 {
+			fmt.Fprintf(app.Out, "published to %q at offset %d\n", topic, first)
+			return
+		}
+		fmt.Fprintf(app.Out, "%d events published to %q from offset %d\n", n, topic, first)
+	})
+}
+
+// send calls f with the events that there are, as many at once as a request takes, and
+// returns how many that were.
+func (o *publishOptions) send(app *App, payloads []string, f func([]*eventsv1.Event) error) (n int, err error) {
 	var list []*eventsv1.Event
-	var first, n int64
 	size := 0
 	flush := func() error {
 		if len(list) == 0 {
 			return nil
 		}
-		rsp, err := client.Publish(ctx, &eventsv1.PublishRequest{Topic: topic, Events: list})
-		if err != nil {
+		if err := f(list); err != nil {
 			return err
 		}
-		if n == 0 {
-			first = rsp.GetOffset()
-		}
-		n += int64(len(list))
+		n += len(list)
 		list, size = nil, 0
 		return nil
 	}
@@ -105,18 +129,9 @@ func (o *publishOptions) run(ctx context.Context, app *App, topic string, payloa
 		return nil
 	}
 	if err := o.payloads(app, payloads, add); err != nil {
-		return err
+		return n, err
 	}
-	if err := flush(); err != nil {
-		return err
-	}
-	return o.out.print(app.Out, &eventsv1.PublishResponse{Offset: first}, func(*tableWriter) {
-		if n == 1 {
-			fmt.Fprintf(app.Out, "published to %q at offset %d\n", topic, first)
-			return
-		}
-		fmt.Fprintf(app.Out, "%d events published to %q from offset %d\n", n, topic, first)
-	})
+	return n, flush()
 }
 
 // payloads calls add with what is to be published.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -25,6 +26,7 @@ func outgoing(ctx context.Context, in front.Invocation, entry front.Entry, r *fr
 	if entry.Origin == nil {
 		md.Set(front.KeyService, in.Service)
 		md.Set(front.KeySchema, entry.Digest)
+		md.Set(front.KeyTable, strconv.Itoa(wire.Version))
 	}
 	for _, h := range r.Headers {
 		if h[0] == "authorization" {
@@ -132,7 +134,7 @@ func (a *App) attempt(ctx context.Context, conn *grpc.ClientConn, m wire.Method,
 			cancel()
 		}
 	}()
-	answered, err = a.answers(ctx, s, m, p)
+	answered, told, err := a.answers(ctx, s, m, p)
 	select {
 	case err = <-failed: // a request could not be sent
 	default:
@@ -145,7 +147,7 @@ func (a *App) attempt(ctx context.Context, conn *grpc.ClientConn, m wire.Method,
 	}
 	if err != nil && isRefused(s) {
 		if st := status.Convert(err); st.Code() == codes.FailedPrecondition && hasReason(st, "SCHEMA_CHANGED") {
-			return answered, true, &staleError{err}
+			return answered, true, &staleError{err, told}
 		}
 	}
 	header, _ := s.Header() // its error came with the answer
@@ -155,29 +157,37 @@ func (a *App) attempt(ctx context.Context, conn *grpc.ClientConn, m wire.Method,
 // isRefused reports whether the server passed nothing on.
 func isRefused(s grpc.ClientStream) bool { return len(s.Trailer().Get(front.KeyRefused)) > 0 }
 
-// answers prints the answers as they come, and reports whether there was one.
-func (a *App) answers(ctx context.Context, s grpc.ClientStream, m wire.Method, p printer) (answered bool, err error) {
+// answers prints the answers as they come, and reports whether there was one. What the
+// server says beside a refusal is none, and returned.
+func (a *App) answers(ctx context.Context, s grpc.ClientStream, m wire.Method, p printer) (answered bool, told []byte, err error) {
 	for ; ; answered = true {
 		var message []byte
 		err := s.RecvMsg(&message)
+		header, _ := s.Header() // its error came with the answer
 		if !answered && a.observer != nil {
-			header, _ := s.Header() // its error came with the answer
 			a.observer.header(header)
 		}
+		if len(header.Get(front.KeyRefused)) > 0 {
+			if err == nil {
+				err = s.RecvMsg(&[]byte{})
+			}
+			_ = p.end() // there is no answer
+			return answered, message, err
+		}
 		if errors.Is(err, io.EOF) {
-			return answered, p.end()
+			return answered, nil, p.end()
 		} else if err != nil {
 			_ = p.end() // what the call failed with is more
-			return answered, err
+			return answered, nil, err
 		}
 		if a.observer != nil {
 			a.observer.note(m.Output(), message)
 		}
 		if err := p.message(ctx, message); err != nil {
-			return true, err
+			return true, nil, err
 		}
 		if !m.ServerStreaming() {
-			return true, p.end()
+			return true, nil, p.end()
 		}
 	}
 }

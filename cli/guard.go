@@ -27,8 +27,8 @@ func readers() map[string]bool {
 		"micro.auth.v1.Namespaces":   "List",
 		"micro.auth.v1.Keys":         "List",
 		"micro.config.v1.Config":     "Get List History Watch",
-		"micro.registry.v1.Registry": "Get GetSchema List Watch",
-		"micro.events.v1.Events":     "Read ListTopics ListGroups",
+		"micro.registry.v1.Registry": "Get GetSchema List Watch Health",
+		"micro.events.v1.Events":     "Read Subscribe ListTopics ListGroups",
 		"micro.runtime.v1.Runtime":   "Get List Watch Releases Changes Journal Logs",
 		"micro.store.v1.Store":       "Read List Watch Tables Databases Export",
 	} {

@@ -130,7 +130,7 @@ func inspect(ctx context.Context, client runtimev1.RuntimeClient, name string) (
 // hideSecrets hides the values of variables that are called like secrets.
 func hideSecrets(s *runtimev1.Spec) {
 	for name, v := range s.GetEnv() {
-		if _, isText := v.GetValue().(*runtimev1.Value_Text); isText && isSecret(strings.ToLower(name)) {
+		if _, isText := v.GetValue().(*runtimev1.Value_Text); isText && front.IsSecret(name) {
 			v.Value = &runtimev1.Value_Text{Text: "***"}
 		}
 	}

@@ -40,8 +40,8 @@ func TestObserverSecrets(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
 	o := &observer{w: &b}
-	o.header(metadata.Pairs("authorization", "Bearer abc", "set-cookie", "abc", "my-api-key", "abc", "x-token-bin", "abc", "plain\n", "a\x1b", "some-bin", "\x01"))
-	want := "header authorization: Bearer ***\nheader my-api-key: ***\nheader plain : a\\x1b\nheader set-cookie: ***\nheader some-bin: AQ==\nheader x-token-bin: ***\n"
+	o.header(metadata.Pairs("authorization", "Bearer abc", "set-cookie", "abc", "my-api-key", "abc", "x-token-bin", "abc", "plain\n", "a\x1b", "some-bin", "\x01", "x-otp", "abc"))
+	want := "header authorization: Bearer ***\nheader my-api-key: ***\nheader plain : a\\x1b\nheader set-cookie: ***\nheader some-bin: AQ==\nheader x-otp: ***\nheader x-token-bin: ***\n"
 	if b.String() != want {
 		t.Errorf("got  %q\nwant %q", b.String(), want)
 	}

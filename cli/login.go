@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -307,12 +309,35 @@ func (a *App) revoke(ctx context.Context, dirs envs.Dirs, e envs.Env) error {
 // prompt asks for a line on the terminal.
 func (a *App) prompt(label string) (string, error) {
 	fmt.Fprint(a.Terminal.Prompt, front.Line(label))
-	line, err := readLine(a.In)
+	line, err := interruptible(func() (string, error) { return readLine(a.In) })
 	if errors.Is(err, io.EOF) {
 		fmt.Fprintln(a.Terminal.Prompt)
 		return "", context.Canceled
 	}
 	return strings.TrimSpace(line), err
+}
+
+// interruptible returns what read returns, or io.EOF when Ctrl-C is pressed before. The
+// read goes on then, and the process ends without it.
+func interruptible(read func() (string, error)) (string, error) {
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt)
+	defer signal.Stop(interrupted)
+	type result struct {
+		line string
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		line, err := read()
+		done <- result{line, err}
+	}()
+	select {
+	case r := <-done:
+		return r.line, r.err
+	case <-interrupted:
+		return "", io.EOF
+	}
 }
 
 func (a *App) promptPassword(label string) (string, error) {

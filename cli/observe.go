@@ -143,7 +143,7 @@ func (o *observer) metadata(what string, md metadata.MD) {
 	for _, k := range slices.Sorted(maps.Keys(md)) {
 		for _, v := range md[k] {
 			switch {
-			case isSecret(k):
+			case front.IsSecret(k):
 				v = masked(v)
 			case strings.HasSuffix(k, "-bin"):
 				v = base64.StdEncoding.EncodeToString([]byte(v))
@@ -183,16 +183,6 @@ func since(begin, end time.Time) string {
 		return "never"
 	}
 	return end.Sub(begin).Round(10 * time.Microsecond).String()
-}
-
-// isSecret reports whether the values of a metadata key are not for screens.
-func isSecret(key string) bool {
-	for _, part := range []string{"authorization", "cookie", "token", "secret", "password", "api-key", "apikey"} {
-		if strings.Contains(key, part) {
-			return true
-		}
-	}
-	return false
 }
 
 // masked hides a secret, but not of what kind it is.

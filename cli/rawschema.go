@@ -28,13 +28,13 @@ func (a *App) descriptors(ctx context.Context, conn *grpc.ClientConn, entry fron
 
 func (a *App) rawSchema(ctx context.Context, conn *grpc.ClientConn, entry front.Entry, q question) ([]byte, error) {
 	switch {
-	case !q.early.Sources.IsEmpty():
-		return a.givenSchema(ctx, q.early.Sources)
+	case !q.options.Sources.IsEmpty():
+		return a.givenSchema(ctx, q.options.Sources)
 	case entry.Origin == nil:
 		rsp, err := registryv1.NewRegistryClient(conn).GetSchema(ctx, &registryv1.GetSchemaRequest{Service: q.word})
 		return rsp.GetFiles(), err
 	default:
-		r, err := dynamic.ReflectService(callContextOf(ctx, entry.Origin, q.early), conn, func(services []string) (string, error) {
+		r, err := dynamic.ReflectService(callContextOf(ctx, entry.Origin, q.options.Headers), conn, func(services []string) (string, error) {
 			return pickService(services, entry.Origin.Service)
 		})
 		if err != nil {

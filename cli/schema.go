@@ -23,9 +23,10 @@ import (
 
 // question is what a schema is looked for with.
 type question struct {
-	word  string // the service, as it was typed
-	early front.Early
-	fresh bool // not from the cache
+	word    string // the service, as it was typed
+	options *front.Request
+	fresh   bool   // not from the cache
+	told    []byte // what the server said of it, a GetSchemaResponse; may be nil
 
 	// current: from the cache only when the server says that it has the same.
 	current bool
@@ -56,13 +57,16 @@ func (e *unknownServiceError) Error() string {
 // compared with the server's. It is looked for, in this order, in what the command line
 // names, in the cache, among the services of micro, and by reflection.
 func (a *App) schema(ctx context.Context, conn *grpc.ClientConn, q question) (entry front.Entry, cached bool, err error) {
-	if !q.early.Sources.IsEmpty() {
+	if !q.options.Sources.IsEmpty() {
 		entry, err = a.given(ctx, q)
 		return entry, false, err
 	}
 	place, err := a.cachePlace()
 	if err != nil {
 		return entry, false, err
+	}
+	if entry, ok := place.cache.Learn(place.env, place.namespace, q.word, q.told); ok {
+		return entry, false, nil
 	}
 	if !q.fresh {
 		entry, ok := place.lookup(q.word)
@@ -72,7 +76,7 @@ func (a *App) schema(ctx context.Context, conn *grpc.ClientConn, q question) (en
 		if ok && entry.Origin != nil {
 			a.plain = entry.Origin.Plain
 			// Such a server does not compare schemas when it is called.
-			same, err := probeOf(entry.Origin).Unchanged(callContextOf(ctx, entry.Origin, q.early), conn)
+			same, err := probeOf(entry.Origin).Unchanged(callContextOf(ctx, entry.Origin, q.options.Headers), conn)
 			if err != nil {
 				return entry, false, err
 			}
@@ -114,7 +118,7 @@ func (a *App) mayReflect(ctx context.Context, conn *grpc.ClientConn, err error) 
 		// marks what is its own answer.
 		var trailer metadata.MD
 		_, err := registryv1.NewRegistryClient(conn).List(ctx, &registryv1.ListRequest{}, grpc.Trailer(&trailer))
-		plain = err != nil && len(trailer.Get(front.KeyRefused)) == 0
+		plain = err != nil && len(trailer.Get(front.KeyRefused)) == 0 && !isMicros(status.Convert(err))
 		return plain, plain
 	default:
 		return false, false
@@ -178,7 +182,7 @@ func (p cachePlace) keep(c compiled, word string, origin *front.Origin) (front.E
 // reflect asks a server by reflection for the gRPC service that a word means.
 func (p cachePlace) reflect(ctx context.Context, conn *grpc.ClientConn, q question, plain bool) (entry front.Entry, err error) {
 	origin := &front.Origin{Plain: plain}
-	r, err := dynamic.ReflectService(callContextOf(ctx, origin, q.early), conn, func(services []string) (string, error) {
+	r, err := dynamic.ReflectService(callContextOf(ctx, origin, q.options.Headers), conn, func(services []string) (string, error) {
 		return pickService(services, q.word)
 	})
 	if err != nil {
@@ -215,14 +219,14 @@ func probeOf(o *front.Origin) dynamic.Probe {
 
 // callContextOf returns the context for calls that have to do with a schema: with the
 // headers of the command line, and without what is for servers with micro only.
-func callContextOf(ctx context.Context, o *front.Origin, e front.Early) context.Context {
+func callContextOf(ctx context.Context, o *front.Origin, headers [][2]string) context.Context {
 	md, _ := metadata.FromOutgoingContext(ctx)
 	md = md.Copy()
 	if o != nil && o.Plain {
 		md.Delete("authorization")
 		md.Delete(front.KeyNamespace)
 	}
-	for _, h := range e.Headers {
+	for _, h := range headers {
 		md.Set(h[0], h[1])
 	}
 	return metadata.NewOutgoingContext(ctx, md)
@@ -308,7 +312,7 @@ func nearestServices(services []string, word string) []string {
 
 // given returns the schema that the command line names.
 func (a *App) given(ctx context.Context, q question) (entry front.Entry, err error) {
-	raw, err := a.givenSchema(ctx, q.early.Sources)
+	raw, err := a.givenSchema(ctx, q.options.Sources)
 	if err != nil {
 		return entry, err
 	}

@@ -2,7 +2,10 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -220,23 +223,27 @@ func ago(now, t time.Time) string {
 
 func newServicesCmd(app *App) *cobra.Command {
 	var out format
+	var watch bool
 	cmd := &cobra.Command{
 		Use:   "services",
 		Short: "List the services that can be called",
 		Long: `List the services of the namespace. On a server without micro, list the gRPC services
 that it tells of by reflection.`,
-		Example: "  micro services",
-		Args:    exactly(0),
+		Example: `  micro services
+  micro services --watch`,
+		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, conn, err := app.connFor(cmd.Context())
 			if err != nil {
 				return err
 			}
+			if watch {
+				return app.watchServices(ctx, conn, out)
+			}
 			rsp, err := app.services(ctx, conn)
 			if err != nil {
 				return err
 			}
-			app.rememberServices(serviceNames(rsp))
 			app.rememberServices(serviceNames(rsp))
 			return out.print(app.Out, rsp, func(t *tableWriter) {
 				for _, s := range rsp.GetServices() {
@@ -245,8 +252,63 @@ that it tells of by reflection.`,
 			})
 		},
 	}
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show the services with their instances, and then each change, until Ctrl-C")
 	outputFlag(cmd, &out)
 	return cmd
+}
+
+// watchServices prints the services that there are, and then each change.
+func (a *App) watchServices(ctx context.Context, conn *grpc.ClientConn, out format) error {
+	stream, err := registryv1.NewRegistryClient(conn).Watch(ctx, &registryv1.WatchRequest{})
+	if err != nil {
+		return err
+	}
+	for {
+		rsp, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if rsp.GetService() == nil { // all that was there has been shown
+			continue
+		}
+		err = out.element(a.Out, rsp.GetService(), func(w io.Writer) error {
+			_, err := fmt.Fprintln(w, front.Line(serviceText(rsp.GetService())))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// serviceText says how many instances a service has, and of which versions.
+func serviceText(s *registryv1.Service) string {
+	var versions []string
+	for _, in := range s.GetInstances() {
+		if v := in.GetVersion(); v != "" && !slices.Contains(versions, v) {
+			versions = append(versions, v)
+		}
+	}
+	text := s.GetName() + ": " + countText(len(s.GetInstances()), "instance")
+	if len(versions) > 0 {
+		text += " (" + strings.Join(versions, ", ") + ")"
+	}
+	return text
+}
+
+// countText writes a number with what it counts.
+func countText(n int, what string) string {
+	switch n {
+	case 0:
+		return "no " + what
+	case 1:
+		return "1 " + what
+	default:
+		return fmt.Sprintf("%d %ss", n, what)
+	}
 }
 
 func serviceNames(rsp *registryv1.ListResponse) []string {
@@ -272,7 +334,7 @@ func (a *App) services(ctx context.Context, conn *grpc.ClientConn) (*registryv1.
 	if err != nil {
 		return nil, err
 	}
-	names, err := dynamic.ReflectServices(callContextOf(ctx, &front.Origin{Plain: true}, front.Early{}), conn)
+	names, err := dynamic.ReflectServices(callContextOf(ctx, &front.Origin{Plain: true}, nil), conn)
 	if err != nil {
 		return nil, explainReflection(e, err)
 	}

@@ -3,28 +3,29 @@
 package generator
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
-	"text/template"
 
 	"golang.org/x/mod/module"
-
-	"github.com/micro/micro/v3/internal/sdk"
-	"github.com/micro/micro/v3/templates"
 )
 
 // Options say what project to make.
 type Options struct {
-	Dir      string // where; it need not exist, nor be empty
-	Name     string // of the service; see [CheckName]
-	Module   string // the path of the Go module; the name when empty, if Go allows it
-	Template string // the kind of project, of [Templates]; "service" when empty
+	Template *Template // what to make it of
+	Dir      string    // where; it need not exist, nor be empty
+	Name     string    // of the service; see [CheckName]
+	Module   string    // the path of the Go module; the name when empty, if Go allows it
+
+	// Values are those of the template's variables, by their names.
+	Values map[string]string
+	// Ask returns a value for a variable that Values does not have; Default is then
+	// what it would be. Nil: nobody is asked, and the defaults are taken.
+	Ask func(v Variable) (string, error)
 
 	// The SDK that the project is built against: its version, and the absolute
 	// path of the directory that it is unpacked in.
@@ -32,43 +33,36 @@ type Options struct {
 	SDKDir     string
 }
 
-// Templates returns the names of the kinds of project that there are.
-func Templates() []string {
-	entries, err := fs.ReadDir(templates.FS, ".")
-	if err != nil {
-		return nil // the root of an embedded file system is always there
-	}
-	var names []string
-	for _, e := range entries {
-		if e.IsDir() {
-			names = append(names, e.Name())
-		}
-	}
-	return names
+// Project is what [New] has made.
+type Project struct {
+	Files []File   // in the order of their paths
+	Notes []string // what the person should know
+	Next  []string // commands to go on with, below its directory
 }
 
-// New makes a project that builds and passes its own tests at once, and returns
-// its files in the order of their paths. It writes all of them or none: when one
-// exists the error is a [*ConflictError].
-func New(opts Options) ([]File, error) {
-	files, err := render(opts)
+// New makes a project of a template. It writes all of its files or none: when one
+// exists the error is a [*ConflictError]. Those of the templates that come with micro
+// build and pass their own tests at once.
+//
+// In a template that has a template.yaml, what stands in {{ }} in a file that ends in
+// .tmpl, and in the path of any, is replaced. A file is left out when a part of its
+// path is empty then.
+//
+// What a template has of a Go module becomes the module of the project: the paths of
+// imports follow, as do the go_package of .proto files, the name in micro.yaml, and
+// where go.mod leads to the SDK.
+func New(ctx context.Context, opts Options) (*Project, error) {
+	p, err := render(ctx, opts)
 	if err != nil {
 		return nil, err
 	}
-	if err := createTree(opts.Dir, files); err != nil {
+	if err := createTree(opts.Dir, p.Files); err != nil {
 		return nil, err
 	}
-	return files, nil
+	return p, nil
 }
 
-// data is what templates are rendered with.
-type data struct {
-	names
-	Module string
-	Binary string // what `go build` calls the program
-}
-
-func render(opts Options) ([]File, error) {
+func render(ctx context.Context, opts Options) (*Project, error) {
 	n, err := parseName(opts.Name)
 	if err != nil {
 		return nil, err
@@ -82,85 +76,220 @@ func render(opts Options) ([]File, error) {
 	if err := checkModule(opts.Module); err != nil {
 		return nil, err
 	}
-	d := data{names: n, Module: opts.Module, Binary: binaryName(opts.Module)}
-	files, err := renderTemplate(opts.Template, d)
-	if err != nil {
+	t := opts.Template
+	data := n.data(opts.Module)
+	if err := t.values(opts, data); err != nil {
 		return nil, err
 	}
-	for _, f := range files {
-		if folder, _, ok := strings.Cut(f.Path, "/"); ok && folder == d.Binary {
-			return nil, fmt.Errorf("%q cannot be the name of a project: it has a folder %s, so the program cannot be called that", d.Binary, folder)
-		}
-	}
-	mod, err := goMod(opts)
-	if err != nil {
+	p := &Project{}
+	if p.Files, err = t.render(data); err != nil {
 		return nil, err
 	}
-	files = append(files, File{"go.mod", mod}, File{"go.sum", sdk.GoSum()})
-	code, err := generate(opts.Module, files)
-	if err != nil {
-		return nil, err
+	next := t.next
+	if len(next) == 0 {
+		next = []string{"micro run ."}
 	}
-	files = append(files, code...)
-	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
-	return files, nil
-}
-
-func renderTemplate(name string, d data) ([]File, error) {
-	if name == "" {
-		name = "service"
-	}
-	if !slices.Contains(Templates(), name) {
-		return nil, fmt.Errorf("there is no template %q; there is: %s", name, strings.Join(Templates(), ", "))
-	}
-	tree, err := fs.Sub(templates.FS, name)
-	if err != nil {
-		return nil, err
-	}
-	var files []File
-	err = fs.WalkDir(tree, ".", func(p string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return err
-		}
-		text, err := fs.ReadFile(tree, p)
+	for _, line := range next {
+		text, err := execute(templateManifest, line, data)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		at, err := execute(p, strings.TrimSuffix(p, ".tmpl"), d)
-		if err != nil {
-			return err
+		p.Next = append(p.Next, string(text))
+	}
+	if t.active {
+		if err := p.checkTypes(n.Service); err != nil {
+			return nil, err
 		}
-		content, err := execute(p, string(text), d)
-		files = append(files, File{string(at), content})
-		return err
-	})
-	return files, err
-}
-
-func execute(name, text string, d data) ([]byte, error) {
-	t, err := template.New(name).Option("missingkey=error").Parse(text)
-	if err != nil {
+	}
+	if err := p.adopt(t, opts); err != nil {
 		return nil, err
 	}
-	var out bytes.Buffer
-	err = t.Execute(&out, d)
-	return out.Bytes(), err
+	if err := p.generate(ctx, opts); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(p.Files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	return p, p.check(opts)
 }
 
-// generate returns the Go code of the .proto files among files.
-func generate(modulePath string, files []File) ([]File, error) {
+// values adds the values of the template's variables to the data.
+func (t *Template) values(opts Options, data map[string]any) error {
+	for name := range opts.Values {
+		if !t.has(name) {
+			return &ValueError{Template: t, Name: name, Reason: "the template has no variable of that name"}
+		}
+	}
+	for _, v := range t.Variables {
+		text, err := execute("the default of "+v.Name, v.Default, data)
+		if err != nil {
+			return fmt.Errorf("%s: %w", templateManifest, err)
+		}
+		v.Default = string(text)
+		value, given := opts.Values[v.Name]
+		switch {
+		case given:
+		case opts.Ask != nil:
+			if value, err = opts.Ask(v); err != nil {
+				return err
+			}
+		case v.Required:
+			return &ValueError{Template: t, Name: v.Name, Reason: "the template needs a value for it"}
+		default:
+			value = v.Default
+		}
+		if data[v.Name], err = v.parse(value); err != nil {
+			return &ValueError{Template: t, Name: v.Name, Reason: err.Error()}
+		}
+	}
+	return nil
+}
+
+// ValueError tells of a value that a template cannot take, or lacks.
+type ValueError struct {
+	Template *Template
+	Name     string // of the variable
+	Reason   string
+}
+
+// Error names the variable and the ones that there are.
+func (e *ValueError) Error() string {
+	var names []string
+	for _, v := range e.Template.Variables {
+		names = append(names, v.Name)
+	}
+	if e.Template.has(e.Name) {
+		return fmt.Sprintf("variable %q: %s", e.Name, e.Reason)
+	}
+	if len(names) == 0 {
+		return fmt.Sprintf("variable %q: the template has no variables", e.Name)
+	}
+	return fmt.Sprintf("variable %q: %s; it has: %s", e.Name, e.Reason, strings.Join(names, ", "))
+}
+
+// render renders the files. One that ends in .tmpl goes before another of its name: a
+// template can have a README of its own beside that of its projects.
+func (t *Template) render(data map[string]any) ([]File, error) {
+	var verbatim, rendered []File
+	for _, f := range t.files {
+		name, isTemplate := t.isTemplate(f)
+		if t.active {
+			at, err := execute(f.Path, name, data)
+			if err != nil {
+				return nil, err
+			}
+			name = string(at)
+			if slices.Contains(strings.Split(name, "/"), "") {
+				continue
+			}
+		}
+		out := File{Path: name, Content: f.Content, Executable: f.Executable}
+		if !isTemplate {
+			verbatim = append(verbatim, out)
+			continue
+		}
+		var err error
+		if out.Content, err = execute(f.Path, string(f.Content), data); err != nil {
+			return nil, err
+		}
+		rendered = append(rendered, out)
+	}
+	for _, f := range verbatim {
+		if !slices.ContainsFunc(rendered, func(r File) bool { return r.Path == f.Path }) {
+			rendered = append(rendered, f)
+		}
+	}
+	return rendered, nil
+}
+
+// generate adds the Go code of the .proto files that have none.
+func (p *Project) generate(ctx context.Context, opts Options) error {
 	var sources []source
-	for _, f := range files {
-		if path.Ext(f.Path) == ".proto" {
+	has := make(map[string]bool)
+	for _, f := range p.Files {
+		has[f.Path] = true
+		if path.Ext(f.Path) == ".proto" && len(f.Content) <= maxProto {
 			sources = append(sources, source{path: f.Path, text: f.Content})
 		}
 	}
-	m := goModule{path: modulePath, sub: "."}
-	if err := nameSources(m, sources); err != nil {
-		return nil, err
+	if !has["go.mod"] || !slices.ContainsFunc(sources, func(s source) bool { return !has[goCode(s.path)] }) {
+		return nil
 	}
-	code, _, err := emit(context.Background(), m, sources)
-	return code, err
+	m := goModule{path: opts.Module, sub: "."}
+	err := nameSources(m, sources)
+	var code []File
+	if err == nil {
+		code, _, err = emit(ctx, m, sources)
+	}
+	if err != nil && !opts.Template.active && ctx.Err() == nil {
+		// The template has another way to do it.
+		p.Notes = append(p.Notes, "no Go code was made of the .proto files: "+strings.ReplaceAll(err.Error(), "\n", "; "))
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, f := range code {
+		if !has[f.Path] {
+			p.Files = append(p.Files, f)
+		}
+	}
+	return nil
+}
+
+// goCode returns the path of the Go code of a .proto file.
+func goCode(proto string) string { return strings.TrimSuffix(proto, ".proto") + ".pb.go" }
+
+// check finds what would be wrong with the files in a directory.
+func (p *Project) check(opts Options) error {
+	binary := binaryName(opts.Module)
+	at := make(map[string]string)
+	for _, f := range p.Files {
+		if err := checkPath(f.Path); err != nil {
+			return err
+		}
+		// There are file systems that do not tell A from a.
+		if other, ok := at[strings.ToLower(f.Path)]; ok {
+			return fmt.Errorf("the template makes %q, and %q too", f.Path, other)
+		}
+		at[strings.ToLower(f.Path)] = f.Path
+		if folder, _, ok := strings.Cut(f.Path, "/"); ok && folder == binary {
+			return fmt.Errorf("%q cannot be the name of a project: it has a folder %s, so the program cannot be called that", binary, folder)
+		}
+	}
+	return nil
+}
+
+// checkPath refuses a path that leads elsewhere, that some system cannot have, and
+// what git would run or obey.
+func checkPath(p string) error {
+	if err := module.CheckFilePath(p); err != nil {
+		return fmt.Errorf("the template makes a file that cannot be: %w", err)
+	}
+	for part := range strings.SplitSeq(p, "/") {
+		if strings.EqualFold(part, ".git") {
+			return fmt.Errorf("the template makes %q, which is git's own", p)
+		}
+	}
+	return nil
+}
+
+// declaration finds what a .proto file declares outside of messages.
+var declaration = regexp.MustCompile(`(?m)^(?:message|enum|service)\s+(\w+)`)
+
+// checkTypes refuses a name of a service that a message of its API has.
+func (p *Project) checkTypes(service string) error {
+	for _, f := range p.Files {
+		if path.Ext(f.Path) != ".proto" {
+			continue
+		}
+		seen := make(map[string]bool)
+		for _, m := range declaration.FindAllSubmatch(f.Content, -1) {
+			if seen[string(m[1])] {
+				return fmt.Errorf("%q cannot be the name of a service: its code would have two types %s", service, m[1])
+			}
+			seen[string(m[1])] = true
+		}
+	}
+	return nil
 }
 
 // binaryName returns what the Go command calls the program in the root of a

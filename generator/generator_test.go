@@ -21,7 +21,12 @@ var update = flag.Bool("update", false, "write what is compared with the files i
 // options for a project in a directory that does not exist.
 func options(t *testing.T, name string) Options {
 	t.Helper()
+	service, err := Builtin(DefaultTemplate)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return Options{
+		Template:   service,
 		Dir:        filepath.Join(t.TempDir(), name),
 		Name:       name,
 		SDKVersion: "v3.0.0-sdk-000000000000",
@@ -44,10 +49,11 @@ var golden = []string{
 func TestNew(t *testing.T) {
 	t.Parallel()
 	opts := options(t, "helloworld")
-	files, err := New(opts)
+	project, err := New(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
+	files := project.Files
 	want := append(slices.Clip(golden), "go.mod", "go.sum", "proto/helloworld.pb.go", "proto/helloworld_grpc.pb.go")
 	var got []string
 	for _, f := range files {
@@ -109,11 +115,11 @@ func TestNewGoMod(t *testing.T) {
 	opts := options(t, "helloworld")
 	opts.Module = "github.com/alice/helloworld"
 	opts.SDKDir = filepath.Join(t.TempDir(), "a folder", "sdk")
-	files, err := render(opts)
+	project, err := render(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range files {
+	for _, f := range project.Files {
 		switch f.Path {
 		case "go.mod":
 			for _, want := range []string{
@@ -193,7 +199,7 @@ func TestBadNames(t *testing.T) {
 	} {
 		opts := options(t, "x")
 		opts.Name = name
-		_, err := New(opts)
+		_, err := New(t.Context(), opts)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("New of %q = %v, want an error with %s", name, err, want)
 		}
@@ -224,7 +230,7 @@ func TestModules(t *testing.T) {
 	} {
 		opts := options(t, "greeter")
 		opts.Module = module
-		if _, err := New(opts); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := New(t.Context(), opts); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("New of module %q = %v, want an error with %s", module, err, want)
 		}
 	}
@@ -239,7 +245,7 @@ func TestWords(t *testing.T) {
 		any append error false init len new nil string true
 		syntax edition message enum service rpc returns stream option reserved oneof extend optional repeated public weak to inf
 		google grpc context codes status pb test linux main call request response`) {
-		if _, err := render(options(t, name)); err != nil {
+		if _, err := render(t.Context(), options(t, name)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -251,16 +257,15 @@ func TestNewErrors(t *testing.T) {
 		change func(*Options)
 		want   string
 	}{
-		"unknown template": {func(o *Options) { o.Template = "../service" }, `there is no template "../service"; there is: service`},
-		"no directory":     {func(o *Options) { o.Dir = "" }, "no directory is given"},
-		"no SDK":           {func(o *Options) { o.SDKDir = "" }, `the directory of the SDK must be an absolute path, not ""`},
-		"relative SDK":     {func(o *Options) { o.SDKDir = "sdk" }, `the directory of the SDK must be an absolute path, not "sdk"`},
+		"no directory": {func(o *Options) { o.Dir = "" }, "no directory is given"},
+		"no SDK":       {func(o *Options) { o.SDKDir = "" }, `the directory of the SDK must be an absolute path, not ""`},
+		"relative SDK": {func(o *Options) { o.SDKDir = "sdk" }, `the directory of the SDK must be an absolute path, not "sdk"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			opts := options(t, "greeter")
 			tc.change(&opts)
-			if _, err := New(opts); err == nil || err.Error() != tc.want {
+			if _, err := New(t.Context(), opts); err == nil || err.Error() != tc.want {
 				t.Errorf("New = %v, want %s", err, tc.want)
 			}
 		})
@@ -271,15 +276,16 @@ func TestNewInDirectory(t *testing.T) {
 	t.Parallel()
 	opts := options(t, "greeter")
 	opts.Dir = writeTree(t, map[string]string{"LICENSE": "mine", "handler/own.go": "package handler\n"})
-	files, err := New(opts)
+	project, err := New(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
+	files := project.Files
 	if got, want := len(list(t, opts.Dir)), len(files)+2; got != want {
 		t.Errorf("the directory has %d files, want %d", got, want)
 	}
 	before := list(t, opts.Dir)
-	_, err = New(opts)
+	_, err = New(t.Context(), opts)
 	var conflict *ConflictError
 	if !errors.As(err, &conflict) {
 		t.Fatalf("second New = %v, want a %T", err, conflict)
@@ -308,7 +314,7 @@ func TestNewUndone(t *testing.T) {
 			opts := options(t, "greeter")
 			opts.Dir = writeTree(t, files)
 			before := list(t, opts.Dir)
-			if _, err := New(opts); err == nil {
+			if _, err := New(t.Context(), opts); err == nil {
 				t.Error("New gives no error")
 			}
 			if diff := cmp.Diff(before, list(t, opts.Dir)); diff != "" {
@@ -345,7 +351,7 @@ func TestNewBadPlaces(t *testing.T) {
 	} {
 		opts := options(t, "greeter")
 		opts.Dir = filepath.Join(dir, at)
-		if _, err := New(opts); err == nil {
+		if _, err := New(t.Context(), opts); err == nil {
 			t.Errorf("New in %s gives no error", name)
 		}
 	}
@@ -369,7 +375,7 @@ func TestNewReadOnly(t *testing.T) {
 	for _, at := range []string{"", "greeter"} {
 		opts := options(t, "greeter")
 		opts.Dir = filepath.Join(dir, at)
-		if _, err := New(opts); !errors.Is(err, os.ErrPermission) {
+		if _, err := New(t.Context(), opts); !errors.Is(err, os.ErrPermission) {
 			t.Errorf("New in a directory that is read-only = %v, want %v", err, os.ErrPermission)
 		}
 	}
@@ -381,7 +387,7 @@ func TestNewReadOnly(t *testing.T) {
 func TestPointToSDK(t *testing.T) {
 	t.Parallel()
 	opts := options(t, "greeter")
-	if _, err := New(opts); err != nil {
+	if _, err := New(t.Context(), opts); err != nil {
 		t.Fatal(err)
 	}
 	goMod := filepath.Join(opts.Dir, "go.mod")

@@ -16,9 +16,6 @@ type names struct {
 	GoPackage string // the stem, where Go can have it as the name of a package
 }
 
-// messages are the types that the templates declare beside the service.
-var messages = []string{"CallRequest", "CallResponse", "StreamRequest", "StreamResponse", "PingPongRequest", "PingPongResponse"}
-
 // CheckName tells whether a service can have a name: it must be a DNS label that
 // begins with a letter.
 func CheckName(name string) error {
@@ -53,11 +50,19 @@ func parseName(name string) (names, error) {
 		}
 	}
 	stem := strings.ReplaceAll(name, "-", "")
-	n := names{Service: name, Type: typ.String(), Stem: stem, GoPackage: goIdentifier(stem)}
-	if slices.Contains(messages, n.Type) {
-		return names{}, fmt.Errorf("%q cannot be the name of a service: its code would have two types %s", name, n.Type)
+	return names{Service: name, Type: typ.String(), Stem: stem, GoPackage: goIdentifier(stem)}, nil
+}
+
+// data returns the values that every template has.
+func (n names) data(modulePath string) map[string]any {
+	return map[string]any{
+		"Service":   n.Service,
+		"Type":      n.Type,
+		"Stem":      n.Stem,
+		"GoPackage": n.GoPackage,
+		"Module":    modulePath,
+		"Binary":    binaryName(modulePath),
 	}
-	return n, nil
 }
 
 // defaultModule returns the path of the module of a project for which none is

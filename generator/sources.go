@@ -43,11 +43,11 @@ func findModule(dir string) (goModule, error) {
 	for sub, at := ".", abs; ; {
 		text, err := os.ReadFile(filepath.Join(at, "go.mod"))
 		if err == nil {
-			name := modfile.ModulePath(text)
-			if name == "" {
-				return goModule{}, fmt.Errorf("%s names no module", filepath.Join(at, "go.mod"))
+			m, err := moduleOf(text, sub)
+			if err != nil {
+				return goModule{}, fmt.Errorf("%s: %w", filepath.Join(at, "go.mod"), err)
 			}
-			return goModule{path: name, sub: sub}, nil
+			return m, nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return goModule{}, err
@@ -58,6 +58,15 @@ func findModule(dir string) (goModule, error) {
 		}
 		sub, at = path.Join(filepath.Base(at), sub), up
 	}
+}
+
+// moduleOf returns the module of a go.mod file, for a directory in it.
+func moduleOf(goMod []byte, sub string) (goModule, error) {
+	name := modfile.ModulePath(goMod)
+	if name == "" {
+		return goModule{}, errors.New("it names no module")
+	}
+	return goModule{path: name, sub: sub}, nil
 }
 
 // importPath returns the path of the Go package in a folder below the

@@ -67,7 +67,7 @@ func fillTree(dir string, files []File) error {
 		if err := root.MkdirAll(path.Dir(f.Path), 0o755); err != nil {
 			return err
 		}
-		if err := root.WriteFile(f.Path, f.Content, 0o644); err != nil {
+		if err := root.WriteFile(f.Path, f.Content, f.mode()); err != nil {
 			return err
 		}
 	}
@@ -108,7 +108,7 @@ func addTree(dir string, files []File) (err error) {
 			return err
 		}
 		// With O_EXCL even a file that appeared meanwhile stays as it is.
-		w, err := root.OpenFile(f.Path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		w, err := root.OpenFile(f.Path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, f.mode())
 		if errors.Is(err, fs.ErrExist) {
 			return &ConflictError{Dir: dir, Paths: []string{f.Path}}
 		}

@@ -10,8 +10,16 @@ import (
 
 // File is a file of a project.
 type File struct {
-	Path    string // below the project's directory, with slashes
-	Content []byte
+	Path       string // below the project's directory, with slashes
+	Content    []byte
+	Executable bool
+}
+
+func (f File) mode() fs.FileMode {
+	if f.Executable {
+		return 0o755
+	}
+	return 0o644
 }
 
 // replaceFile writes a file beside the one that it replaces, and then puts it in

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -26,8 +27,10 @@ type PushOptions struct {
 	PlainHTTP bool        // without TLS
 	TLS       *tls.Config // nil: the system's certificates
 
-	// Token returns the bearer token to send, or none to push as nobody. Nil
-	// takes what the user's container tools are logged in with.
+	// Token returns the bearer token to send, or none to push as nobody. It is asked
+	// for each request, since a token may expire while an image is pushed, by one
+	// goroutine at a time. Nil takes what the user's container tools are logged in
+	// with.
 	Token func(ctx context.Context) (string, error)
 
 	Progress func(Event)
@@ -47,10 +50,7 @@ func (i *Image) Push(ctx context.Context, o PushOptions) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("push %s: %w", i.name, err)
 	}
-	t, err := o.transport(ctx, repository.RegistryStr())
-	if err != nil {
-		return "", fmt.Errorf("push %s: %w", i.name, err)
-	}
+	t := o.transport(repository.RegistryStr())
 	defer t.base.CloseIdleConnections()
 	auth := remote.WithAuth(authn.Anonymous)
 	if o.Token == nil {
@@ -96,19 +96,28 @@ func push(ctx context.Context, ref name.Reference, m *manifest, progress func(Ev
 type pushTransport struct {
 	base      *http.Transport
 	host      string
-	token     string
-	own       bool // the token is ours: what the registry says of other ways in is not asked for
 	plainHTTP bool
+
+	mu    sync.Mutex
+	token func(ctx context.Context) (string, error) // nil: what the registry says of other ways in is asked for
 }
 
-func (o PushOptions) transport(ctx context.Context, host string) (*pushTransport, error) {
-	t := &pushTransport{host: host, own: o.Token != nil, plainHTTP: o.PlainHTTP}
-	if o.Token != nil {
-		var err error
-		if t.token, err = o.Token(ctx); err != nil {
-			return nil, err
-		}
+// authorize adds the token to a request.
+func (t *pushTransport) authorize(req *http.Request) error {
+	if t.token == nil {
+		return nil
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	token, err := t.token(req.Context())
+	if err == nil && token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	return err
+}
+
+func (o PushOptions) transport(host string) *pushTransport {
+	t := &pushTransport{host: host, token: o.Token, plainHTTP: o.PlainHTTP}
 	base, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
 		base = &http.Transport{}
@@ -117,7 +126,7 @@ func (o PushOptions) transport(ctx context.Context, host string) (*pushTransport
 	if o.TLS != nil {
 		t.base.TLSClientConfig = o.TLS.Clone()
 	}
-	return t, nil
+	return t
 }
 
 // RoundTrip sends the token to the registry itself only, not to where it sends
@@ -127,14 +136,17 @@ func (t *pushTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return t.base.RoundTrip(req)
 	}
 	req = req.Clone(req.Context())
-	if t.token != "" {
-		req.Header.Set("Authorization", "Bearer "+t.token)
+	if err := t.authorize(req); err != nil {
+		if req.Body != nil {
+			err = errors.Join(err, req.Body.Close())
+		}
+		return nil, err
 	}
 	if t.plainHTTP {
 		req.URL.Scheme = "http" // the library tries https first
 	}
 	resp, err := t.base.RoundTrip(req)
-	if err == nil && t.own && resp.StatusCode == http.StatusUnauthorized {
+	if err == nil && t.token != nil && resp.StatusCode == http.StatusUnauthorized {
 		return nil, errors.Join(ErrAuth, resp.Body.Close())
 	}
 	return resp, err

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/micro/micro/v3/image/registry"
@@ -113,6 +115,32 @@ func TestPush(t *testing.T) {
 				t.Errorf("%d blobs were sent again", n)
 			}
 		})
+	}
+}
+
+// A push may take longer than a token is good: each request has one of its moment.
+func TestPushTokens(t *testing.T) {
+	t.Parallel()
+	i := buildImage(t, source(t, map[string]string{"go.mod": goMod, "main.go": goMain}), BuildOptions{})
+	var given, got atomic.Int64
+	r := newTestRegistry(t, func(h http.Handler) *httptest.Server {
+		return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			n, err := strconv.ParseInt(strings.TrimPrefix(req.Header.Get("Authorization"), "Bearer "), 10, 64)
+			if err != nil || n <= 0 {
+				t.Errorf("%s %s has %q", req.Method, req.URL, req.Header.Get("Authorization"))
+			}
+			got.Add(1)
+			h.ServeHTTP(w, req)
+		}))
+	}, "")
+	o := PushOptions{Registry: r.host(), Repository: "micro/app", PlainHTTP: true, Token: func(context.Context) (string, error) {
+		return strconv.FormatInt(given.Add(1), 10), nil
+	}}
+	if _, err := i.Push(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if given.Load() != got.Load() || got.Load() < 5 {
+		t.Errorf("%d requests had %d tokens", got.Load(), given.Load())
 	}
 }
 

@@ -40,6 +40,10 @@ type Source struct {
 	close func() error
 }
 
+// Root returns the directory that what belongs to the source is below: the root of the
+// repository for a git address, "" for a directory of the user's.
+func (s *Source) Root() string { return s.root }
+
 // Close removes what [Fetch] has made. A directory of the user's stays.
 func (s *Source) Close() error {
 	if s.close == nil {

@@ -1,6 +1,7 @@
-// Package templates holds the projects that `micro new` makes, as text/template
-// files. A file NAME.tmpl becomes NAME; what stands in {{ }} in its path and in
-// its content are fields of the generator's data.
+// Package templates holds the projects that `micro new` makes, each in a folder that
+// has the form of a template of anybody's: template.yaml says what it is, a file
+// NAME.tmpl becomes NAME, and what stands in {{ }} in its content and in any path is
+// replaced.
 package templates
 
 import "embed"

@@ -26,6 +26,9 @@ type namespace struct {
 	// Epoch is in the access tokens of the namespace: those of one that was deleted
 	// are void in the next one of its name.
 	Epoch string `json:"epoch,omitempty"`
+	// Rules is how many of the initial rules it was given; 0 when it was made before
+	// they were counted.
+	Rules int `json:"rules,omitempty"`
 }
 
 // epoch returns the epoch of a namespace; [ErrNotFound] when there is none.
@@ -84,12 +87,13 @@ func (a *Auth) signup(ctx context.Context, ns, id, password string) (held, error
 }
 
 func (a *Auth) createNamespace(ctx context.Context, ns, id string, acc account) (held, error) {
+	initial := initialRules()
 	ops := []store.Op{
-		store.Put(namespaceKey(ns), encodeJSON(namespace{acc.Created, randomID()})),
+		store.Put(namespaceKey(ns), encodeJSON(namespace{acc.Created, randomID(), len(initial)})),
 		store.Put(accountKey(ns, id), encodeJSON(acc)),
 		store.Put(indexPrefix+ns, nil),
 	}
-	for _, r := range initialRules() {
+	for _, r := range initial {
 		ops = append(ops, store.Put(ruleKey(ns, r.ID), encodeJSON(r)))
 	}
 	t := store.Txn{If: []store.Cond{{Key: namespaceKey(ns)}, {Key: deletingKey(ns)}}, Do: ops}

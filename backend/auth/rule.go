@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -41,6 +42,8 @@ type Resource struct {
 // initialRules are those of a new namespace: anybody may call its services, its
 // accounts may look at everything but secrets, its administrators may change it, and
 // its services may use its secrets, keep records, and publish and consume events.
+// They are in the order in which they came: a new one goes behind the others, and
+// [Auth.giveRules] gives it to the namespaces that are there.
 func initialRules() []Rule {
 	return []Rule{
 		{ID: "call", Resource: "service:*:*"},
@@ -50,6 +53,53 @@ func initialRules() []Rule {
 		{ID: "secrets", Scope: ScopeService, Resource: "config:*:" + Secret},
 		{ID: "store", Scope: ScopeService, Resource: "store:*:*"},
 		{ID: "events", Scope: ScopeService, Resource: "events:*:*"},
+	}
+}
+
+// firstRules is how many of the initial rules a namespace was given at least by a
+// server that did not count them.
+const firstRules = 4
+
+// giveRules gives a namespace the initial rules that came after it was made. Those that
+// it was given once stay as its administrators have them, deleted ones too, and no
+// rule of another meaning is replaced. [ErrNotFound] when there is no such namespace.
+func (a *Auth) giveRules(ctx context.Context, ns string) error {
+	initial := initialRules()
+	for {
+		rec, revision, err := load[namespace](ctx, a.store, namespaceKey(ns))
+		if err != nil {
+			return err
+		}
+		if revision == 0 {
+			return ErrNotFound
+		}
+		has := map[string]bool{}
+		for r, err := range a.store.Range(ctx, store.Prefix(ruleKey(ns, ""))) {
+			if err != nil {
+				return err
+			}
+			has[strings.TrimPrefix(r.Key, ruleKey(ns, ""))] = true
+		}
+		if rec.Rules == 0 { // not counted: whoever has one was given those before it
+			rec.Rules = firstRules
+			for i, r := range initial {
+				if has[r.ID] {
+					rec.Rules = max(rec.Rules, i+1)
+				}
+			}
+		}
+		t := store.Txn{If: []store.Cond{{Key: namespaceKey(ns), Revision: revision}}}
+		for _, r := range initial[min(rec.Rules, len(initial)):] {
+			if key := ruleKey(ns, r.ID); !has[r.ID] {
+				t.If = append(t.If, store.Cond{Key: key})
+				t.Do = append(t.Do, store.Put(key, encodeJSON(r)))
+			}
+		}
+		rec.Rules = max(rec.Rules, len(initial))
+		t.Do = append(t.Do, store.Put(namespaceKey(ns), encodeJSON(rec)))
+		if _, err := a.store.Txn(ctx, t); !errors.Is(err, store.ErrConflict) {
+			return err
+		}
 	}
 }
 
@@ -224,10 +274,18 @@ func (a *Auth) openRules(ctx context.Context, ns string) (*rules, error) {
 		return nil, ErrNotFound
 	}
 	// No watch is begun for a namespace that somebody has made up.
-	if _, err := a.store.Get(ctx, namespaceKey(ns)); errors.Is(err, store.ErrNotFound) {
-		return nil, ErrNotFound
-	} else if err != nil {
+	rec, revision, err := load[namespace](ctx, a.store, namespaceKey(ns))
+	if err != nil {
 		return nil, err
+	}
+	if revision == 0 {
+		return nil, ErrNotFound
+	}
+	if rec.Rules < len(initialRules()) {
+		// On a full disk those that are there hold; they grant no more than the others would.
+		if err := a.giveRules(ctx, ns); err != nil && !errors.Is(err, store.ErrFull) {
+			return nil, fmt.Errorf("give the namespace %s the rules that are new: %w", ns, err)
+		}
 	}
 	record, err := store.NewView(ctx, a.store, namespaceKey(ns), decodeJSON[namespace])
 	if err != nil {

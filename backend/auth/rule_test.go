@@ -2,16 +2,19 @@ package auth_test
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/micro/micro/v3/backend/auth"
+	"github.com/micro/micro/v3/backend/store"
 )
 
 func TestGranted(t *testing.T) {
@@ -235,6 +238,109 @@ func TestInitialRules(t *testing.T) {
 		if got := strings.Join(may, " "); got != test.want {
 			t.Errorf("%+v: %q may, want %q", test.resource, got, test.want)
 		}
+	}
+}
+
+// TestNewRulesForOldNamespaces opens namespaces that older servers have made: they get
+// the initial rules that came later, once, and what their administrators have changed
+// stays so.
+func TestNewRulesForOldNamespaces(t *testing.T) {
+	t.Parallel()
+	const all = "call events manage read register secrets store"
+	for _, test := range []struct {
+		name   string
+		record string // of the namespace
+		rules  string // ids that are there
+		want   string
+	}{
+		{"of the first server", `{"created":"2026-01-01T00:00:00Z"}`, "call read manage register", all},
+		{"of one that was closed then", `{}`, "read manage register", "events manage read register secrets store"},
+		{"with a rule of an administrator's own", `{}`, "call read manage register mine", "call events manage mine read register secrets store"},
+		{"of a later one, without a rule that it was given", `{}`, "call read manage register store", "call events manage read register store"},
+		{"of the last that did not count", `{}`, "call read manage register events", "call events manage read register"},
+		{"counted", `{"rules":7}`, "manage", "manage"},
+		{"counted, when there were five", `{"rules":5}`, "manage", "events manage store"},
+		{"with one that is called like one of ours", `{"rules":6}`, "events manage", "events manage"},
+		{"of a server that is newer", `{"rules":99}`, "manage", "manage"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := openStore(t)
+			write(t, s, store.Put("acme/auth/namespace", []byte(test.record)))
+			for id := range strings.FieldsSeq(test.rules) {
+				write(t, s, store.Put("acme/auth/rule/"+id, []byte(`{"id":"`+id+`","scope":"theirs","resource":"x:y:z"}`)))
+			}
+			for range 2 { // the second server has nothing to give any more
+				a := openAuth(t, auth.Config{Store: s})
+				rules, err := a.Rules(t.Context(), "acme")
+				if err != nil {
+					t.Fatal(err)
+				}
+				var ids []string
+				for _, r := range rules {
+					ids = append(ids, r.ID)
+					if slices.Contains(strings.Fields(test.rules), r.ID) != (r.Scope == "theirs") {
+						t.Errorf("the rule %+v is not as it was", r)
+					}
+				}
+				slices.Sort(ids)
+				if got := strings.Join(ids, " "); got != test.want {
+					t.Errorf("rules %q, want %q", got, test.want)
+				}
+			}
+			// What is deleted now stays so.
+			a := openAuth(t, auth.Config{Store: s})
+			wantErr(t, "DeleteRule", a.DeleteRule(t.Context(), "acme", "manage"), nil)
+			rules, err := openAuth(t, auth.Config{Store: s}).Rules(t.Context(), "acme")
+			if err != nil || slices.ContainsFunc(rules, func(r auth.Rule) bool { return r.ID == "manage" }) {
+				t.Errorf("a rule that was deleted came again: %v, %v", rules, err)
+			}
+		})
+	}
+}
+
+// TestNewRulesAtOnce has several servers open a namespace of an older one.
+func TestNewRulesAtOnce(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	write(t, s, store.Put("acme/auth/namespace", []byte("{}")))
+	var wg sync.WaitGroup
+	for range 8 {
+		a := openAuth(t, auth.Config{Store: s})
+		wg.Go(func() {
+			rules, err := a.Rules(t.Context(), "acme")
+			if err != nil || len(rules) != 3 {
+				t.Errorf("%d rules, %v; want 3", len(rules), err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// full is a store that has no room for keys of a namespace.
+type full struct {
+	store.Store
+	namespace string
+}
+
+func (f full) Txn(ctx context.Context, t store.Txn) (int64, error) {
+	for _, op := range t.Do {
+		if op.Kind == store.KindPut && strings.HasPrefix(op.Key, f.namespace+"/") {
+			return 0, store.ErrFull
+		}
+	}
+	return f.Store.Txn(ctx, t)
+}
+
+// TestFullDiskKeepsOldRules has no room for rules that are new: the others hold.
+func TestFullDiskKeepsOldRules(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	a := openAuth(t, auth.Config{Store: full{s, "acme"}})
+	write(t, s, store.Put("acme/auth/namespace", []byte("{}")), store.Put("acme/auth/rule/call", []byte(`{"id":"call","resource":"service:*:*"}`)))
+	rules, err := a.Rules(t.Context(), "acme")
+	if err != nil || len(rules) != 1 {
+		t.Errorf("rules: %v, %v", rules, err)
 	}
 }
 

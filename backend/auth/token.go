@@ -152,21 +152,30 @@ func (a *Auth) Verify(ctx context.Context, token string) (Identity, error) {
 	if !a.now().Before(v.expires) {
 		return Identity{}, ErrExpired
 	}
+	if err := a.current(ctx, v); err != nil {
+		return Identity{}, err
+	}
+	return v.identity, nil
+}
+
+// current returns [ErrRevoked] when the session of a token was ended, or its namespace
+// deleted.
+func (a *Auth) current(ctx context.Context, v verified) error {
 	epoch, err := a.epoch(ctx, v.identity.Namespace)
 	if errors.Is(err, ErrNotFound) || err == nil && epoch != v.epoch {
-		return Identity{}, ErrRevoked
+		return ErrRevoked
 	}
 	if err != nil {
-		return Identity{}, err
+		return err
 	}
 	revoked, err := a.revoked.Get(ctx, v.identity.Namespace)
 	if err != nil {
-		return Identity{}, err
+		return err
 	}
 	if _, ok := revoked.Get(v.identity.Session); ok {
-		return Identity{}, ErrRevoked
+		return ErrRevoked
 	}
-	return v.identity, nil
+	return nil
 }
 
 // verify returns what a token says when one of the server's keys signed it. Whether

@@ -56,7 +56,7 @@ func newKeeper(r *reconciler, id string, rel Release) *keeper {
 		release: rel,
 		exited:  make(chan runtime.Instance, 1),
 		retiree: make(chan struct{}),
-		state:   Status{ID: id, Release: rel.Number, Phase: Pending},
+		state:   Status{ID: id, Release: rel.Number, Phase: Pending, Since: time.Now()},
 	}
 }
 
@@ -101,7 +101,10 @@ func (k *keeper) last() runtime.Instance {
 // set changes what people see.
 func (k *keeper) set(change func(*Status)) {
 	k.mu.Lock()
-	change(&k.state)
+	before := k.state.Phase
+	if change(&k.state); k.state.Phase != before {
+		k.state.Since = time.Now()
+	}
 	k.mu.Unlock()
 	k.r.notify()
 }
@@ -431,7 +434,7 @@ func (k *keeper) awaitHealthy(ctx context.Context, in runtime.Instance, p Probe,
 	defer deadline.Stop()
 	good := 0
 	for wait := fastProbe; ; wait = min(2*wait, slowProbe, p.Period) {
-		err := k.probe(ctx, in, p)
+		err := k.config().ask(ctx, in, p)
 		good++
 		if err != nil {
 			good = 0
@@ -517,7 +520,7 @@ func (k *keeper) ask(ctx context.Context, in runtime.Instance, p Probe, judge fu
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		err := k.probe(ctx, in, p)
+		err := k.config().ask(ctx, in, p)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -525,16 +528,6 @@ func (k *keeper) ask(ctx context.Context, in runtime.Instance, p Probe, judge fu
 			return err
 		}
 	}
-}
-
-func (k *keeper) probe(ctx context.Context, in runtime.Instance, p Probe) error {
-	limited, cancel := context.WithTimeout(ctx, p.Timeout)
-	defer cancel()
-	err := k.config().Probe(limited, in, p.Check)
-	if err != nil && ctx.Err() == nil && limited.Err() != nil {
-		return fmt.Errorf("no answer within %s", p.Timeout)
-	}
-	return err
 }
 
 // raise makes the instance callable; how says in the journal how that came.

@@ -14,6 +14,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
+
+	"github.com/micro/micro/v3/backend/runtime"
 )
 
 // prober makes checks of instances. What it returns is why an instance is not well, in
@@ -36,14 +38,40 @@ func (p prober) probe(ctx context.Context, address string, c Check) error {
 	default:
 		err = fmt.Errorf("there is no check %q", c.Kind)
 	}
-	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return errNoAnswer
-	}
 	return err
 }
 
-// errNoAnswer says that a check took too long.
-var errNoAnswer = errors.New("no answer in time")
+// ErrUnreachable is in the error of [Deployer.Ask] when an instance gave no answer at
+// all.
+var ErrUnreachable = errors.New("it cannot be reached")
+
+// unreachableError is an [ErrUnreachable] that has no text but its own.
+type unreachableError string
+
+func (e unreachableError) Error() string { return string(e) }
+
+func (e unreachableError) Is(target error) bool { return target == ErrUnreachable }
+
+func unreachable(format string, args ...any) error {
+	return unreachableError(fmt.Sprintf(format, args...))
+}
+
+// Ask makes the check of a probe of an instance, now and once, whether it should run or
+// not, and returns why the instance is not well.
+func (d *Deployer) Ask(ctx context.Context, id, address string, p Probe) error {
+	return d.config.ask(ctx, runtime.Instance{ID: id, Address: address}, p.withDefaults())
+}
+
+// ask makes the check of a probe of an instance.
+func (c *Config) ask(ctx context.Context, in runtime.Instance, p Probe) error {
+	limited, cancel := context.WithTimeout(ctx, p.Timeout)
+	defer cancel()
+	err := c.Probe(limited, in, p.Check)
+	if err != nil && ctx.Err() == nil && limited.Err() != nil {
+		return unreachable("no answer within %s", p.Timeout)
+	}
+	return err
+}
 
 // grpc asks for the health of a service. An instance without a health service is
 // healthy when it speaks gRPC at all.
@@ -74,7 +102,7 @@ func (prober) grpc(ctx context.Context, address, service string) error {
 	}
 }
 
-func refused(address string) error { return errors.New("it does not accept connections on " + address) }
+func refused(address string) error { return unreachable("it does not accept connections on %s", address) }
 
 // http asks for a page. Redirections are not followed: they may lead elsewhere.
 func (prober) http(ctx context.Context, address, path string) error {

@@ -56,7 +56,7 @@ func TestProbe(t *testing.T) {
 		{"one service", says(healthv1.HealthCheckResponse_NOT_SERVING), deploy.Check{Kind: deploy.CheckGRPC, Service: "shop.Shop"}, ""},
 		{"unknown service", says(healthv1.HealthCheckResponse_SERVING), deploy.Check{Kind: deploy.CheckGRPC, Service: "x"}, `it knows no service "x"`},
 		{"no health service", func(*grpc.Server) {}, ask, ""},
-		{"hangs", func(s *grpc.Server) { healthv1.RegisterHealthServer(s, silent{}) }, ask, "no answer in time"},
+		{"hangs", func(s *grpc.Server) { healthv1.RegisterHealthServer(s, silent{}) }, ask, "deadline exceeded"},
 		{"nobody listens", nil, ask, "it does not accept connections on 127.0.0.1:1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

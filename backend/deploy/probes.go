@@ -93,6 +93,16 @@ func (p Probes) plan() (startup Probe, readiness, liveness *Probe, deadAfter int
 	return startup.startup(), readiness, liveness, 0
 }
 
+// Health returns the probe that says best how an instance is: whether it can be called.
+func (p Probes) Health() Probe {
+	for _, probe := range []*Probe{p.Readiness, p.Liveness, p.Startup} {
+		if probe != nil {
+			return *probe
+		}
+	}
+	return Probe{Check: Check{Kind: CheckGRPC}}
+}
+
 func (p Probe) withDefaults() Probe {
 	p.Period = cmp.Or(p.Period, 5*time.Second)
 	p.Timeout = cmp.Or(p.Timeout, time.Second)

@@ -42,9 +42,10 @@ type Status struct {
 	ID        string
 	Release   int64
 	Phase     Phase
-	Reason    string   // why it is in this phase
-	Cause     string   // what most likely made it end; empty when nothing is known
-	LastLines []string // what it wrote before it ended
+	Since     time.Time // when it came into this phase
+	Reason    string    // why it is in this phase
+	Cause     string    // what most likely made it end; empty when nothing is known
+	LastLines []string  // what it wrote before it ended
 	Restarts  int
 	Started   time.Time
 	NextStart time.Time // while it waits after a crash

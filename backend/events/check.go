@@ -25,6 +25,15 @@ func (t Topic) Check() error {
 	return checkName("topic", t.Name)
 }
 
+// CheckQueue returns an error when subscribers of a topic cannot share a queue of that
+// name.
+func (t Topic) CheckQueue(queue string) error {
+	if err := t.Check(); err != nil || queue == "" {
+		return err
+	}
+	return checkName("queue", queue)
+}
+
 // Check returns an error when a group, or its topic, cannot have that name.
 func (g Group) Check() error {
 	if err := g.Topic.Check(); err != nil {
@@ -126,6 +135,16 @@ func (f Fetch) Check(t Topic) error {
 		return fmt.Errorf("the topic %q cannot have its own dead letters: %w", t.Name, ErrInvalid)
 	}
 	return dead.Check()
+}
+
+// CheckNacks returns an error when deliveries cannot be given back so.
+func CheckNacks(list []Nack) error {
+	for _, n := range list {
+		if n.Delay < 0 || n.Delay > MaxDelay {
+			return fmt.Errorf("a delay of %v, which is not from 0 to %v: %w", n.Delay, MaxDelay, ErrInvalid)
+		}
+	}
+	return nil
 }
 
 // DeadTopic returns the name of the topic for dead letters of a topic.

@@ -1,7 +1,7 @@
 // Package events defines durable, ordered logs of events, and groups of consumers
 // that share one: the one contract under publishing and consuming.
 //
-//	events.Log         what a driver does
+//	events.Engine      what a driver does
 //	eventstest.Test    what that means: the conformance suite is the definition
 //	events/<driver>    embedded, …
 //
@@ -12,6 +12,7 @@ package events
 import (
 	"context"
 	"errors"
+	"iter"
 	"time"
 )
 
@@ -29,6 +30,11 @@ const (
 	MaxTopics     = 10_000    // topics of a namespace
 	MaxGroups     = 1000      // groups of a topic
 	MaxDelay      = time.Hour // delay of a nack, and wait for an ack
+
+	MaxWaiting      = 1000     // events of a topic that wait for a subscriber
+	MaxWaitingBytes = 8 << 20  // bytes of those
+	MaxWaitingTotal = 64 << 20 // bytes of all that wait in a namespace
+	MaxSubscribers  = 10_000   // subscribers in a namespace
 )
 
 // Errors that callers tell apart with [errors.Is]. Any other error is a failure of
@@ -96,10 +102,10 @@ type Groups interface {
 	// error: whoever had the event handled it.
 	Ack(ctx context.Context, g Group, offsets []int64) error
 
-	// Nack gives a delivery back, to be delivered again after the delay. It changes
-	// nothing when the event was settled or delivered to somebody else meanwhile.
-	// The delay does not outlast a restart.
-	Nack(ctx context.Context, g Group, d Delivery, delay time.Duration) error
+	// Nack gives deliveries back, each to be delivered again after its delay. It
+	// changes nothing of those that were settled or delivered to somebody else
+	// meanwhile.
+	Nack(ctx context.Context, g Group, list []Nack) error
 
 	// Release gives deliveries back that nobody has begun to handle: they can be
 	// delivered again at once, and do not count. It changes nothing of those that
@@ -114,10 +120,32 @@ type Groups interface {
 	DeleteGroup(ctx context.Context, g Group) error
 }
 
-// Engine is a [Log] with its [Groups].
+// Broadcaster passes events on to who listens at that moment, and keeps none: they
+// have no offset, no [Log] has them, and nobody acknowledges them. Its topics are not
+// those of a Log, even where they have the same name.
+type Broadcaster interface {
+	// Broadcast passes events on to who is subscribed to a topic, each one to every
+	// subscriber without a queue and to one of those of each queue. It waits for
+	// nobody. The events belong to all who get them, and are not to be changed any
+	// more; of them key, metadata and payload count, and their time is that of the
+	// call.
+	Broadcast(ctx context.Context, t Topic, list []Event) error
+
+	// Subscribe returns what is broadcast to a topic from its return on until ctx
+	// ends, in the order in which it was. It is read once, by one reader. A
+	// subscriber for whom more than [MaxWaiting] events or [MaxWaitingBytes] wait,
+	// or one of a namespace in which more than [MaxWaitingTotal] does, loses the
+	// oldest of them and is told how many; it holds up nobody. Those with
+	// the same queue, if it is not empty, share what is broadcast. An error is
+	// yielded last: ctx's when it ended, [ErrClosed] after Close.
+	Subscribe(ctx context.Context, t Topic, queue string) (iter.Seq2[Heard, error], error)
+}
+
+// Engine is all that a driver does.
 type Engine interface {
 	Log
 	Groups
+	Broadcaster
 }
 
 // List selects from a list by names.
@@ -183,6 +211,21 @@ type Fetch struct {
 type Delivery struct {
 	Event
 	Attempt int // the how-manieth delivery to the group, from 1
+}
+
+// Nack is a delivery that could not be handled.
+type Nack struct {
+	Delivery
+	// Delay is how long to wait before the next one, from 0 to [MaxDelay].
+	Delay time.Duration
+}
+
+// Heard is what a subscriber gets at once.
+type Heard struct {
+	// Dropped is how many events there were before these that the subscriber, or its
+	// queue, was too slow for.
+	Dropped int64
+	Events  []Event
 }
 
 // Retention says what a topic keeps; 0 stands for no bound.

@@ -33,7 +33,8 @@ var (
 	// service; name one.
 	ErrAmbiguous = errors.New("several services have it")
 	// ErrSchemaChanged: the caller built its message from a schema that no
-	// instance speaks any more. Nothing was forwarded.
+	// instance speaks any more. Nothing was forwarded. One who reads compiled
+	// tables is sent that of the new schema beside the refusal.
 	ErrSchemaChanged = errors.New("the service has another schema now")
 	// ErrPath: the path is not that of a gRPC method.
 	ErrPath = errors.New("not a gRPC method")
@@ -46,6 +47,7 @@ const (
 	KeyNamespace = "micro-namespace" // the namespace to call in
 	KeyService   = "micro-service"   // the service to call, by name
 	KeySchema    = "micro-schema"    // the digest of the schema that the message was built from
+	KeyTable     = "micro-table"     // the version of compiled tables that the caller reads; see [ErrSchemaChanged]
 )
 
 // KeyRefused is in the trailer of a call that was refused here, so that the caller

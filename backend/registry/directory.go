@@ -80,6 +80,18 @@ func (d *Directory) Providers(grpcService string) []string {
 	return d.providers[grpcService]
 }
 
+// speaks reports whether an instance speaks the schema with a digest.
+func (d *Directory) speaks(digest string) bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	for _, instances := range d.services {
+		if slices.ContainsFunc(instances, func(in Instance) bool { return in.Schema == digest }) {
+			return true
+		}
+	}
+	return false
+}
+
 // Changed returns a channel that is closed when something changes next, other than
 // that leases are renewed. It is not closed by the directory's end: see
 // [Directory.Done].

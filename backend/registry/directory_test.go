@@ -158,7 +158,7 @@ func TestDirectoryAgainstModel(t *testing.T) {
 			}
 		case 5:
 			if rnd.IntN(10) == 0 {
-				if err := r.DeregisterOwned(t.Context(), ns, owner); err != nil {
+				if err := r.Recover(t.Context(), ns, owner); err != nil {
 					t.Fatal(err)
 				}
 				clear(model)

@@ -10,11 +10,13 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/micro/micro/v3/backend/store"
@@ -46,6 +48,9 @@ const (
 	MaxLease     = 5 * time.Minute
 )
 
+// leaseSlack is how far the clocks of this process and of the store may differ.
+const leaseSlack = time.Minute
+
 // Instance is one process of a service that can be called.
 type Instance struct {
 	ID       string   `json:"id"`
@@ -58,6 +63,8 @@ type Instance struct {
 	// Owner says who renews the lease: the server for what its runtime
 	// started, otherwise the account that registered it.
 	Owner string `json:"owner,omitempty"`
+	// Since is when it was registered without a break since; [Registry.Register] sets it.
+	Since time.Time `json:"since,omitzero"`
 
 	LeaseExpires time.Time `json:"-"`
 }
@@ -73,13 +80,20 @@ func (in *Instance) differs(other *Instance) bool {
 type Registry struct {
 	store       store.Store
 	directories *store.Views[opened]
+
+	mu     sync.Mutex
+	unused map[string]map[string]unused // by namespace and key: schemas that may be collected
 }
 
 // New returns a registry over a store. Close it before the store.
 func New(s store.Store) *Registry {
-	return &Registry{store: s, directories: store.NewViews(func(ctx context.Context, ns string) (opened, error) {
-		return openDirectory(ctx, s, ns+instances)
-	})}
+	return &Registry{
+		store: s,
+		directories: store.NewViews(func(ctx context.Context, ns string) (opened, error) {
+			return openDirectory(ctx, s, ns+instances)
+		}),
+		unused: map[string]map[string]unused{},
+	}
 }
 
 // Close ends the watches.
@@ -108,10 +122,6 @@ func (r *Registry) Register(ctx context.Context, ns string, in Instance, lease t
 	if err != nil {
 		return Instance{}, err
 	}
-	value, err := json.Marshal(in)
-	if err != nil {
-		return Instance{}, err
-	}
 	key := instanceKey(ns, in.Service, in.ID)
 	for {
 		old, revision, err := r.load(ctx, key)
@@ -120,6 +130,11 @@ func (r *Registry) Register(ctx context.Context, ns string, in Instance, lease t
 		}
 		if revision != 0 && old.Owner != in.Owner {
 			return Instance{}, ErrTaken
+		}
+		in.Since = cmp.Or(old.Since, time.Now())
+		value, err := json.Marshal(in)
+		if err != nil {
+			return Instance{}, err
 		}
 		in.LeaseExpires = time.Now().Add(lease)
 		err = r.commit(ctx, ns, store.Txn{
@@ -248,11 +263,13 @@ func (r *Registry) Deregister(ctx context.Context, ns, service, id, owner string
 	}
 }
 
-// DeregisterOwned ends all leases of an owner in a namespace: those of a
-// server that has died cannot be renewed by anybody.
-func (r *Registry) DeregisterOwned(ctx context.Context, ns, owner string) error {
+// Recover is for a server that starts. It ends all leases of an owner in a namespace:
+// those of a server that has died cannot be renewed by anybody. The leases of others
+// end in [MaxLease] at the latest, also when the clock was set back in between.
+func (r *Registry) Recover(ctx context.Context, ns, owner string) error {
 	for {
 		var t store.Txn
+		size, latest := 0, time.Now().Add(MaxLease+leaseSlack)
 		for rec, err := range r.store.Range(ctx, store.Prefix(ns+instances)) {
 			if err != nil {
 				return err
@@ -261,11 +278,19 @@ func (r *Registry) DeregisterOwned(ctx context.Context, ns, owner string) error 
 			if err != nil {
 				return err
 			}
-			if in.Owner == owner {
-				t.If = append(t.If, store.Cond{Key: rec.Key, Revision: rec.Revision})
-				t.Do = append(t.Do, store.Delete(rec.Key))
+			var op store.Op
+			switch {
+			case in.Owner == owner:
+				op = store.Delete(rec.Key)
+			case in.LeaseExpires.After(latest):
+				op = leased(rec.Key, rec.Value, MaxLease)
+			default:
+				continue
 			}
-			if len(t.Do) == store.MaxOps {
+			t.If = append(t.If, store.Cond{Key: rec.Key, Revision: rec.Revision})
+			t.Do = append(t.Do, op)
+			size += len(op.Key) + len(op.Value)
+			if len(t.Do) == store.MaxOps || size > store.MaxTxn-store.MaxKey-store.MaxValue {
 				break
 			}
 		}

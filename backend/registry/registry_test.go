@@ -30,20 +30,28 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // openStore opens an empty store in memory.
 func openStore(tb testing.TB) store.Store {
 	tb.Helper()
-	db, err := engine.Open(tb.Context(), "data", engine.Options{FS: vfs.NewMem()})
+	s, _ := openStoreAt(tb, vfs.NewMem(), embedded.Options{})
+	return s
+}
+
+// openStoreAt opens the store in a file system; close closes it before the test ends.
+func openStoreAt(tb testing.TB, fs vfs.FS, o embedded.Options) (st store.Store, closeStore func()) {
+	tb.Helper()
+	db, err := engine.Open(tb.Context(), "data", engine.Options{FS: fs})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s, err := embedded.Open(tb.Context(), db, embedded.Options{})
+	s, err := embedded.Open(tb.Context(), db, o)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() {
+	closeStore = sync.OnceFunc(func() {
 		if err := errors.Join(s.Close(), db.Close()); err != nil {
 			tb.Error(err)
 		}
 	})
-	return s
+	tb.Cleanup(closeStore)
+	return s, closeStore
 }
 
 func newRegistry(tb testing.TB, s store.Store) *registry.Registry {
@@ -133,6 +141,7 @@ func TestRegister(t *testing.T) {
 		d := directory(t, r, ns)
 		want := shop("a")
 		got := register(t, r, ns, want, 0)
+		want.Since = time.Now()
 		want.LeaseExpires = time.Now().Add(registry.DefaultLease)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("what Register returns (-want +got):\n%s", diff)
@@ -141,8 +150,11 @@ func TestRegister(t *testing.T) {
 			t.Errorf("what is in the directory (-want +got):\n%s", diff)
 		}
 
-		want.Address, want.Provides = "127.0.0.1:2", []string{"shop.Shop"}
-		register(t, r, ns, want, time.Minute)
+		<-time.After(registry.MinLease)
+		again := want // registered since then, whatever it says itself
+		again.Address, again.Provides, again.Since = "127.0.0.1:2", []string{"shop.Shop"}, time.Time{}
+		register(t, r, ns, again, time.Minute)
+		want.Address, want.Provides = again.Address, again.Provides
 		want.LeaseExpires = time.Now().Add(time.Minute)
 		if diff := cmp.Diff([]registry.Instance{want}, d.Instances("shop"), cmpopts.EquateApproxTime(time.Second)); diff != "" {
 			t.Errorf("what is in the directory after it was replaced (-want +got):\n%s", diff)
@@ -190,6 +202,52 @@ func TestLeaseEnds(t *testing.T) {
 		}
 		if got := d.Providers("shop.Shop"); got != nil {
 			t.Errorf("a gRPC service without an instance has providers: %v", got)
+		}
+	})
+}
+
+// TestLeaseAndClock sets the machine's clock an hour back and forth, while the server
+// runs and while it does not: a lease lasts as long as it was given for, and one that
+// a clock set back has made longer is bounded when the server starts.
+func TestLeaseAndClock(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		fs, now := vfs.NewMem(), time.Now().Add(time.Hour)
+		o := embedded.Options{Now: func() time.Time { return now }}
+		s, closeStore := openStoreAt(t, fs, o)
+		r := newRegistry(t, s)
+		d := directory(t, r, ns)
+		register(t, r, ns, shop("a"), registry.MaxLease)
+		theirs := shop("theirs")
+		theirs.Owner = "account bob"
+		register(t, r, ns, theirs, registry.MaxLease)
+		for _, by := range []time.Duration{time.Hour, -2 * time.Hour, time.Hour} {
+			now = now.Add(by)
+			<-time.After(registry.MaxLease / 4)
+			synctest.Wait()
+			if diff := cmp.Diff(map[string][]string{"shop": {"a", "theirs"}}, ids(d)); diff != "" {
+				t.Fatalf("after the clock was set by %v (-want +got):\n%s", by, diff)
+			}
+		}
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+		closeStore()
+
+		now = time.Now() // an hour back
+		s, _ = openStoreAt(t, fs, o)
+		r = newRegistry(t, s)
+		if err := r.Recover(t.Context(), ns, owner); err != nil {
+			t.Fatal(err)
+		}
+		d = directory(t, r, ns)
+		if diff := cmp.Diff(map[string][]string{"shop": {"theirs"}}, ids(d)); diff != "" {
+			t.Errorf("after the start (-want +got):\n%s", diff)
+		}
+		<-time.After(registry.MaxLease + time.Second)
+		synctest.Wait()
+		if got := ids(d); len(got) > 0 {
+			t.Errorf("of those that nobody renews are left: %v", got)
 		}
 	})
 }
@@ -431,8 +489,8 @@ func TestChangesWaitForTheDirectory(t *testing.T) {
 		{"Deregister", func(ctx context.Context, r *registry.Registry) error {
 			return r.Deregister(ctx, ns, "shop", "a", owner)
 		}, map[string][]string{}},
-		{"DeregisterOwned", func(ctx context.Context, r *registry.Registry) error {
-			return r.DeregisterOwned(ctx, ns, owner)
+		{"Recover", func(ctx context.Context, r *registry.Registry) error {
+			return r.Recover(ctx, ns, owner)
 		}, map[string][]string{}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -482,7 +540,7 @@ func TestImpatientChange(t *testing.T) {
 	})
 }
 
-func TestDeregisterOwned(t *testing.T) {
+func TestRecover(t *testing.T) {
 	t.Parallel()
 	r := newRegistry(t, openStore(t))
 	var wg sync.WaitGroup
@@ -498,7 +556,7 @@ func TestDeregisterOwned(t *testing.T) {
 	theirs.Owner = "account bob"
 	register(t, r, ns, theirs, 0)
 	register(t, r, ns+"2", shop("a"), 0)
-	if err := r.DeregisterOwned(t.Context(), ns, owner); err != nil {
+	if err := r.Recover(t.Context(), ns, owner); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(map[string][]string{"shop": {"theirs"}}, ids(directory(t, r, ns))); diff != "" {

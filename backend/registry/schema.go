@@ -18,18 +18,23 @@ const maxSchema = 16 << 20
 
 func schemaKey(ns, digest string) string { return ns + "/registry/schema/" + digest }
 
-// PutSchema stores a serialized google.protobuf.FileDescriptorSet and returns
-// its digest.
+// PutSchema stores a serialized google.protobuf.FileDescriptorSet and returns its
+// digest. It stays until [Registry.CollectSchemas] finds that no instance speaks it.
 func (r *Registry) PutSchema(ctx context.Context, ns string, files []byte) (string, error) {
 	if len(files) > maxSchema {
 		return "", invalid("a schema of %d bytes; at most %d are taken", len(files), maxSchema)
 	}
 	digest := digestOf(files)
 	key := schemaKey(ns, digest)
-	if _, err := r.store.Get(ctx, key); err == nil {
-		return digest, nil
-	} else if !errors.Is(err, store.ErrNotFound) {
+	// One that no instance speaks is written again: it may be about to be collected.
+	if d, err := r.Directory(ctx, ns); err != nil {
 		return "", err
+	} else if d.speaks(digest) {
+		if _, err := r.store.Get(ctx, key); err == nil {
+			return digest, nil
+		} else if !errors.Is(err, store.ErrNotFound) {
+			return "", err
+		}
 	}
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)

@@ -28,6 +28,9 @@ type access struct {
 	typ   string               // the type of the resource
 	class string               // auth.Read or auth.Write
 	name  func(req any) string // the name of the resource; "*" when nil
+	// writes reports whether a request of class auth.Read is of class auth.Write after
+	// all; nil: none is.
+	writes func(req any) bool
 	// reveals reports whether a request asks for secrets too, which needs a right of
 	// its own; nil: none does.
 	reveals func(req any) bool
@@ -107,6 +110,14 @@ func methods() map[string]access {
 		}
 		return a
 	}
+	// Who shares a queue takes from the others what it gets.
+	sharing := func(a access) access {
+		a.writes = func(req any) bool {
+			r, ok := req.(*eventsv1.SubscribeRequest)
+			return !ok || r.GetQueue() != ""
+		}
+		return a
+	}
 	return map[string]access{
 		authv1.Auth_Signup_FullMethodName:         {kind: anybody},
 		authv1.Auth_Login_FullMethodName:          {kind: anybody},
@@ -144,6 +155,7 @@ func methods() map[string]access {
 		registryv1.Registry_Deregister_FullMethodName: withService(write("registry")),
 		registryv1.Registry_List_FullMethodName:       read("registry"),
 		registryv1.Registry_Watch_FullMethodName:      read("registry"),
+		registryv1.Registry_Health_FullMethodName:     withService(read("registry")),
 		// Who may call a service may see what it is made of.
 		registryv1.Registry_Get_FullMethodName:       withName(read("service")),
 		registryv1.Registry_GetSchema_FullMethodName: withService(read("service")),
@@ -151,6 +163,8 @@ func methods() map[string]access {
 		eventsv1.Events_Publish_FullMethodName:      withTopic(write("events")),
 		eventsv1.Events_Read_FullMethodName:         withTopic(read("events")),
 		eventsv1.Events_Consume_FullMethodName:      withTopic(write("events")),
+		eventsv1.Events_Broadcast_FullMethodName:    withTopic(write("events")),
+		eventsv1.Events_Subscribe_FullMethodName:    sharing(withTopic(read("events"))),
 		eventsv1.Events_ListTopics_FullMethodName:   read("events"),
 		eventsv1.Events_SetRetention_FullMethodName: withTopic(write("events")),
 		eventsv1.Events_DeleteTopic_FullMethodName:  withTopic(write("events")),
@@ -194,6 +208,7 @@ func methods() map[string]access {
 // caller is who makes a call, and the namespace that it is about.
 type caller struct {
 	auth.Identity
+	token     string // that has proven it; empty: none
 	namespace string
 	address   string // of the client; empty: unknown
 	local     bool   // on this machine
@@ -225,9 +240,9 @@ type guard struct {
 	auth    *auth.Auth
 	proxy   *proxy.Proxy
 	methods map[string]access
-	// stopping is closed when the server begins to stop: who watches something
-	// would hold it up.
-	stopping <-chan struct{}
+	// life ends when the server begins to stop: who watches something would hold it
+	// up.
+	life context.Context //nolint:containedctx // that of the server
 }
 
 // errStopping ends the streams of a server that stops.
@@ -260,7 +275,7 @@ func (g *guard) identify(ctx context.Context) (caller, error) {
 	if err != nil {
 		return caller{}, err
 	}
-	return caller{Identity: id, namespace: ns}, nil
+	return caller{Identity: id, token: token, namespace: ns}, nil
 }
 
 // check authorises a call once its request is known.
@@ -287,6 +302,9 @@ func (g *guard) check(ctx context.Context, method string, a access, req any) err
 		return err
 	}
 	r := auth.Resource{Type: a.typ, Name: name, Endpoint: proxy.Endpoint(grpcService, m), Class: a.class}
+	if a.writes != nil && a.writes(req) {
+		r.Class = auth.Write
+	}
 	err = g.auth.Authorize(ctx, c.Identity, c.namespace, r)
 	if err == nil && a.reveals != nil && a.reveals(req) {
 		r.Endpoint, r.Class = proxy.Endpoint(grpcService, "Secrets"), auth.Secret
@@ -335,23 +353,35 @@ func (g *guard) stream(srv any, s grpc.ServerStream, info *grpc.StreamServerInfo
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	go func() {
-		select {
-		case <-g.stopping:
-			cancel(errStopping)
-		case <-ctx.Done():
-		}
-	}()
+	defer context.AfterFunc(g.life, func() { cancel(errStopping) })()
 	err = next(srv, &checkedStream{ServerStream: s, ctx: ctx, check: func(req any) error {
-		return g.check(ctx, info.FullMethod, a, req)
+		if err := g.check(ctx, info.FullMethod, a, req); err != nil {
+			return err
+		}
+		if a.kind != anybody {
+			go func() { cancel(g.follow(ctx, info.FullMethod, a, req)) }()
+		}
+		return nil
 	}})
-	if err != nil && errors.Is(context.Cause(ctx), errStopping) {
-		return errStopping
+	// The handler knows no more than that its context has ended.
+	if cause := context.Cause(ctx); cause != nil && s.Context().Err() == nil {
+		return cause
 	}
 	return err
 }
 
-// checkedStream authorises a streaming call by its first request.
+// follow returns why a streaming call must not go on, as soon as that is so: it was
+// authorised when it began. It returns when the call has ended, too.
+func (g *guard) follow(ctx context.Context, method string, a access, req any) error {
+	c := callerOf(ctx)
+	return g.auth.Follow(ctx, c.token, c.namespace, func(ctx context.Context, id auth.Identity) error {
+		c.Identity = id
+		return g.check(context.WithValue(ctx, callerKey{}, c), method, a, req)
+	})
+}
+
+// checkedStream authorises a streaming call by its first request. When its context
+// has ended nothing goes in or out any more.
 type checkedStream struct {
 	grpc.ServerStream
 	ctx     context.Context //nolint:containedctx // that of the call, which grpc.ServerStream hands out
@@ -366,10 +396,17 @@ func (s *checkedStream) RecvMsg(m any) error {
 		return err
 	}
 	if s.checked {
-		return nil
+		return context.Cause(s.ctx)
 	}
 	s.checked = true
 	return s.check(m)
+}
+
+func (s *checkedStream) SendMsg(m any) error {
+	if err := context.Cause(s.ctx); err != nil {
+		return err
+	}
+	return s.ServerStream.SendMsg(m)
 }
 
 // bearer returns the token of the authorization metadata key; empty when there

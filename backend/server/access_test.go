@@ -68,6 +68,7 @@ micro.config.v1.Config/List                                    login      login 
 micro.config.v1.Config/Rollback                                login      login      denied     denied     yes        login      token
 micro.config.v1.Config/Set                                     login      login      denied     denied     yes        login      token
 micro.config.v1.Config/Watch                                   login      login      yes        yes        yes        login      token
+micro.events.v1.Events/Broadcast                               login      login      denied     yes        yes        login      token
 micro.events.v1.Events/Consume                                 login      login      denied     yes        yes        login      token
 micro.events.v1.Events/DeleteGroup                             login      login      denied     yes        yes        login      token
 micro.events.v1.Events/DeleteTopic                             login      login      denied     yes        yes        login      token
@@ -76,9 +77,11 @@ micro.events.v1.Events/ListTopics                              login      login 
 micro.events.v1.Events/Publish                                 login      login      denied     yes        yes        login      token
 micro.events.v1.Events/Read                                    login      login      yes        yes        yes        login      token
 micro.events.v1.Events/SetRetention                            login      login      denied     yes        yes        login      token
+micro.events.v1.Events/Subscribe                               login      login      yes        yes        yes        login      token
 micro.registry.v1.Registry/Deregister                          login      login      denied     yes        yes        login      token
 micro.registry.v1.Registry/Get                                 yes        yes        yes        yes        yes        login      token
 micro.registry.v1.Registry/GetSchema                           yes        yes        yes        yes        yes        login      token
+micro.registry.v1.Registry/Health                              login      login      yes        yes        yes        login      token
 micro.registry.v1.Registry/List                                login      login      yes        yes        yes        login      token
 micro.registry.v1.Registry/Register                            login      login      denied     yes        yes        login      token
 micro.registry.v1.Registry/Renew                               login      login      denied     yes        yes        login      token

@@ -187,6 +187,7 @@ func (c *consumer) settle(ctx context.Context, req *eventsv1.ConsumeRequest) err
 			c.take(o)
 		}
 	}
+	var list []events.Nack
 	for _, n := range req.GetNack() {
 		d, there := c.take(n.GetOffset())
 		if !there {
@@ -196,11 +197,12 @@ func (c *consumer) settle(ctx context.Context, req *eventsv1.ConsumeRequest) err
 		if n.GetDelay() != nil {
 			delay = n.GetDelay().AsDuration()
 		}
-		if err := c.events.Nack(ctx, c.group, d, delay); err != nil {
-			return err
-		}
+		list = append(list, events.Nack{Delivery: d, Delay: delay})
 	}
-	return nil
+	if len(list) == 0 {
+		return nil
+	}
+	return c.events.Nack(ctx, c.group, list)
 }
 
 // take forgets a delivery, and reports whether it was known.
@@ -224,7 +226,7 @@ func (c *consumer) release(ctx context.Context, cutOff bool) {
 	offsets := slices.Sorted(maps.Keys(c.out))
 	if cutOff && len(offsets) > 0 {
 		// What fails is delivered again after the wait for an ack; so below.
-		_ = c.events.Nack(ctx, c.group, c.out[offsets[0]].Delivery, 0)
+		_ = c.events.Nack(ctx, c.group, []events.Nack{{Delivery: c.out[offsets[0]].Delivery}})
 		offsets = offsets[1:]
 	}
 	var list []events.Delivery

@@ -31,6 +31,10 @@ const (
 	// drainFor is how long a call may go on after its instance was taken out
 	// of the registry, before the instance is asked to end.
 	drainFor = 5 * time.Second
+	// schemaGrace is how long a schema is kept that no instance speaks, and
+	// schemaCheck how often they are looked at.
+	schemaGrace = time.Hour
+	schemaCheck = 20 * time.Minute
 )
 
 // directory makes the instances of the runtime callable: it is the
@@ -241,4 +245,24 @@ func (d *directory) isUp(in deploy.Instance) bool {
 	defer d.mu.Unlock()
 	_, ok := d.up[in.ID]
 	return ok
+}
+
+// collectSchemas deletes the schemas that nobody speaks any more until ctx ends.
+func (d *directory) collectSchemas(ctx context.Context) {
+	tick := time.NewTicker(schemaCheck)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		namespaces, err := d.auth.Namespaces(ctx)
+		for _, ns := range namespaces {
+			err = errors.Join(err, d.registry.CollectSchemas(ctx, ns, schemaGrace))
+		}
+		if err != nil && ctx.Err() == nil {
+			d.logger.Error("cannot collect schemas", "err", err)
+		}
+	}
 }

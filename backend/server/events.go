@@ -26,15 +26,20 @@ func topicOf(ctx context.Context, name string) events.Topic {
 }
 
 func (e *eventsAPI) Publish(ctx context.Context, req *eventsv1.PublishRequest) (*eventsv1.PublishResponse, error) {
-	list := make([]events.Event, 0, len(req.GetEvents()))
-	for _, in := range req.GetEvents() {
-		list = append(list, events.Event{Key: in.GetKey(), Metadata: in.GetMetadata(), Payload: in.GetPayload()})
-	}
-	first, err := e.events.Append(ctx, topicOf(ctx, req.GetTopic()), list)
+	first, err := e.events.Append(ctx, topicOf(ctx, req.GetTopic()), eventsFrom(req.GetEvents()))
 	if err != nil {
 		return nil, err
 	}
 	return &eventsv1.PublishResponse{Offset: first}, nil
+}
+
+// eventsFrom returns events as they are to be published.
+func eventsFrom(in []*eventsv1.Event) []events.Event {
+	list := make([]events.Event, 0, len(in))
+	for _, e := range in {
+		list = append(list, events.Event{Key: e.GetKey(), Metadata: e.GetMetadata(), Payload: e.GetPayload()})
+	}
+	return list
 }
 
 // followBatch bounds what one response has.
@@ -59,7 +64,7 @@ func (e *eventsAPI) Read(req *eventsv1.ReadRequest, out grpc.ServerStreamingServ
 	}
 	if req.GetLatest() {
 		from = max(from, info.Next)
-		if err := out.Send(&eventsv1.ReadResponse{}); err != nil {
+		if err := out.Send(&eventsv1.ReadResponse{NextOffset: from}); err != nil {
 			return err
 		}
 	}

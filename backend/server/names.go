@@ -11,8 +11,9 @@ import (
 // tree, which this package does not see.
 func Commands() []string {
 	return []string{
-		"auth", "call", "completion", "config", "describe", "env", "events", "exit-codes", "gen", "help", "history", "kill", "login", "logout",
-		"logs", "namespace", "new", "run", "server", "services", "signup", "status", "store", "stream", "update", "user", "version",
+		"auth", "call", "completion", "config", "describe", "env", "events", "exit-codes", "gen", "get", "health", "help", "history", "inspect",
+		"kill", "login", "logout", "logs", "namespace", "new", "releases", "restart", "rollback", "run", "scale", "schema", "server", "services",
+		"signup", "status", "store", "stream", "undo", "update", "user", "version",
 	}
 }
 
@@ -20,10 +21,8 @@ func Commands() []string {
 // to be renamed then.
 func planned() []string {
 	return []string{
-		"apply", "backup", "build", "dashboard", "delete", "dev", "diff", "doctor",
-		"export", "get", "health", "inspect", "micro", "network", "promote", "registry",
-		"releases", "restart", "restore", "rollback", "runtime", "scale", "stats", "top", "undo",
-		"web",
+		"apply", "backup", "build", "dashboard", "delete", "dev", "diff", "doctor", "export", "micro", "network", "promote", "registry", "restore",
+		"runtime", "stats", "top", "web",
 	}
 }
 

@@ -4,13 +4,21 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"math"
+	"slices"
+	"strconv"
 	"strings"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/micro/micro/v3/backend/auth"
+	"github.com/micro/micro/v3/backend/deploy"
+	"github.com/micro/micro/v3/backend/proxy"
 	"github.com/micro/micro/v3/backend/registry"
 	"github.com/micro/micro/v3/dynamic"
+	"github.com/micro/micro/v3/dynamic/wire"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 )
 
@@ -20,6 +28,7 @@ type registryAPI struct {
 	registry  *registry.Registry
 	directory *directory
 	schemas   *schemas
+	deployer  *deploy.Deployer
 	// forwardable returns the address to forward calls to, or why the server will
 	// not.
 	forwardable func(address string) (string, error)
@@ -29,6 +38,9 @@ func (r *registryAPI) Register(ctx context.Context, req *registryv1.RegisterRequ
 	c := callerOf(ctx)
 	in := req.GetInstance()
 	if err := checkServiceName(in.GetService()); err != nil {
+		return nil, err
+	}
+	if err := checkOwnService(c, in.GetService()); err != nil {
 		return nil, err
 	}
 	if id := in.GetId(); id != "" && (len(id) > 128 || strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' || r == '/' })) {
@@ -58,6 +70,16 @@ func (r *registryAPI) Register(ctx context.Context, req *registryv1.RegisterRequ
 	return &registryv1.RegisterResponse{Instance: instance(entry)}, nil
 }
 
+// checkOwnService returns nil when a caller may register instances of a service. A
+// service may only those of its own name, whatever the rules let it do: it would get
+// the calls of others.
+func checkOwnService(c caller, service string) error {
+	if c.Type == auth.Service && c.ID != service && !slices.Contains(c.Scopes, auth.ScopeAdmin) {
+		return fmt.Errorf("the service %s registers an instance of %s: %w", c.ID, service, auth.ErrDenied)
+	}
+	return nil
+}
+
 // ownerOf returns who may renew what a caller registers.
 func ownerOf(c caller) string { return "account " + c.Namespace + "/" + c.ID }
 
@@ -76,13 +98,27 @@ func (r *registryAPI) Deregister(ctx context.Context, req *registryv1.Deregister
 	return &registryv1.DeregisterResponse{}, err
 }
 
-func (r *registryAPI) List(ctx context.Context, _ *registryv1.ListRequest) (*registryv1.ListResponse, error) {
+func (r *registryAPI) List(ctx context.Context, req *registryv1.ListRequest) (*registryv1.ListResponse, error) {
+	size := math.MaxInt
+	if req.GetPageSize() != 0 {
+		var err error
+		if size, err = pageSize(req.GetPageSize()); err != nil {
+			return nil, err
+		}
+	}
 	d, err := r.registry.Directory(ctx, callerOf(ctx).namespace)
 	if err != nil {
 		return nil, err
 	}
 	rsp := &registryv1.ListResponse{}
 	for name, instances := range d.Services() {
+		if name <= req.GetPageToken() {
+			continue
+		}
+		if len(rsp.GetServices()) == size {
+			rsp.NextPageToken = rsp.GetServices()[size-1].GetName()
+			break
+		}
 		rsp.Services = append(rsp.Services, registered(name, instances))
 	}
 	return rsp, nil
@@ -196,11 +232,37 @@ func (r *registryAPI) GetSchema(ctx context.Context, req *registryv1.GetSchemaRe
 	if digest == "" {
 		return nil, fmt.Errorf("the service %q has no such schema: %w", req.GetService(), registry.ErrNotFound)
 	}
+	if req.GetTableVersion() == wire.Version {
+		if table, err := r.schemas.table(ctx, ns, digest); err == nil {
+			return &registryv1.GetSchemaResponse{Digest: digest, Table: table}, nil
+		}
+	}
 	files, err := r.registry.Schema(ctx, ns, digest)
 	if err != nil {
 		return nil, err
 	}
 	return &registryv1.GetSchemaResponse{Digest: digest, Files: files}, nil
+}
+
+// tell sends a caller whose schema is an old one the new one beside the refusal, if
+// it reads compiled tables and may see that one: so it need not ask for it.
+func (r *registryAPI) tell(in grpc.ServerStream, g *guard) {
+	md, _ := metadata.FromIncomingContext(in.Context())
+	version, err := strconv.ParseUint(first(md, proxy.KeyTable), 10, 32)
+	if err != nil {
+		return
+	}
+	const method = registryv1.Registry_GetSchema_FullMethodName
+	req := &registryv1.GetSchemaRequest{Service: first(md, proxy.KeyService), TableVersion: uint32(version)}
+	ctx, err := g.admit(in.Context(), g.methods[method])
+	if err != nil || g.check(ctx, method, g.methods[method], req) != nil {
+		return
+	}
+	rsp, err := r.GetSchema(ctx, req)
+	if err != nil || rsp.GetTable() == nil || in.SetHeader(metadata.Pairs(proxy.KeyRefused, "true")) != nil {
+		return
+	}
+	_ = in.SendMsg(rsp) // the caller has gone, and the refusal says the same to it
 }
 
 // newest returns the instance whose schema new callers should use.
@@ -228,6 +290,7 @@ func instance(in registry.Instance) *registryv1.Instance {
 		Address:      in.Address,
 		SchemaDigest: in.Schema,
 		LeaseExpires: timestamp(in.LeaseExpires),
+		Since:        timestamp(in.Since),
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 )
 
@@ -119,5 +120,41 @@ func TestRegistrationRefused(t *testing.T) {
 				t.Errorf("%v, want INVALID", err)
 			}
 		})
+	}
+}
+
+// A service registers instances of its own name and no other, whatever rules there
+// are; who administers the namespace registers any.
+func TestServiceRegistersItself(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.rule(t, &authv1.Rule{Id: "all", Scope: "service", Resource: "*:*:*", Access: authv1.Access_ACCESS_GRANTED, Priority: 10})
+	_, shop := s.instance(t, "shop")
+	address := startEcho(t)
+	registry := registryv1.NewRegistryClient(s.conn)
+	for _, tt := range []struct {
+		name, token, service, want string
+	}{
+		{"its own", shop, "shop", "OK"},
+		{"another one", shop, "billing", "DENIED"},
+		{"one with its name in it", shop, "shop2", "DENIED"},
+		{"an administrator", s.admin, "billing", "OK"},
+	} {
+		rsp, err := registry.Register(as(t, tt.token, ""), &registryv1.RegisterRequest{
+			Instance: &registryv1.Instance{Service: tt.service, Address: address},
+		})
+		if got := reasonOf(err); got != tt.want {
+			t.Errorf("%s: %v, want %s", tt.name, err, tt.want)
+			continue
+		}
+		if tt.want != "OK" {
+			continue
+		}
+		// Nor does it end or prolong what others have registered.
+		name := &registryv1.RenewRequest{Service: tt.service, Id: rsp.GetInstance().GetId()}
+		_, err = registry.Renew(as(t, shop, ""), name)
+		if got, want := reasonOf(err), map[bool]string{true: "OK", false: "NOT_FOUND"}[tt.token == shop]; got != want {
+			t.Errorf("%s, renewed by the service: %v, want %s", tt.name, err, want)
+		}
 	}
 }

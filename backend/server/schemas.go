@@ -6,6 +6,7 @@ import (
 
 	"github.com/micro/micro/v3/backend/registry"
 	"github.com/micro/micro/v3/dynamic"
+	"github.com/micro/micro/v3/dynamic/wire"
 )
 
 // maxSchemas bounds how many schemas are kept in memory; then all are dropped.
@@ -21,6 +22,28 @@ type schemas struct {
 
 func newSchemas(r *registry.Registry) *schemas {
 	return &schemas{registry: r, byDigest: map[string]*dynamic.Schema{}}
+}
+
+// table returns the compiled form of the schema with a digest. That the caller may see
+// it must be known. The error is [wire.ErrUnsupported] when a table does not take all
+// of it.
+func (s *schemas) table(ctx context.Context, ns, digest string) ([]byte, error) {
+	schema, err := s.get(ctx, ns, digest)
+	if err != nil {
+		return nil, err
+	}
+	fast, err := schema.Fast()
+	if err != nil {
+		return nil, err
+	}
+	if !fast {
+		return nil, wire.ErrUnsupported
+	}
+	t, err := schema.Table()
+	if err != nil {
+		return nil, err
+	}
+	return t.Bytes(), nil
 }
 
 // get returns the schema with a digest. That the caller may see it must be known.

@@ -108,6 +108,8 @@ type Server struct {
 	deployer  *deploy.Deployer
 	deleter   *deleter
 	statuses  *statuses
+	guard     *guard
+	services  *registryAPI
 	health    *health.Server
 
 	grpc        *grpc.Server
@@ -115,7 +117,8 @@ type Server struct {
 	gatewayHTTP *http.Server
 
 	addresses Addresses
-	stopping  chan struct{}  // closed when it begins to stop
+	life      context.Context //nolint:containedctx // ends when the server begins to stop
+	endLife   context.CancelFunc
 	closers   []func() error // what was opened, in order
 }
 
@@ -126,8 +129,9 @@ func Run(ctx context.Context, c Config) (err error) {
 	s := &Server{
 		config:   c,
 		statuses: &statuses{meanings: meanings(), logger: c.Logger},
-		stopping: make(chan struct{}),
 	}
+	s.life, s.endLife = context.WithCancel(context.WithoutCancel(ctx))
+	defer s.endLife()
 	defer func() { err = errors.Join(err, s.close()) }()
 
 	// Ports first: a server that is there already is the likeliest mistake.
@@ -351,7 +355,7 @@ func (s *Server) forgetLeases(ctx context.Context) error {
 		return err
 	}
 	for _, ns := range namespaces {
-		if err := s.registry.DeregisterOwned(ctx, ns, owner); err != nil {
+		if err := s.registry.Recover(ctx, ns, owner); err != nil {
 			return err
 		}
 	}
@@ -365,13 +369,13 @@ func (s *Server) build() error {
 		return fmt.Errorf("the server's own APIs: %w", err)
 	}
 	c := &s.config
-	guard := &guard{auth: s.auth, proxy: s.proxy, methods: methods(), stopping: s.stopping}
+	s.guard = &guard{auth: s.auth, proxy: s.proxy, methods: methods(), life: s.life}
 	schemas := newSchemas(s.registry)
 	s.health = health.NewServer()
 	s.grpc = grpc.NewServer(
 		grpc.ForceServerCodecV2(proxy.Codec()),
-		grpc.ChainUnaryInterceptor(s.statuses.unary, guard.unary),
-		grpc.ChainStreamInterceptor(s.statuses.stream, guard.stream),
+		grpc.ChainUnaryInterceptor(s.statuses.unary, s.guard.unary),
+		grpc.ChainStreamInterceptor(s.statuses.stream, s.guard.stream),
 		grpc.UnknownServiceHandler(s.forward),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxSendMsgSize(maxMessage),
@@ -390,14 +394,15 @@ func (s *Server) build() error {
 	authv1.RegisterTokensServer(s.grpc, &tokensAPI{auth: s.auth})
 	authv1.RegisterKeysServer(s.grpc, &keysAPI{auth: s.auth})
 	authv1.RegisterNamespacesServer(s.grpc, &namespacesAPI{auth: s.auth, deleter: s.deleter})
-	registryv1.RegisterRegistryServer(s.grpc, &registryAPI{
-		registry: s.registry, directory: s.directory, schemas: schemas, forwardable: s.forwardable,
-	})
+	s.services = &registryAPI{
+		registry: s.registry, directory: s.directory, schemas: schemas, deployer: s.deployer, forwardable: s.forwardable,
+	}
+	registryv1.RegisterRegistryServer(s.grpc, s.services)
 	eventsv1.RegisterEventsServer(s.grpc, &eventsAPI{events: c.Events})
 	runtimev1.RegisterRuntimeServer(s.grpc, &runtimeAPI{
 		deployer: s.deployer, runtime: s.runtime, settings: s.settings, hasImage: s.hasImage,
 	})
-	storev1.RegisterStoreServer(s.grpc, &storeAPI{tables: tables.New(c.Store), authorize: guard.checkTable})
+	storev1.RegisterStoreServer(s.grpc, &storeAPI{tables: tables.New(c.Store), authorize: s.guard.checkTable})
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	(&reflector{auth: s.auth, registry: s.registry, schemas: schemas, own: s.grpc, apis: apis}).register(s.grpc)
 
@@ -454,6 +459,7 @@ func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener net.L
 		"proxy (HTTP)":  func() error { return s.proxyHTTP.Serve(m.http) },
 		"gateway":       func() error { return s.gatewayHTTP.Serve(gatewayListener) },
 		"lease renewal": func() error { s.directory.renew(ctx); return nil },
+		"schemas":       func() error { s.directory.collectSchemas(ctx); return nil },
 	} {
 		wg.Go(func() {
 			err := serve()
@@ -478,7 +484,7 @@ func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener net.L
 // shutdown takes no more calls and lets those under way end, for a while.
 func (s *Server) shutdown(proxyListener net.Listener) {
 	s.health.Shutdown()
-	close(s.stopping)
+	s.endLife()
 	_ = proxyListener.Close() // it is closed twice on the way out
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownIn)
 	defer cancel()
@@ -528,6 +534,9 @@ func (s *Server) forward(_ any, in grpc.ServerStream) error {
 	})
 	if err != nil {
 		in.SetTrailer(metadata.Pairs(proxy.KeyRefused, "true"))
+		if errors.Is(err, proxy.ErrSchemaChanged) {
+			s.services.tell(in, s.guard)
+		}
 		return err
 	}
 	return route.Forward(in)

@@ -291,8 +291,13 @@ func (idleRuntime) Watch(ctx context.Context) iter.Seq2[runtime.Event, error] {
 	}
 }
 
-func (idleRuntime) Logs(context.Context, runtime.LogQuery) iter.Seq2[runtime.Line, error] {
-	return func(func(runtime.Line, error) bool) {}
+func (idleRuntime) Logs(ctx context.Context, q runtime.LogQuery) iter.Seq2[runtime.Line, error] {
+	return func(yield func(runtime.Line, error) bool) {
+		if q.Follow && yield(runtime.Line{Text: "idle"}, nil) {
+			<-ctx.Done()
+			yield(runtime.Line{}, ctx.Err())
+		}
+	}
 }
 
 func (idleRuntime) Close() error { return nil }

@@ -168,6 +168,7 @@ func service(s deploy.Service) *runtimev1.Service {
 			Id:        in.ID,
 			Release:   in.Release,
 			Phase:     phase(in.Phase),
+			Since:     timestamp(in.Since),
 			Reason:    valid(in.Reason),
 			Cause:     valid(in.Cause),
 			LastLines: validLines(in.LastLines),

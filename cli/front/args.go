@@ -205,10 +205,7 @@ func (in Invocation) takeFlag(m wire.Method, r *Request, arg string, rest *[]str
 		r.typed = append(r.typed, typedArg{typed, v, true})
 		return v, nil
 	}
-	for _, o := range options() {
-		if name != "--"+o.name && (o.short == "" || name != "-"+o.short) {
-			continue
-		}
+	if o := optionNamed(name); o != nil {
 		if o.value == "" {
 			r.typed = append(r.typed, typedArg{flag: typed})
 			if has {

@@ -16,13 +16,15 @@ import (
 
 // Cache keeps compiled schemas on disk:
 //
-//	schemas/DIGEST                      a table, which carries the digest of its schema
-//	names/ENV-ADDRESS/NAMESPACE/SERVICE the digest of a service's schema when it was last seen,
-//	                                    or how it was learned by reflection, as JSON
+//	tables/SUM                          a table by its own digest; it carries that of its schema
+//	names/ENV-ADDRESS/NAMESPACE/SERVICE the digests of a service's schema when it was last seen and
+//	                                    of its table, and how that was learned by reflection, as JSON
 //
 // Everything in it can be made again: what is damaged, missing or of another schema
-// is as if it had never been there. Tables are shared by all servers, so the digest
-// is never taken on a server's word. Safe for use by several processes at once.
+// is as if it had never been there. Tables are shared by all servers, and some come from
+// one: no server can put a table in the place of another's, since it is known by what it
+// is, and which schema it says that it has is good for calls of that server. Safe for use
+// by several processes at once.
 type Cache struct{ Dir string }
 
 // Entry is a cached schema.
@@ -45,14 +47,15 @@ type Origin struct {
 	Sum      []byte   `json:"sum,omitempty"`
 }
 
-// note is the file of a name when there is an origin.
+// note is the file of a name.
 type note struct {
-	Digest string `json:"digest"`
-	*Origin
+	Digest string  `json:"digest"`
+	Table  string  `json:"table"`
+	Origin *Origin `json:"origin,omitempty"`
 }
 
-func (c Cache) table(digest string) string {
-	return filepath.Join(c.Dir, "schemas", strings.TrimPrefix(digest, "sha256:"))
+func (c Cache) table(sum string) string {
+	return filepath.Join(c.Dir, "tables", strings.TrimPrefix(sum, "sha256:"))
 }
 
 // name returns the file that names the digest. The address is part of it: another
@@ -71,32 +74,28 @@ func (c Cache) Lookup(e envs.Env, namespace, service string) (Entry, bool) {
 	if err != nil {
 		return Entry{}, false
 	}
-	n := note{Digest: string(b)}
-	if bytes.HasPrefix(b, []byte("{")) {
-		n = note{Origin: &Origin{}}
-		if json.Unmarshal(b, &n) != nil || n.Service == "" {
-			return Entry{}, false
-		}
+	var n note
+	if json.Unmarshal(b, &n) != nil || n.Origin != nil && n.Origin.Service == "" {
+		return Entry{}, false
 	}
-	entry, ok := c.open(n.Digest)
-	entry.Origin = n.Origin
-	return entry, ok
+	t, ok := c.open(n.Table)
+	if !ok || digestOf(t) != n.Digest {
+		return Entry{}, false
+	}
+	return Entry{Digest: n.Digest, Table: t, Origin: n.Origin}, true
 }
 
-// open returns the schema with a digest, false when it is not there.
-func (c Cache) open(digest string) (Entry, bool) {
-	if !isDigest(digest) {
-		return Entry{}, false
+// open returns the table with a digest of its own, false when it is not there.
+func (c Cache) open(sum string) (*wire.Table, bool) {
+	if !isDigest(sum) {
+		return nil, false
 	}
-	b, err := os.ReadFile(c.table(digest))
+	b, err := os.ReadFile(c.table(sum))
 	if err != nil {
-		return Entry{}, false
+		return nil, false
 	}
 	t, err := wire.Open(b)
-	if err != nil || digestOf(t) != digest {
-		return Entry{}, false
-	}
-	return Entry{Digest: digest, Table: t}, true
+	return t, err == nil
 }
 
 // digestOf returns the digest of the schema that a table was compiled from.
@@ -122,14 +121,14 @@ func (c Cache) PutFrom(e envs.Env, namespace, service string, table []byte, orig
 	if !isFileName(namespace) || !isFileName(service) {
 		return entry, nil
 	}
-	text := []byte(entry.Digest)
-	if origin != nil {
-		if text, err = json.Marshal(note{entry.Digest, origin}); err != nil {
-			return entry, nil //nolint:nilerr // see above; there is nothing in it that has no JSON
-		}
+	raw := sha256.Sum256(table)
+	sum := "sha256:" + hex.EncodeToString(raw[:])
+	text, err := json.Marshal(note{entry.Digest, sum, origin})
+	if err != nil {
+		return entry, nil //nolint:nilerr // see above; there is nothing in it that has no JSON
 	}
-	if _, ok := c.open(entry.Digest); !ok {
-		err = writeCache(c.table(entry.Digest), table)
+	if known, _ := os.ReadFile(c.table(sum)); !bytes.Equal(known, table) {
+		err = writeCache(c.table(sum), table)
 	}
 	if err == nil {
 		_ = writeCache(c.name(e, namespace, service), text)

@@ -2,6 +2,9 @@ package front
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -125,6 +128,9 @@ func TestCacheDamaged(t *testing.T) {
 	flipped := bytes.Clone(whole)
 	flipped[len(flipped)/2] ^= 1
 	digest := features(t).Digest()
+	named := func(digest, table string) []byte { return fmt.Appendf(nil, `{"digest":%q,"table":%q}`, digest, table) }
+	raw := sha256.Sum256(whole)
+	sum := "sha256:" + hex.EncodeToString(raw[:])
 	tests := []struct {
 		name, file string // what is damaged: name or table
 		content    []byte
@@ -139,11 +145,15 @@ func TestCacheDamaged(t *testing.T) {
 		{"a foreign table", "table", []byte("SQLite format 3\x00")},
 		{"no name", "name", nil},
 		{"empty name", "name", []byte{}},
-		{"a line end behind the name", "name", []byte(digest + "\n")},
-		{"a name that is a path", "name", []byte("sha256:../" + digest[10:])},
-		{"a name in upper case", "name", []byte("sha256:" + strings.ToUpper(digest[7:]))},
-		{"the name of a schema that is not there", "name", []byte("sha256:" + strings.Repeat("0", 64))},
-		{"a name cut off", "name", []byte(digest[:20])},
+		{"no digest", "name", named("", sum)},
+		{"the digest of another schema", "name", named(sum, sum)},
+		{"no digest of the table", "name", named(digest, "")},
+		{"a digest that is a path", "name", named(digest, "sha256:../"+sum[10:])},
+		{"a digest in upper case", "name", named(digest, "sha256:"+strings.ToUpper(sum[7:]))},
+		{"the digest of a table that is not there", "name", named(digest, "sha256:"+strings.Repeat("0", 64))},
+		{"a name cut off", "name", named(digest, sum)[:40]},
+		{"a name of an older version", "name", []byte(digest)},
+		{"an origin without a service", "name", fmt.Appendf(nil, `{"digest":%q,"table":%q,"origin":{}}`, digest, sum)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

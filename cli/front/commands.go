@@ -15,6 +15,8 @@ func Summaries() []Summary {
 		{"env", "Show and change the environments to work with"},
 		{"events", "Publish events to topics and consume them"},
 		{"gen", "Generate Go code from the .proto files of a project"},
+		{"get", "Print the name of the current environment"},
+		{"health", "Ask the instances of services how they are"},
 		{"help", "Help about any command"},
 		{"history", "Show earlier calls, and repeat one"},
 		{"inspect", "Show all that is known of a service, and what was done with it"},

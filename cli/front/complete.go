@@ -43,10 +43,10 @@ type Missing struct {
 	// Command: the words are of a command of microd, which knows its flags itself.
 	Command bool
 	// Service is one whose schema is not known, where Globals say, or which comes from
-	// what Early says.
+	// what Options say.
 	Service string
 	Globals Globals
-	Early   Early
+	Options *Request
 }
 
 // Completions are what a shell is told.
@@ -265,7 +265,7 @@ func (c Completer) table(g Globals, in Invocation) (*wire.Table, Invocation, boo
 		return c.Table, in, true
 	}
 	s, ok := scopeOf(c.Getenv, g)
-	if early := in.Early(c.Getenv); !early.Sources.IsEmpty() || !ok {
+	if !in.Options(c.Getenv).Sources.IsEmpty() || !ok {
 		return nil, in, false
 	}
 	cache := Cache{Dir: s.dirs.Cache}
@@ -283,7 +283,7 @@ func (c Completer) table(g Globals, in Invocation) (*wire.Table, Invocation, boo
 func (c Completer) call(g Globals, in Invocation, partial string) (*Completions, *Missing) {
 	t, in, ok := c.table(g, in)
 	if !ok {
-		return nil, &Missing{Service: in.Service, Globals: g, Early: in.Early(c.Getenv)}
+		return nil, &Missing{Service: in.Service, Globals: g, Options: in.Options(c.Getenv)}
 	}
 	w := word{help: help{t: t, service: in.Service}, partial: partial}
 	w.docs, _ = t.Docs() // completion goes without them

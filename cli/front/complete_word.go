@@ -70,16 +70,6 @@ func (w *word) isSwitch(path string) bool {
 	return request.IsSwitch(w.input, path) || no && request.IsSwitch(w.input, off)
 }
 
-// optionNamed returns the option that a flag is, nil when it is a field.
-func optionNamed(flag string) *option {
-	for _, o := range options() {
-		if flag == "--"+o.name || o.short != "" && flag == "-"+o.short {
-			return &o
-		}
-	}
-	return nil
-}
-
 // endpoint completes the words that name an endpoint; one that streams where no other
 // is taken.
 func (w *word) endpoint(in Invocation) {

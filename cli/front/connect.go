@@ -108,25 +108,3 @@ func parseSize(v string) (int, error) {
 	}
 	return int(n), nil
 }
-
-// Connection returns what the options of a command line say of the connection, which
-// has to be there before the endpoint is known. What is wrong with them is for
-// [Invocation.Build] to say.
-func (in Invocation) Connection() *Request {
-	r := &Request{}
-	for args := in.args; len(args) > 0; {
-		name, value, has := cutOption(args[0])
-		args = args[1:]
-		for _, o := range options() {
-			if name != "--"+o.name && (o.short == "" || name != "-"+o.short) {
-				continue
-			}
-			if o.value != "" && !has && len(args) > 0 {
-				value, args = args[0], args[1:]
-			}
-			_ = o.set(r, value) // see above
-			break
-		}
-	}
-	return r
-}

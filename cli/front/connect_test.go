@@ -60,7 +60,7 @@ func TestConnectOptions(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got := Parse(append([]string{"service"}, tt.args...)).Connection().Transport
+			got := Parse(append([]string{"service"}, tt.args...)).Options(func(string) string { return "" }).Transport
 			if diff := cmp.Diff(tt.want, got, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("Transport (-want +got):\n%s", diff)
 			}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/micro/micro/v3/cli/front/unary"
 	"github.com/micro/micro/v3/dynamic/wire"
+	"github.com/micro/micro/v3/envs"
 )
 
 // Exit codes; `micro help exit-codes` lists them.
@@ -100,6 +101,17 @@ type Place struct {
 	Loopback bool
 	EnvToken bool // the token came from MICRO_TOKEN
 	Plain    bool // the server knows nothing of micro
+	TLS      bool
+	Cert     bool // the client shows a certificate
+}
+
+// PlaceOf returns where a command acts that uses an environment.
+func PlaceOf(e envs.Env, getenv func(string) string, plain bool) Place {
+	_, useTLS, err := envs.ParseAddress(e.Address)
+	return Place{
+		Env: e.Name, Address: e.Address, Loopback: e.IsLoopback(), EnvToken: getenv(envs.EnvToken) != "", Plain: plain,
+		TLS: useTLS && err == nil, Cert: e.Cert != "",
+	}
 }
 
 func (p Place) String() string { return fmt.Sprintf("environment %q (%s)", p.Env, p.Address) }
@@ -142,6 +154,9 @@ func Explain(s Status, at Place) *Error {
 				e.Hint = "micro server"
 			}
 		}
+		if s.Reason == "" && at.TLS {
+			e.aboutCertificate(s, at)
+		}
 		e.Exit = ExitUnreachable
 	case unary.CodeDeadlineExceeded:
 		e.Exit = ExitUnreachable
@@ -167,6 +182,26 @@ func Explain(s Status, at Place) *Error {
 		e.Exit = ExitInterrupted
 	}
 	return e
+}
+
+// aboutCertificate tells that a server has ended a connection because of the client's
+// certificate, or as those do that miss one: with TLS 1.3 they hang up when the client
+// has begun to call.
+func (e *Error) aboutCertificate(s Status, at Place) {
+	const add = "micro env add NAME ADDRESS --cert FILE --key FILE"
+	_, alert, isAlert := strings.Cut(unary.Cause(s.Message), "remote error: tls: ")
+	isAbout := isAlert && strings.Contains(alert, "certificate")
+	switch {
+	case isAbout && at.Cert:
+		e.Message = fmt.Sprintf("the server of %s does not take the certificate of the client: %s", at, alert)
+		e.Hint = "micro env"
+	case at.Cert:
+	case isAbout:
+		e.Message, e.Hint = fmt.Sprintf("the server of %s wants a certificate of the client", at), add
+	case s.Unreachable && (isAlert || strings.HasSuffix(e.Message, "broken pipe") || strings.HasSuffix(e.Message, "connection reset by peer")):
+		e.Message += "; it may want a certificate of the client"
+		e.Hint = add
+	}
 }
 
 // isTimeOver reports whether a message says no more than that the time of a call is

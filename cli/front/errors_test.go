@@ -14,6 +14,9 @@ func TestExplain(t *testing.T) {
 	far := Place{Env: "far", Address: "far.example.com:443"}
 	local := Place{Env: "local", Address: "127.0.0.1:8081", Loopback: true}
 	withToken := Place{Env: "far", Address: "far.example.com:443", EnvToken: true}
+	secure := Place{Env: "far", Address: "far.example.com:443", TLS: true}
+	withCertificate := Place{Env: "far", Address: "far.example.com:443", TLS: true, Cert: true}
+	const certificate = "micro env add NAME ADDRESS --cert FILE --key FILE"
 	unreachable := func(text string) Status {
 		return Status{Code: unary.CodeUnavailable, Message: text, Unreachable: true}
 	}
@@ -42,8 +45,30 @@ func TestExplain(t *testing.T) {
 			Message: `cannot reach the server of environment "far" (far.example.com:443): no such host`, Hint: "micro env", Code: "Unavailable", Exit: ExitUnreachable,
 		}},
 		{"a reason in a wrapping", unreachable(`connection error: desc = "transport: authentication handshake failed: tls: x"`), far, Error{
-			Message: `cannot reach the server of environment "far" (far.example.com:443): transport: authentication handshake failed: tls: x`, Hint: "micro env",
+			Message: `cannot reach the server of environment "far" (far.example.com:443): tls: x`, Hint: "micro env",
 			Code: "Unavailable", Exit: ExitUnreachable,
+		}},
+		{"no certificate", unreachable(`error reading from server: remote error: tls: certificate required`), secure, Error{
+			Message: `the server of environment "far" (far.example.com:443) wants a certificate of the client`, Hint: certificate,
+			Code: "Unavailable", Exit: ExitUnreachable,
+		}},
+		{"no certificate in the middle of a call", Status{Code: unary.CodeUnavailable, Message: "the connection broke before the answer was there: remote error: tls: bad certificate"}, secure, Error{
+			Message: `the server of environment "far" (far.example.com:443) wants a certificate of the client`, Hint: certificate,
+			Code: "Unavailable", Exit: ExitUnreachable,
+		}},
+		{"no certificate, perhaps", unreachable(`connection error: desc = "error reading server preface: write tcp 127.0.0.1:1->127.0.0.1:2: write: broken pipe"`), secure, Error{
+			Message: `cannot reach the server of environment "far" (far.example.com:443): broken pipe; it may want a certificate of the client`, Hint: certificate,
+			Code: "Unavailable", Exit: ExitUnreachable,
+		}},
+		{"hung up in clear", unreachable(`write tcp 127.0.0.1:1->127.0.0.1:2: write: broken pipe`), far, Error{
+			Message: `cannot reach the server of environment "far" (far.example.com:443): broken pipe`, Hint: "micro env", Code: "Unavailable", Exit: ExitUnreachable,
+		}},
+		{"another certificate", unreachable(`connection error: desc = "error reading server preface: remote error: tls: unknown certificate authority"`), withCertificate, Error{
+			Message: `the server of environment "far" (far.example.com:443) does not take the certificate of the client: unknown certificate authority`, Hint: "micro env",
+			Code: "Unavailable", Exit: ExitUnreachable,
+		}},
+		{"hung up on a certificate", unreachable(`connection reset by peer`), withCertificate, Error{
+			Message: `cannot reach the server of environment "far" (far.example.com:443): connection reset by peer`, Hint: "micro env", Code: "Unavailable", Exit: ExitUnreachable,
 		}},
 		{"a service is unavailable", Status{Code: unary.CodeUnavailable, Message: "busy"}, local, Error{Message: "busy", Code: "Unavailable", Exit: ExitUnreachable}},
 		{"no instance", Status{Code: unary.CodeUnavailable, Message: "no instance", Reason: "NO_INSTANCE", Unreachable: true}, local, Error{

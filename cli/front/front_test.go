@@ -24,7 +24,9 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	"github.com/micro/micro/v3/cli/front/unary"
+	"github.com/micro/micro/v3/dynamic/wire"
 	"github.com/micro/micro/v3/envs"
+	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 )
 
 // world is a user with an environment, whose server knows the service features.
@@ -33,6 +35,8 @@ type world struct {
 	server    net.Listener
 	calls     *atomic.Int32 // that the server got
 	got       func() metadata.MD
+	schema    *registryv1.GetSchemaResponse // what the server says that features speaks; nil: it does not know it
+	refuses   bool                          // the server refuses calls made with another schema
 }
 
 func noon() time.Time { return time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC) }
@@ -88,6 +92,18 @@ func (w *world) serve(t *testing.T, got *atomic.Pointer[metadata.MD]) {
 		w.calls.Add(1)
 		md, _ := metadata.FromIncomingContext(s.Context())
 		got.Store(&md)
+		if method, _ := grpc.MethodFromServerStream(s); method == getSchema {
+			return w.giveSchema(s)
+		}
+		if digest := md.Get(KeySchema); w.refuses && len(digest) > 0 && digest[0] != w.schema.GetDigest() {
+			s.SetTrailer(metadata.Pairs(KeyRefused, "true"))
+			if len(md.Get(KeyTable)) > 0 && w.schema.GetTable() != nil {
+				if err := s.SendMsg(w.schema); err != nil {
+					return err
+				}
+			}
+			return status.Error(codes.FailedPrecondition, "it speaks something else")
+		}
 		in := dynamicpb.NewMessage(request)
 		if err := s.RecvMsg(in); err != nil {
 			return err
@@ -115,6 +131,18 @@ func (w *world) serve(t *testing.T, got *atomic.Pointer[metadata.MD]) {
 	}))
 	t.Cleanup(server.Stop)
 	go func() { _ = server.Serve(w.server) }()
+}
+
+// giveSchema answers who asks what features speaks.
+func (w *world) giveSchema(s grpc.ServerStream) error {
+	req := &registryv1.GetSchemaRequest{}
+	if err := s.RecvMsg(req); err != nil {
+		return err
+	}
+	if req.GetService() != "features" || req.GetTableVersion() != wire.Version || w.schema == nil {
+		return status.Error(codes.NotFound, "no such service")
+	}
+	return s.SendMsg(w.schema)
 }
 
 // messages returns the descriptors of the messages of features.
@@ -245,8 +273,8 @@ func TestRunLeavesToDaemon(t *testing.T) {
 		{name: "help of a service", args: []string{"features", "--help"}},
 		{name: "help of an endpoint", args: []string{"features", "call", "-h"}},
 		{name: "no such environment", args: []string{"-e", "nope", "features", "--name=x"}},
-		{name: "another namespace", args: []string{"--namespace", "other", "features", "--name=x"}},
-		{name: "no such service", args: []string{"nope", "--name=x"}},
+		{name: "another namespace", args: []string{"--namespace", "other", "features", "--name=x"}, calls: 1},
+		{name: "no such service", args: []string{"nope", "--name=x"}, calls: 1},
 		{name: "a service that is a path", args: []string{"../features", "--name=x"}},
 		{name: "no such endpoint", args: []string{"features", "nope"}},
 		{name: "several endpoints", args: []string{"both", "down"}, prepare: func(t *testing.T, w *world) {
@@ -298,11 +326,24 @@ func TestRunLeavesToDaemon(t *testing.T) {
 			w.put(t, envs.Env{Name: "far", Address: "tls://" + w.server.Addr().String()})
 		}},
 		{name: "no server", args: ordinary, prepare: func(_ *testing.T, w *world) { _ = w.server.Close() }},
-		{name: "no schema", args: ordinary, prepare: func(t *testing.T, w *world) {
+		{name: "no schema", args: ordinary, calls: 1, prepare: func(t *testing.T, w *world) {
 			t.Helper()
-			Cache{Dir: w.dirs(t).Cache}.Forget(w.far(), "micro", "features")
+			w.forget(t)
 		}},
-		{name: "a damaged schema", args: ordinary, prepare: func(t *testing.T, w *world) {
+		{name: "no schema, and nobody who is known to a server of micro", args: ordinary, prepare: func(t *testing.T, w *world) {
+			t.Helper()
+			w.forget(t)
+			delete(w.variables, "MICRO_TOKEN")
+		}},
+		{name: "no schema, and what microd can do alone", args: append(ordinary, "-v"), prepare: func(t *testing.T, w *world) {
+			t.Helper()
+			w.forget(t)
+		}},
+		{name: "no schema, and the full name of a gRPC service", args: []string{"some.v1.Service", "call"}},
+		{name: "an old schema", args: ordinary, calls: 1, prepare: func(_ *testing.T, w *world) {
+			w.refuses, w.schema = true, &registryv1.GetSchemaResponse{Digest: "sha256:new"}
+		}},
+		{name: "a damaged schema", args: ordinary, calls: 1, prepare: func(t *testing.T, w *world) {
 			t.Helper()
 			_, table := cacheFiles(t, Cache{Dir: w.dirs(t).Cache})
 			if err := os.Truncate(table, 100); err != nil {
@@ -337,6 +378,12 @@ func (w *world) change(t *testing.T, f func(*envs.Env)) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// forget has the cache know nothing of the service.
+func (w *world) forget(t *testing.T) {
+	t.Helper()
+	Cache{Dir: w.dirs(t).Cache}.Forget(w.far(), "micro", "features")
 }
 
 // put has the cache know the service in an environment.

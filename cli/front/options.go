@@ -64,6 +64,7 @@ type Request struct {
 	Expr     string // of FormatTemplate and FormatJQ
 	Metadata bool   // tell how the call went
 	Transport
+	Sources Sources
 	// Whole is set by options that only microd knows what to do with.
 	Whole bool
 
@@ -100,6 +101,43 @@ type option struct {
 // options lists the flags of a call, in the order in which help shows them.
 func options() []option {
 	return slices.Concat(inputOptions(), outputOptions(), transportOptions(), connectOptions(), schemaOptions())
+}
+
+// optionNamed returns the option that a flag is, nil when it is a field.
+func optionNamed(flag string) *option {
+	for _, o := range options() {
+		if flag == "--"+o.name || o.short != "" && flag == "-"+o.short {
+			return &o
+		}
+	}
+	return nil
+}
+
+// Options returns what the options of a command line say, as far as that has to be
+// known before there is a schema. What is wrong with them is for [Invocation.Build] to
+// say.
+func (in Invocation) Options(getenv func(string) string) *Request {
+	r := &Request{}
+	for args := in.args; len(args) > 0; {
+		name, value, has := cutOption(args[0])
+		args = args[1:]
+		o := optionNamed(name)
+		if o == nil || o.value != "" && !has && len(args) == 0 {
+			continue
+		}
+		if o.value != "" && !has {
+			value, args = args[0], args[1:]
+		}
+		if o.name == "header" {
+			v, err := expand(value, getenv)
+			if err != nil {
+				continue // see above
+			}
+			value = v
+		}
+		_ = o.set(r, value) // see above
+	}
+	return r
 }
 
 // outputOptions say what is printed.

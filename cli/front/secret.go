@@ -24,10 +24,10 @@ func (a typedArg) kept() (arg string, hidden []string) {
 		return a.arg(), hidden
 	case a.flag == "-H" || a.flag == "--header":
 		name, value, _ := strings.Cut(a.value, ":")
-		if isSecret(name) && !isReference(value) {
+		if IsSecret(name) && !isReference(value) {
 			return "", []string{a.flag + " " + strings.TrimSpace(name)}
 		}
-	case isSecret(a.flag) && !isReference(a.value):
+	case IsSecret(a.flag) && !isReference(a.value):
 		return "", []string{a.flag}
 	case hasSecret(a.value):
 		return "", []string{a.flag}
@@ -35,9 +35,9 @@ func (a typedArg) kept() (arg string, hidden []string) {
 	return a.arg(), nil
 }
 
-// isSecret reports whether the name of a field or of a header is one of what is not
-// kept.
-func isSecret(name string) bool {
+// IsSecret reports whether the name of a field, a header or a metadata key is one of
+// what is neither kept nor shown.
+func IsSecret(name string) bool {
 	folded := strings.Map(func(r rune) rune {
 		if r == '-' || r == '_' || r == '.' {
 			return -1
@@ -88,7 +88,7 @@ func hasSecret(value string) bool {
 		}
 	}
 	for item := range strings.SplitSeq(value, ",") {
-		if k, v, ok := strings.Cut(item, "="); ok && isSecret(strings.Trim(k, `"`)) && !isReference(v) {
+		if k, v, ok := strings.Cut(item, "="); ok && IsSecret(strings.Trim(k, `"`)) && !isReference(v) {
 			return true
 		}
 	}
@@ -125,7 +125,7 @@ func keptJSON(text string) (kept string, hidden []string) {
 // isSecretText reports whether something in a text is named like a secret.
 func isSecretText(text string) bool {
 	for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return !unicode.IsLetter(r) && r != '_' && r != '-' }) {
-		if isSecret(word) {
+		if IsSecret(word) {
 			return true
 		}
 	}
@@ -147,7 +147,7 @@ func mask(v any, path string, hidden []string) []string {
 	case map[string]any:
 		for _, k := range slices.Sorted(maps.Keys(v)) {
 			text, isText := v[k].(string)
-			if isSecret(k) && v[k] != nil && (!isText || !isReference(text)) {
+			if IsSecret(k) && v[k] != nil && (!isText || !isReference(text)) {
 				v[k] = masked
 				hidden = append(hidden, join(k))
 				continue

@@ -189,7 +189,8 @@ func (p *goProgram) write(c *Call, service *protogen.Service, method *protogen.M
 	var b strings.Builder
 	b.WriteString("func main() {\n")
 	creds := p.credentials(&b, c)
-	fmt.Fprintf(&b, "conn, err := grpc.NewClient(%s, grpc.WithTransportCredentials(%s))\n", strconv.Quote(c.goTarget()), creds)
+	options := p.dialOptions(&b, c)
+	fmt.Fprintf(&b, "conn, err := grpc.NewClient(%s, grpc.WithTransportCredentials(%s)%s)\n", strconv.Quote(c.goTarget()), creds, options)
 	b.WriteString("if err != nil {\nlog.Fatal(err)\n}\ndefer conn.Close()\n\nctx := context.Background()\n")
 	if c.Timeout > 0 {
 		fmt.Fprintf(&b, "ctx, cancel := context.WithTimeout(ctx, %d*%s.Millisecond)\ndefer cancel()\n", max(c.Timeout.Milliseconds(), 1), p.use("time"))

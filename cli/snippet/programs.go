@@ -58,9 +58,9 @@ func (c *Call) python() (string, error) {
 	stub := module(m.ParentFile(), "_pb2_grpc") + "." + string(service.Name()) + "Stub"
 
 	var b strings.Builder
-	open := fmt.Sprintf("grpc.insecure_channel(%s)", pythonText(c.goTarget()))
+	open := fmt.Sprintf("grpc.insecure_channel(%s%s)", pythonText(c.goTarget()), c.pythonChannel())
 	if c.TLS {
-		open = fmt.Sprintf("grpc.secure_channel(%s, grpc.ssl_channel_credentials(%s))", pythonText(c.goTarget()), c.pythonTLS())
+		open = fmt.Sprintf("grpc.secure_channel(%s, grpc.ssl_channel_credentials(%s)%s)", pythonText(c.goTarget()), c.pythonTLS(), c.pythonChannel())
 	}
 	fmt.Fprintf(&b, "\nwith %s as channel:\n    stub = %s(channel)\n", open, stub)
 	usesOS := false
@@ -85,6 +85,9 @@ func (c *Call) python() (string, error) {
 	}
 	if c.Timeout > 0 {
 		rest += ", timeout=" + seconds(c.Timeout)
+	}
+	if c.Transport.WaitReady {
+		rest += ", wait_for_ready=True"
 	}
 	var requests []string
 	for _, text := range c.Messages {
@@ -292,21 +295,24 @@ func (c *Call) typescript() (string, error) {
 	for _, from := range order {
 		fmt.Fprintf(&b, "import { %s } from %s;\n", strings.Join(imports[from], ", "), encodeText(from))
 	}
-	scheme, node := "http", ""
+	scheme, node, connectNode := "http", "", "createGrpcTransport"
+	if c.Transport.Gzip {
+		connectNode += ", compressionGzip"
+	}
 	if c.TLS {
 		scheme = "https"
 		node = c.typescriptTLS()
 	}
-	fmt.Fprintf(&b, "\nconst transport = createGrpcTransport({ baseUrl: %s%s });\nconst client = createClient(%s, transport);\n",
-		encodeText(scheme+"://"+c.Address), node, service)
+	fmt.Fprintf(&b, "\nconst transport = createGrpcTransport({ baseUrl: %s%s%s });\nconst client = createClient(%s, transport);\n",
+		encodeText(scheme+"://"+c.Address), node, c.typescriptTransport(), service)
 	c.typescriptCall(&b, m, input, output)
-	head := c.tokenNote("//")
+	head := c.tokenNote("//") + c.leftOut("//", "Connect", "gzip", "max-size")
 	if strings.Contains(node, "readFileSync") {
 		head += "import { readFileSync } from \"node:fs\";\n"
 	}
 	head += `import { fromJson, toJson } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
-import { createGrpcTransport } from "@connectrpc/connect-node";
+import { ` + connectNode + ` } from "@connectrpc/connect-node";
 `
 	return strings.TrimSpace(head + b.String()), nil
 }

@@ -61,6 +61,12 @@ func (c *Call) grpcurl() (string, error) {
 	if c.Timeout > 0 {
 		add("-max-time", seconds(c.Timeout))
 	}
+	if c.Transport.Authority != "" {
+		add("-authority", c.Transport.Authority)
+	}
+	if c.Transport.MaxSize > 0 {
+		add("-max-msg-sz", strconv.Itoa(c.Transport.MaxSize))
+	}
 	switch {
 	case c.Stdin:
 		words = append(words, "-d", "@")
@@ -68,7 +74,7 @@ func (c *Call) grpcurl() (string, error) {
 		add("-d", c.lines(" "))
 	}
 	words = append(words, Quote(target), Quote(strings.TrimPrefix(c.Method.Path(), "/")))
-	return strings.Join(words, " "), nil
+	return c.leftOut("#", "grpcurl", "authority", "max-size") + strings.Join(words, " "), nil
 }
 
 func (c *Call) curl() (string, error) {
@@ -99,18 +105,29 @@ func (c *Call) curl() (string, error) {
 	if c.Timeout > 0 {
 		words = append(words, "-m", seconds(c.Timeout))
 	}
+	if c.Transport.Retries > 0 {
+		words = append(words, "--retry", strconv.Itoa(c.Transport.Retries))
+	}
+	if c.Transport.Via != "" {
+		words = append(words, "-p", "-x", Quote(c.proxy()))
+	}
+	if c.Transport.Authority != "" {
+		words = append(words, "-H", Quote("Host: "+c.Transport.Authority))
+	}
 	words = append(words, "-H", "'Content-Type: application/json'")
 	if c.Stdin {
 		words = append(words, "-T", "-", "-X", "POST") // sends as it reads
 	} else {
 		words = append(words, "--data-raw", Quote(c.lines("\n")))
 	}
+	// What HTTP has no limit for needs none to be lifted.
+	note := c.leftOut("#", "curl", "authority", "via", "retries", "max-size")
 	path := "/" + c.In.Service + "/" + c.endpointPath()
 	if c.Gateway == "" {
-		note := "# GATEWAY is the address of the server's HTTP API, such as https://api.example.com\n"
+		note += "# GATEWAY is the address of the server's HTTP API, such as https://api.example.com\n"
 		return note + strings.Join(append(words, `"$GATEWAY"`+Quote(path)), " "), nil
 	}
-	return strings.Join(append(words, Quote(c.Gateway+path)), " "), nil
+	return note + strings.Join(append(words, Quote(c.Gateway+path)), " "), nil
 }
 
 // endpointPath returns the words of a path that mean the method.

@@ -25,6 +25,9 @@ type Call struct {
 	Headers  []front.TypedHeader
 	LoggedIn bool // the header authorization has the token of the session
 	Timeout  time.Duration
+
+	Transport front.Transport
+
 	Messages [][]byte // JSON
 	Wire     [][]byte // the same
 	Sources  front.Sources

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -173,6 +174,54 @@ func TestAsCurlOfPlainServer(t *testing.T) {
 	}
 }
 
+// everyOption says all that can be said of a connection.
+func everyOption() front.Transport {
+	return front.Transport{
+		Retries: 7, MaxSize: 1 << 20, Gzip: true, WaitReady: true, Authority: "api.example",
+		Via: "proxy:3128", ViaUser: url.UserPassword("me", "it's"),
+	}
+}
+
+// What is said of the connection is in the call, or a comment says that it is not.
+func TestTransport(t *testing.T) {
+	t.Parallel()
+	s := fixture(t)
+	for language, want := range map[string][]string{
+		"grpcurl": {"# without --retries, --gzip, --wait-ready, --via, which grpcurl cannot say\n", " -authority api.example ", " -max-msg-sz 1048576 "},
+		"curl": {
+			"# without --gzip, --wait-ready, which curl cannot say\n", " --retry 7 ", ` -p -x http://me:it%27s@proxy:3128 `, ` -H 'Host: api.example' `,
+		},
+		"go": {
+			`grpc.WithAuthority("api.example")`, "grpc.WithMaxCallAttempts(8)", `"maxAttempts": 8`, "grpc.UseCompressor(gzip.Name)", "grpc.MaxCallRecvMsgSize(1048576)",
+			"grpc.WaitForReady(true)", `os.Setenv("HTTPS_PROXY", "http://me:it%27s@proxy:3128")`,
+		},
+		"python": {
+			`("grpc.default_authority", "api.example"), ("grpc.ssl_target_name_override", "api.example")`, `\"maxAttempts\": 8`,
+			`("grpc.max_receive_message_length", 1048576)`, `("grpc.http_proxy", "http://me:it%27s@proxy:3128")`, "compression=grpc.Compression.Gzip", "wait_for_ready=True",
+		},
+		"ts": {
+			"// without --retries, --wait-ready, --authority, --via, which Connect cannot say\n", "sendCompression: compressionGzip",
+			"readMaxBytes: 1048576, writeMaxBytes: 1048576", `import { createGrpcTransport, compressionGzip } from "@connectrpc/connect-node";`,
+		},
+	} {
+		c := aCall(t, s, "/fixture.v1.Everything/Echo", `{}`)
+		c.TLS, c.Transport = true, everyOption()
+		text, err := c.As(language)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range want {
+			if !strings.Contains(text, part) {
+				t.Errorf("%s has no %q:\n%s", language, part, text)
+			}
+		}
+		c.Transport = front.Transport{}
+		if text, err = c.As(language); err != nil || strings.Contains(text, "without") {
+			t.Errorf("%s of an ordinary call, %v:\n%s", language, err, text)
+		}
+	}
+}
+
 // calls returns calls of all kinds, with everything that messages can have in them.
 func calls(t *testing.T, s *dynamic.Schema) map[string]*Call {
 	t.Helper()
@@ -207,6 +256,9 @@ func calls(t *testing.T, s *dynamic.Schema) map[string]*Call {
 	mutual.TLS, mutual.Env.CA, mutual.Env.Cert, mutual.Env.Key = true, "ca.pem", "cert.pem", "key.pem"
 	session(mutual)
 	all["mutual"] = mutual
+	connection := aCall(t, s, "/fixture.v1.Everything/Echo", `{}`)
+	connection.TLS, connection.Transport = true, everyOption()
+	all["connection"] = connection
 	return all
 }
 

@@ -37,6 +37,10 @@ func TestScriptsOverGRPC(t *testing.T) {
 	testscript.Run(t, p)
 }
 
+// patience is how long a script waits for what has to come: nothing is too slow on a
+// machine with much else to do, and only what never comes has to end.
+const patience = 5 * time.Minute
+
 func scripts(bin string) testscript.Params {
 	return testscript.Params{
 		Dir:                 "../../testdata/script",
@@ -128,7 +132,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: await FILE VARIABLE")
 	}
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	for deadline := time.Now().Add(patience); ; {
 		b, err := os.ReadFile(ts.MkAbs(args[0]))
 		if err == nil {
 			ts.Setenv(args[1], string(b))
@@ -157,14 +161,14 @@ func waitServer(ts *testscript.TestScript, neg bool, args []string) {
 		Gateway, Proxy string
 		PID            int
 	}
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		b, err := os.ReadFile(filepath.Join(dir, "server.json"))
 		if err == nil && json.Unmarshal(b, &addresses) == nil && answers(addresses.Gateway) && addresses.PID > 0 {
 			break
 		}
 		if time.Now().After(deadline) {
-			ts.Fatalf("no server in %s within 30 s", dir)
+			ts.Fatalf("no server in %s within %s", dir, patience)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

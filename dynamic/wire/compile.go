@@ -282,7 +282,7 @@ func (c *compiler) finish() ([]byte, error) {
 	}
 	out := make([]byte, headerSize, size+uint64(len(docs)))
 	copy(out, magic)
-	put(out[atVersion:], version)
+	put(out[atVersion:], Version)
 	put(out[atCoreSize:], uint32(size))
 	put(out[atDocsSize:], uint32(len(docs)))
 	put(out[atDocsSum:], crc32.ChecksumIEEE(docs))

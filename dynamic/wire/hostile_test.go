@@ -15,7 +15,7 @@ func seal(b []byte) {
 		return
 	}
 	copy(b, magic)
-	put(b[atVersion:], version)
+	put(b[atVersion:], Version)
 	core := min(max(le(b[atCoreSize:]), headerSize), uint32(len(b)))
 	put(b[atCoreSize:], core)
 	put(b[atDocsSize:], uint32(len(b))-core)

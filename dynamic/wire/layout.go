@@ -25,8 +25,10 @@ import "encoding/binary"
 // The core is all but the docs. Whatever changes the meaning of a byte
 // increments the version: a table is a cache, nobody needs to read an old one.
 const (
-	magic   = "\x8eMWT\r\n\x1a\n"
-	version = 1
+	magic = "\x8eMWT\r\n\x1a\n"
+
+	// Version is the version of the format: tables of another one are not read.
+	Version = 1
 
 	headerSize    = 160
 	serviceSize   = 24

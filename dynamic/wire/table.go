@@ -60,7 +60,7 @@ func Open(b []byte) (*Table, error) {
 	if len(b) < headerSize || string(b[:len(magic)]) != magic {
 		return nil, ErrForeign
 	}
-	if le(b[atVersion:]) != version {
+	if le(b[atVersion:]) != Version {
 		return nil, ErrVersion
 	}
 	core, docs := uint64(le(b[atCoreSize:])), uint64(le(b[atDocsSize:]))

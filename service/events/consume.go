@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc"
 
 	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
+	"github.com/micro/micro/v3/service/internal/again"
 	"github.com/micro/micro/v3/service/logger"
 )
 
@@ -35,13 +36,8 @@ func Consume(topic string, opts ...ConsumeOption) (<-chan Event, error) {
 	return out, nil
 }
 
-// How long to wait before a connection that was lost is made again, at first and at
-// most; and for the server to have noted what was settled last.
-const (
-	firstPause = 100 * time.Millisecond
-	lastPause  = 5 * time.Second
-	settleIn   = 5 * time.Second
-)
+// settleIn is how long to wait for the server to have noted what was settled last.
+const settleIn = 5 * time.Second
 
 // Consume calls a handler with the events of a topic, one at a time and in order,
 // until ctx ends, and returns its error then. It goes on when the server was away for
@@ -53,34 +49,15 @@ const (
 func (c *Client) Consume(ctx context.Context, topic string, handle Handler, opts ...ConsumeOption) error {
 	o := newOptions(opts)
 	read := &eventsv1.ReadRequest{Topic: topic, Follow: true, Offset: o.from, Since: o.since, Latest: o.from == 0 && o.since == nil}
-	pause := firstPause
-	for {
-		began := time.Now()
-		var err error
-		if o.group == "" {
-			err = c.read(ctx, topic, read, func(e *Event) bool {
-				_ = handle(ctx, e)
-				return ctx.Err() == nil
-			})
-		} else {
-			err = c.consume(ctx, topic, o, handle)
+	return again.Call(ctx, func() error {
+		if o.group != "" {
+			return c.consume(ctx, topic, o, handle)
 		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if !lost(err) && err != nil {
-			return err
-		}
-		if time.Since(began) > lastPause {
-			pause = firstPause
-		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		pause = min(2*pause, lastPause)
-	}
+		return c.read(ctx, topic, read, func(e *Event) bool {
+			_ = handle(ctx, e)
+			return ctx.Err() == nil
+		})
+	})
 }
 
 // settler says on a stream what became of deliveries. One may send at a time.

@@ -27,8 +27,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
@@ -180,17 +178,15 @@ func (c *Client) read(ctx context.Context, topic string, req *eventsv1.ReadReque
 		if err != nil {
 			return err
 		}
+		// What follows a break in the connection begins here, or behind the last event.
+		if next := rsp.GetNextOffset(); next > 0 {
+			req.Offset, req.Latest = next, false
+		}
 		for _, e := range rsp.GetEvents() {
-			// What follows a break in the connection begins behind this one.
 			req.Offset, req.Latest, req.Since = e.GetOffset()+1, false, nil
 			if !f(newEvent(topic, e)) {
 				return errEnough
 			}
 		}
 	}
-}
-
-// lost reports whether an error is one that passes: the server is away, or stops.
-func lost(err error) bool {
-	return errors.Is(err, io.EOF) || status.Code(err) == codes.Unavailable
 }

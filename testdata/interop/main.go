@@ -10,6 +10,8 @@ import (
 	"log"
 	"net"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/interop"
@@ -20,13 +22,16 @@ import (
 func main() {
 	ready := flag.String("ready", "", "the file that gets the address")
 	flag.Parse()
-	if err := serve(*ready); err != nil {
+	// Also where whoever runs the tests ignores interrupts, as shells do in the background.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := serve(ctx, *ready); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func serve(ready string) error {
-	lis, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+func serve(ctx context.Context, ready string) error {
+	lis, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
@@ -39,5 +44,6 @@ func serve(ready string) error {
 	if err := os.Rename(ready+".new", ready); err != nil {
 		return err
 	}
+	defer context.AfterFunc(ctx, srv.Stop)()
 	return srv.Serve(lis)
 }

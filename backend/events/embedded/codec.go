@@ -200,14 +200,26 @@ func parseEvent(key, v []byte) (events.Event, error) {
 }
 
 // formatPlace writes where a group is: the next offset, and those before it that are
-// not settled, with how often they were delivered.
+// not settled, with how often they were delivered. Behind a zero, which is no distance
+// between offsets, follow the places of those that wait after a nack, and until when.
 func formatPlace(next int64, open []*entry) []byte {
 	v := binary.AppendUvarint(nil, uint64(next))
-	last := int64(0)
+	last, waiting := int64(0), false
 	for _, e := range open {
 		v = binary.AppendUvarint(v, uint64(e.offset-last))
 		v = binary.AppendUvarint(v, uint64(e.attempts))
 		last = e.offset
+		waiting = waiting || e.waits()
+	}
+	if !waiting {
+		return v
+	}
+	v = append(v, 0)
+	for i, e := range open {
+		if e.waits() {
+			v = binary.AppendUvarint(v, uint64(i))
+			v = binary.AppendUvarint(v, uint64(e.until))
+		}
 	}
 	return v
 }
@@ -227,10 +239,20 @@ func parsePlace(key, v []byte) (next int64, list []*entry, err error) {
 		return int64(n)
 	}
 	next = number()
-	last := int64(0)
-	for len(v) > 0 {
-		last += number()
+	for last := int64(0); len(v) > 0; {
+		distance := number()
+		if distance == 0 {
+			break
+		}
+		last += distance
 		list = append(list, &entry{offset: last, attempts: int(number())})
+	}
+	for len(v) > 0 {
+		i, until := number(), number()
+		if i < 0 || i >= int64(len(list)) {
+			return 0, nil, damaged(key)
+		}
+		list[i].until = until
 	}
 	if bad {
 		return 0, nil, damaged(key)

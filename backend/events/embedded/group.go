@@ -37,6 +37,9 @@ type entry struct {
 	until    int64 // when it may be delivered again, for that or for a nack
 }
 
+// waits reports whether the event waits after a nack.
+func (e *entry) waits() bool { return !e.out && e.until > 0 }
+
 // find returns the place of an offset in g.open, with g.mu held.
 func (g *group) find(offset int64) (int, bool) {
 	return slices.BinarySearchFunc(g.open, offset, func(e *entry, o int64) int { return cmp.Compare(e.offset, o) })
@@ -136,16 +139,16 @@ func (b *batch) noteGroup(g *group, there bool) {
 	b.groups[g] = there
 }
 
-// update changes a group in a write; f is called with g.mu held, and says whether it
-// did.
-func (l *Log) update(ctx context.Context, g *group, f func(b *pebble.Batch, here *batch) error) error {
+// update changes a group in a write; f is called with g.mu held, and reports whether
+// it did.
+func (l *Log) update(ctx context.Context, g *group, f func(b *pebble.Batch, here *batch) (bool, error)) error {
 	return l.commits.Do(ctx, func(b *pebble.Batch, here, _ *batch) (engine.Outcome, error) {
 		if t := l.written[g.name.Topic]; t == nil || t.writtenGroups[g.name.Name] != g {
 			return engine.Nothing, noGroup(g.name)
 		}
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		if err := f(b, here); err != nil {
+		if changed, err := f(b, here); err != nil || !changed {
 			return engine.Nothing, err
 		}
 		g.save(b)
@@ -302,10 +305,20 @@ func (g *group) giveBack(list []events.Delivery) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, d := range list {
-		if i, there := g.find(d.Offset); there && g.open[i].out && g.open[i].attempts == d.Attempt {
-			g.open[i].out, g.open[i].until, g.open[i].attempts = false, 0, d.Attempt-1
+		if e := g.delivered(d); e != nil {
+			e.out, e.until, e.attempts = false, 0, d.Attempt-1
 		}
 	}
+}
+
+// delivered returns what a delivery is of, nil when it was settled or delivered to
+// somebody else meanwhile, with g.mu held.
+func (g *group) delivered(d events.Delivery) *entry {
+	i, there := g.find(d.Offset)
+	if !there || !g.open[i].out || g.open[i].attempts != d.Attempt {
+		return nil
+	}
+	return g.open[i]
 }
 
 // bury appends events that could not be handled to the topic of dead letters, and
@@ -330,7 +343,7 @@ func (l *Log) bury(ctx context.Context, g *group, dead []events.Delivery, f even
 		return err
 	}
 	name := events.Topic{Namespace: g.name.Topic.Namespace, Name: f.DeadTopic(g.name.Topic)}
-	return l.update(ctx, g, func(b *pebble.Batch, here *batch) error {
+	return l.update(ctx, g, func(b *pebble.Batch, here *batch) (bool, error) {
 		var left []body
 		for i, d := range dead {
 			if _, there := g.find(d.Offset); there { // else somebody handled it after all
@@ -338,17 +351,17 @@ func (l *Log) bury(ctx context.Context, g *group, dead []events.Delivery, f even
 			}
 		}
 		if len(left) == 0 {
-			return nil
+			return false, nil
 		}
 		t, err := l.make(b, here, name)
 		if err != nil {
-			return err
+			return false, err
 		}
 		l.append(b, here, t, left)
 		for _, d := range dead {
 			g.drop(d.Offset)
 		}
-		return nil
+		return true, nil
 	})
 }
 
@@ -365,37 +378,37 @@ func (l *Log) Ack(ctx context.Context, name events.Group, offsets []int64) error
 	if g == nil {
 		return noGroup(name)
 	}
-	return l.update(ctx, g, func(*pebble.Batch, *batch) error {
+	return l.update(ctx, g, func(*pebble.Batch, *batch) (bool, error) {
 		for _, o := range offsets {
 			g.drop(o)
 		}
-		return nil
+		return true, nil // what was dropped before may not be durable yet
 	})
 }
 
 // Nack implements [events.Groups].
-func (l *Log) Nack(ctx context.Context, name events.Group, d events.Delivery, delay time.Duration) error {
+func (l *Log) Nack(ctx context.Context, name events.Group, list []events.Nack) error {
 	if err := l.enter(ctx); err != nil {
 		return err
 	}
 	defer l.leave()
-	if err := name.Check(); err != nil {
+	if err := cmp.Or(name.Check(), events.CheckNacks(list), l.room(0)); err != nil {
 		return err
-	}
-	if delay < 0 || delay > events.MaxDelay {
-		return fmt.Errorf("a delay of %v, which is not from 0 to %v: %w", delay, events.MaxDelay, events.ErrInvalid)
 	}
 	g := l.group(name)
 	if g == nil {
 		return noGroup(name)
 	}
-	g.mu.Lock()
-	if i, there := g.find(d.Offset); there && g.open[i].out && g.open[i].attempts == d.Attempt {
-		g.open[i].out, g.open[i].until = false, l.now()+int64(delay)
-	}
-	g.mu.Unlock()
-	l.hub.wake(name.Topic)
-	return nil
+	return l.update(ctx, g, func(*pebble.Batch, *batch) (bool, error) {
+		changed := false
+		for _, n := range list {
+			if e := g.delivered(n.Delivery); e != nil {
+				e.out, e.until = false, l.now()+int64(n.Delay)
+				changed = true
+			}
+		}
+		return changed, nil
+	})
 }
 
 // Release implements [events.Groups].

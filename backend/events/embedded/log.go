@@ -47,6 +47,8 @@ type Log struct {
 	hub     hub
 	trimmer *trimmer
 
+	channels *channels
+
 	calls  calls
 	closed sync.Once
 	err    error // of Close
@@ -93,14 +95,15 @@ func Open(ctx context.Context, db *engine.DB, o Options) (*Log, error) {
 		o.TrimEvery = time.Minute
 	}
 	l := &Log{
-		db:      db,
-		options: o,
-		opened:  o.Now(),
-		start:   time.Now(),
-		calls:   calls{closed: make(chan struct{})},
-		topics:  map[events.Topic]*topic{},
-		written: map[events.Topic]*topic{},
-		count:   map[string]int{},
+		db:       db,
+		options:  o,
+		opened:   o.Now(),
+		start:    time.Now(),
+		channels: newChannels(),
+		calls:    calls{closed: make(chan struct{})},
+		topics:   map[events.Topic]*topic{},
+		written:  map[events.Topic]*topic{},
+		count:    map[string]int{},
 	}
 	if err := l.recover(); err != nil {
 		return nil, fmt.Errorf("open the log of events: %w", err)
@@ -227,6 +230,9 @@ func (l *Log) recover() error {
 		var err error
 		if g.next, g.open, err = parsePlace(key, v); err != nil {
 			return err
+		}
+		for _, e := range g.open { // the clock may have been set back meanwhile
+			e.until = min(e.until, l.now()+int64(events.MaxDelay))
 		}
 		t.groups[g.name.Name], t.writtenGroups[g.name.Name] = g, g
 		return l.findKeys(g)

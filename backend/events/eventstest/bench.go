@@ -10,7 +10,8 @@ import (
 )
 
 // Bench measures a driver: appends of 256 bytes by 1, 16 and 128 writers, reading a
-// log, and a group that has each event delivered and acknowledged.
+// log, a group that has each event delivered and acknowledged, and what is broadcast to
+// eight subscribers.
 func Bench(b *testing.B, open func(b *testing.B) Log) {
 	b.Helper()
 	one := []events.Event{{Payload: make([]byte, 256)}}
@@ -67,6 +68,45 @@ func Bench(b *testing.B, open func(b *testing.B) Log) {
 			done += len(list)
 		}
 		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+	})
+	b.Run("broadcast/8", func(b *testing.B) {
+		const subscribers, batch = 8, 100
+		l := open(b)
+		var wg sync.WaitGroup
+		var all, dropped atomic.Int64
+		for range subscribers {
+			heard, err := l.Subscribe(b.Context(), orders, "")
+			if err != nil {
+				b.Fatal(err)
+			}
+			wg.Go(func() {
+				n := 0
+				for h, err := range heard {
+					if err != nil {
+						b.Error(err)
+						return
+					}
+					all.Add(int64(len(h.Events)))
+					dropped.Add(h.Dropped)
+					if n += len(h.Events) + int(h.Dropped); n >= b.N {
+						return
+					}
+				}
+			})
+		}
+		list := make([]events.Event, batch)
+		for i := range list {
+			list[i].Payload = make([]byte, 256)
+		}
+		b.ResetTimer()
+		for left := b.N; left > 0; left -= batch {
+			if err := l.Broadcast(b.Context(), orders, list[:min(left, batch)]); err != nil {
+				b.Fatal(err)
+			}
+		}
+		wg.Wait()
+		b.ReportMetric(float64(all.Load())/b.Elapsed().Seconds(), "heard/s")
+		b.ReportMetric(float64(dropped.Load())/float64(subscribers*b.N), "dropped")
 	})
 }
 

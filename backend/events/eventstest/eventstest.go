@@ -35,6 +35,7 @@ func Test(t *testing.T, open func(t *testing.T) Log) {
 		{"Limits", limitTests()},
 		{"Groups", groupTests()},
 		{"Deliveries", deliveryTests()},
+		{"Broadcast", broadcastTests()},
 		{"Close", closeTests()},
 	} {
 		t.Run(group.name, func(t *testing.T) {

@@ -143,17 +143,17 @@ func deliveryTests() map[string]func(*testing.T, Log) {
 			publish(t, l, orders, "a", "b")
 			f := events.Fetch{Limit: 1, AckWait: hour}
 			first := fetch(t, l, workers, f)[0]
-			if err := l.Nack(within(t), workers, first, 0); err != nil {
+			if err := l.Nack(within(t), workers, after(0, first)); err != nil {
 				t.Fatal(err)
 			}
 			second := fetch(t, l, workers, f)
 			equal(t, "again", brief(second), []string{"a #2"})
 			// Who had it first has no say any more.
-			if err := l.Nack(within(t), workers, first, 0); err != nil {
+			if err := l.Nack(within(t), workers, after(0, first)); err != nil {
 				t.Fatal(err)
 			}
 			equal(t, "next", brief(fetch(t, l, workers, f)), []string{"b #1"})
-			if err := l.Nack(within(t), workers, second[0], soon); err != nil {
+			if err := l.Nack(within(t), workers, after(soon, second...)); err != nil {
 				t.Fatal(err)
 			}
 			began := time.Now()
@@ -184,7 +184,7 @@ func deliveryTests() map[string]func(*testing.T, Log) {
 			equal(t, "first", brief(list), []string{"k:1 #1", "j:1 #1", "3 #1"})
 			publish(t, l, orders, "j:2")
 			nothing(t, l, workers, f)
-			if err := l.Nack(within(t), workers, list[0], 0); err != nil {
+			if err := l.Nack(within(t), workers, after(0, list[0])); err != nil {
 				t.Fatal(err)
 			}
 			list = fetch(t, l, workers, f)
@@ -205,7 +205,7 @@ func deliveryTests() map[string]func(*testing.T, Log) {
 				if i == 3 {
 					delay = hour // what is dead has not to wait
 				}
-				if err := l.Nack(within(t), workers, list[0], delay); err != nil {
+				if err := l.Nack(within(t), workers, after(delay, list[0])); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -251,6 +251,15 @@ func deliveryTests() map[string]func(*testing.T, Log) {
 	}
 }
 
+// after gives deliveries back, all with the same delay.
+func after(delay time.Duration, list ...events.Delivery) []events.Nack {
+	var nacks []events.Nack
+	for _, d := range list {
+		nacks = append(nacks, events.Nack{Delivery: d, Delay: delay})
+	}
+	return nacks
+}
+
 type opener func(*testing.T) Log
 
 func durableTests() map[string]func(*testing.T, opener) {
@@ -291,6 +300,22 @@ func durableTests() map[string]func(*testing.T, opener) {
 			ack(t, l, workers, list)
 			l = reopen(t, l, open)
 			equal(t, "what was held back", brief(fetch(t, l, workers, f)), []string{"k:2 #1"})
+		},
+		"keeps what a nack asked for": func(t *testing.T, open opener) {
+			l := open(t)
+			publish(t, l, orders, "a", "b", "c")
+			f := events.Fetch{AckWait: hour}
+			list := fetch(t, l, workers, f)
+			nacks := append(after(hour, list[0]), after(2*soon, list[1])...)
+			if err := l.Nack(within(t), workers, nacks); err != nil {
+				t.Fatal(err)
+			}
+			l = reopen(t, l, open)
+			equal(t, "what was with a consumer", brief(fetch(t, l, workers, f)), []string{"c #2"})
+			equal(t, "what had to wait for a moment", brief(fetch(t, l, workers, f)), []string{"b #2"})
+			l = reopen(t, l, open)
+			equal(t, "again", brief(fetch(t, l, workers, f)), []string{"b #2", "c #2"})
+			nothing(t, l, workers, f)
 		},
 		"keeps offsets when all is gone": func(t *testing.T, open opener) {
 			l := open(t)

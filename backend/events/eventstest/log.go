@@ -279,7 +279,7 @@ func limitTests() map[string]func(*testing.T, Log) {
 				"offset": func() error { _, err := l.Read(within(t), orders, events.Range{From: -1}); return err },
 				"limit":  func() error { _, err := l.Read(within(t), orders, events.Range{Limit: -1}); return err },
 				"wait":   func() error { _, err := l.Fetch(within(t), g, events.Fetch{AckWait: -1}); return err },
-				"delay":  func() error { return l.Nack(within(t), g, events.Delivery{}, events.MaxDelay+1) },
+				"delay":  func() error { return l.Nack(within(t), g, after(events.MaxDelay+1, events.Delivery{})) },
 				"retain": func() error { return l.SetRetention(within(t), orders, events.Retention{Events: -1}) },
 				"own dead letters": func() error {
 					_, err := l.Fetch(within(t), g, events.Fetch{MaxDeliveries: 1, DeadLetter: "orders"})

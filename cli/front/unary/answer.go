@@ -134,16 +134,16 @@ func (a *answer) finish() (*Answer, error) {
 		Details:  decodeBinary(a.fields["grpc-status-details-bin"]),
 		Metadata: a.fields,
 	}
-	if code != 0 {
-		return out, nil
-	}
+	whole := len(a.data) >= 5 && uint64(binary.BigEndian.Uint32(a.data[1:])) <= uint64(len(a.data)-5)
 	switch {
+	case whole:
+		out.Message = slices.Clip(a.data[5:])
+	case code != 0:
 	case len(a.data) == 0:
 		return nil, failed(CodeInternal, "the server ended the call without an answer")
-	case len(a.data) < 5 || uint64(binary.BigEndian.Uint32(a.data[1:])) > uint64(len(a.data)-5):
+	default:
 		return nil, failed(CodeInternal, "the server ended the call in the middle of the answer")
 	}
-	out.Message = slices.Clip(a.data[5:])
 	return out, nil
 }
 

@@ -2,6 +2,7 @@ package unary
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -23,16 +24,35 @@ const (
 
 // Cause cuts the wrapping off what a transport says: ours, or that of grpc-go.
 func Cause(message string) string {
+	message = unwrap(message)
 	if i := strings.Index(message, "the proxy "); i >= 0 {
-		return strings.Trim(message[i:], `"\ `) // it is not the server that could not be reached
+		return message[i:] // it is not the server that could not be reached
 	}
-	for _, known := range []string{"connection refused", "no such host", "i/o timeout", "network is unreachable", "no route to host"} {
+	for _, known := range []string{"connection refused", "no such host", "i/o timeout", "network is unreachable", "no route to host", "broken pipe", "connection reset by peer"} {
 		if strings.Contains(message, known) {
 			return known
 		}
 	}
-	if i := strings.LastIndex(message, "desc = "); i >= 0 {
-		message = message[i+len("desc = "):]
+	if strings.Contains(message, "produced zero addresses") { // grpc-go's resolver
+		return "no such host"
+	}
+	for _, wrapping := range []string{"transport: authentication handshake failed: ", "error reading server preface: ", "error reading from server: "} {
+		message = strings.TrimPrefix(message, wrapping)
+	}
+	return message
+}
+
+// unwrap returns what grpc-go has put into the quotes of a description.
+func unwrap(message string) string {
+	i := strings.LastIndex(message, "desc = ")
+	if i < 0 {
+		return message
+	}
+	message = message[i+len("desc = "):]
+	if quoted, err := strconv.QuotedPrefix(message); err == nil {
+		if text, err := strconv.Unquote(quoted); err == nil {
+			return text
+		}
 	}
 	return strings.Trim(message, `"\ `)
 }

@@ -48,20 +48,29 @@ func opening() []byte {
 
 // requests makes the frames of one call after the other on a connection.
 type requests struct {
-	call *Call
-	head bytes.Buffer
-	enc  *hpack.Encoder // the server's decoder remembers what went before
+	scheme, authority string
+	opened            bool
+	head              bytes.Buffer
+	enc               *hpack.Encoder // the server's decoder remembers what went before
 }
 
-func newRequests(c *Call) *requests {
-	r := &requests{call: c}
+func newRequests(s Server) *requests {
+	r := &requests{scheme: "http", authority: s.authority()}
+	if s.TLS != nil {
+		r.scheme = "https"
+	}
 	r.enc = hpack.NewEncoder(&r.head)
 	return r
 }
 
-// append appends headers and messages of a call on a stream, which they end.
-func (r *requests) append(b []byte, stream uint32, path string, messages ...[]byte) []byte {
-	b = appendFrames(b, stream, frameHeaders, frameContinuation, flagEndHeaders, r.headerBlock(path))
+// next returns headers and messages of a call on a stream, which they end. The first
+// has what a connection begins with before it.
+func (r *requests) next(stream uint32, timeout time.Duration, path string, md []hpack.HeaderField, messages [][]byte) []byte {
+	var b []byte
+	if !r.opened {
+		b, r.opened = opening(), true
+	}
+	b = appendFrames(b, stream, frameHeaders, frameContinuation, flagEndHeaders, r.headerBlock(timeout, path, md))
 	var data []byte
 	for _, m := range messages {
 		data = append(data, 0) // not compressed
@@ -72,26 +81,21 @@ func (r *requests) append(b []byte, stream uint32, path string, messages ...[]by
 }
 
 // headerBlock returns the compressed headers of a call.
-func (r *requests) headerBlock(path string) []byte {
-	c := r.call
+func (r *requests) headerBlock(timeout time.Duration, path string, md []hpack.HeaderField) []byte {
 	r.head.Reset()
-	scheme := "http"
-	if c.TLS != nil {
-		scheme = "https"
-	}
 	fields := []hpack.HeaderField{
 		{Name: ":method", Value: "POST"},
-		{Name: ":scheme", Value: scheme},
+		{Name: ":scheme", Value: r.scheme},
 		{Name: ":path", Value: path},
-		{Name: ":authority", Value: c.authority()},
+		{Name: ":authority", Value: r.authority},
 		{Name: "content-type", Value: "application/grpc"},
 		{Name: "te", Value: "trailers"},
 		{Name: "user-agent", Value: "micro"},
 	}
-	if c.Timeout > 0 {
-		fields = append(fields, hpack.HeaderField{Name: "grpc-timeout", Value: timeoutValue(c.Timeout)})
+	if timeout > 0 {
+		fields = append(fields, hpack.HeaderField{Name: "grpc-timeout", Value: timeoutValue(timeout)})
 	}
-	for _, f := range append(fields, c.Metadata...) {
+	for _, f := range append(fields, md...) {
 		_ = r.enc.WriteField(f) // to a buffer
 	}
 	return r.head.Bytes()

@@ -58,7 +58,12 @@ func (s *script) Write(b []byte) (int, error) {
 
 // exchange makes a call of a server that says what is given.
 func exchange(says ...[]byte) (*Answer, error) {
-	return new(Call).exchange(&script{says: bytes.NewReader(join(says...))})
+	return over(&script{says: bytes.NewReader(join(says...))})
+}
+
+// over makes a call over a connection.
+func over(conn net.Conn) (*Answer, error) {
+	return newConn(Server{}, conn).Do(context.Background(), &Call{})
 }
 
 func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
@@ -266,7 +271,7 @@ func TestAnswerCutOff(t *testing.T) {
 		_, err := exchange(whole[:n])
 		wantCallError(t, err, CodeUnavailable, "the server closed the connection")
 		broken := &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)}
-		_, err = new(Call).exchange(&script{says: bytes.NewReader(whole[:n]), end: broken})
+		_, err = over(&script{says: bytes.NewReader(whole[:n]), end: broken})
 		wantCallError(t, err, CodeUnavailable, "connection reset by peer")
 		if t.Failed() {
 			t.Fatalf("after %d bytes", n)
@@ -323,7 +328,7 @@ func TestAnswerWithoutEnd(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			forever := &endless{again: tt.then}
-			a, err := new(Call).exchange(&script{says: io.MultiReader(bytes.NewReader(tt.first), forever)})
+			a, err := over(&script{says: io.MultiReader(bytes.NewReader(tt.first), forever)})
 			if a != nil {
 				t.Errorf("answer = %+v", a)
 			}
@@ -340,11 +345,11 @@ func TestAnswerOfTheDeaf(t *testing.T) {
 	t.Parallel()
 	gone := &net.OpError{Op: "write", Net: "tcp", Err: os.NewSyscallError("write", syscall.EPIPE)}
 	refusal := join(settings(), header(flagEndStream, ":status", "200", "content-type", "application/grpc", "grpc-status", "8", "grpc-message", "busy"))
-	a, err := new(Call).exchange(&script{says: bytes.NewReader(refusal), deaf: gone})
+	a, err := over(&script{says: bytes.NewReader(refusal), deaf: gone})
 	if err != nil || a.Code != 8 || a.Text != "busy" {
 		t.Errorf("exchange = %+v, %v", a, err)
 	}
-	_, err = new(Call).exchange(&script{says: strings.NewReader(""), deaf: gone})
+	_, err = over(&script{says: strings.NewReader(""), deaf: gone})
 	wantCallError(t, err, CodeUnavailable, "send the request: write tcp: write: broken pipe")
 }
 
@@ -353,10 +358,10 @@ func TestAnswerHeard(t *testing.T) {
 	t.Parallel()
 	c := &Call{Path: "/p", Message: []byte("m")}
 	s := &script{says: bytes.NewReader(join(settings(), frame(framePing, 0, 0, []byte("12345678")...), good()))}
-	if _, err := c.exchange(s); err != nil {
+	if _, err := newConn(Server{}, s).Do(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	got := bytes.TrimPrefix(s.heard.Bytes(), newRequests(c).append(opening(), streamID, c.Path, c.Message))
+	got := bytes.TrimPrefix(s.heard.Bytes(), newRequests(Server{}).next(streamID, 0, c.Path, nil, [][]byte{c.Message}))
 	ack := frame(frameSettings, flagAck, 0)
 	if want := join(ack, frame(framePing, flagAck, 0, []byte("12345678")...), ack); !bytes.Equal(got, want) {
 		t.Errorf("the client said %x, want %x", got, want)
@@ -405,15 +410,14 @@ func TestSlowServer(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), patience)
 				defer cancel()
 				begun := time.Now()
-				a, err := new(Call).over(ctx, near)
+				conn := newConn(Server{}, near)
+				a, err := conn.Do(ctx, &Call{})
 				if !errors.Is(err, context.DeadlineExceeded) || a != nil {
-					t.Errorf("over = %+v, %v", a, err)
+					t.Errorf("Do = %+v, %v", a, err)
 				}
+				_ = conn.Close() // the server hears of it
 				if took := time.Since(begun); took != patience {
 					t.Errorf("it took %s", took)
-				}
-				if _, err := near.Write(nil); !errors.Is(err, io.ErrClosedPipe) {
-					t.Error("the connection is open")
 				}
 				<-served
 			})

@@ -6,8 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"strings"
-	"sync/atomic"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -16,22 +14,12 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// asked is a server that answers each message of a question with prefix and the
-// message, and counts its calls.
-type asked struct {
-	address string
-	calls   atomic.Int64
-}
-
-func serveAsked(t *testing.T, prefix string, fail error) *asked {
+// serveAsked serves a method that answers each message of a question with prefix and
+// the message.
+func serveAsked(t *testing.T, prefix string, fail error) Server {
 	t.Helper()
 	l := listen(t)
-	a := &asked{address: l.Addr().String()}
 	srv := grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, s grpc.ServerStream) error {
-		method, _ := grpc.MethodFromServerStream(s)
-		if method != "/t.T/Ask" {
-			a.calls.Add(1)
-		}
 		for {
 			var in wrapperspb.BytesValue
 			if err := s.RecvMsg(&in); errors.Is(err, io.EOF) {
@@ -46,7 +34,7 @@ func serveAsked(t *testing.T, prefix string, fail error) *asked {
 	}))
 	t.Cleanup(srv.Stop)
 	go func() { _ = srv.Serve(l) }()
-	return a
+	return at(l)
 }
 
 // sumOf returns the sum of answers, as dynamic.Probe has it.
@@ -63,38 +51,41 @@ func TestQuestion(t *testing.T) {
 	t.Parallel()
 	long := bytes.Repeat([]byte{'x'}, 3*maxFrame)
 	for _, tt := range []struct {
-		name   string
-		fail   error
-		asks   [][]byte
-		sum    []byte
-		called bool
-		want   error
+		name string
+		fail error
+		asks [][]byte
+		sum  []byte
+		want error
 	}{
-		{"the same answers", nil, [][]byte{value([]byte("a")), value(long)}, sumOf(value([]byte("+a")), value(append([]byte("+"), long...))), true, nil},
-		{"no answers to no messages", nil, nil, sumOf(), true, nil},
-		{"another answer", nil, [][]byte{value([]byte("a"))}, sumOf(value([]byte("-a"))), false, ErrChanged},
-		{"fewer answers", nil, [][]byte{value([]byte("a"))}, sumOf(value([]byte("+a")), value([]byte("+b"))), false, ErrChanged},
-		{"an error after them", status.Error(codes.NotFound, "gone"), [][]byte{value([]byte("a"))}, sumOf(value([]byte("+a"))), false, ErrChanged},
+		{"the same answers", nil, [][]byte{value([]byte("a")), value(long)}, sumOf(value([]byte("+a")), value(append([]byte("+"), long...))), nil},
+		{"no answers to no messages", nil, nil, sumOf(), nil},
+		{"another answer", nil, [][]byte{value([]byte("a"))}, sumOf(value([]byte("-a"))), ErrChanged},
+		{"fewer answers", nil, [][]byte{value([]byte("a"))}, sumOf(value([]byte("+a")), value([]byte("+b"))), ErrChanged},
+		{"an error after them", status.Error(codes.NotFound, "gone"), [][]byte{value([]byte("a"))}, sumOf(value([]byte("+a"))), ErrChanged},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := serveAsked(t, "+", tt.fail)
-			c := &Call{
-				Address: s.address, Path: "/t.T/Call", Message: value([]byte("hello")),
-				Question: &Question{Path: "/t.T/Ask", Messages: tt.asks, Sum: tt.sum},
+			conn, err := Dial(t.Context(), s)
+			if err != nil {
+				t.Fatal(err)
 			}
-			a, err := c.Do(t.Context())
+			defer conn.Close()
+			err = conn.Ask(t.Context(), &Question{Path: "/t.T/Ask", Messages: tt.asks, Sum: tt.sum})
 			if !errors.Is(err, tt.want) {
-				t.Fatalf("Do = %v, want %v", err, tt.want)
+				t.Fatalf("Ask = %v, want %v", err, tt.want)
 			}
-			if called := s.calls.Load() > 0; called != tt.called {
-				t.Errorf("called: %t, want %t", called, tt.called)
+			if err != nil {
+				if !IsUnsent(err) {
+					t.Errorf("IsUnsent(%v) = false", err)
+				}
+				return
 			}
-			if err != nil && !IsUnsent(err) {
-				t.Errorf("IsUnsent(%v) = false", err)
-			}
-			if err == nil && string(content(t, a.Message)) != "+hello" {
-				t.Errorf("answer %q", content(t, a.Message))
+			for _, text := range []string{"hello", "again"} {
+				a, err := conn.Do(t.Context(), &Call{Path: "/t.T/Call", Message: value([]byte(text))})
+				if err != nil || string(content(t, a.Message)) != "+"+text {
+					t.Errorf("answer %+v, %v", a, err)
+				}
 			}
 		})
 	}
@@ -103,10 +94,10 @@ func TestQuestion(t *testing.T) {
 // Whatever goes wrong with the question, the call was not made.
 func TestQuestionHostile(t *testing.T) {
 	t.Parallel()
-	c := &Call{Path: "/p", Message: []byte("m"), Question: &Question{Path: "/q", Messages: [][]byte{[]byte("q")}, Sum: sumOf([]byte("a"))}}
+	q := &Question{Path: "/q", Messages: [][]byte{[]byte("q")}, Sum: sumOf([]byte("a"))}
 	whole := good()
 	for n := range whole {
-		_, err := c.exchange(&script{says: strings.NewReader(string(whole[:n]))})
+		err := newConn(Server{}, &script{says: bytes.NewReader(whole[:n])}).Ask(t.Context(), q)
 		if !IsUnsent(err) {
 			t.Fatalf("cut after %d bytes: %v, which could have been sent", n, err)
 		}
@@ -119,17 +110,57 @@ func TestQuestionHostile(t *testing.T) {
 		"goodbye":           join(settings(), frame(frameGoAway, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)),
 		"the answer of two": join(settings(), frame(frameHeaders, flagEndHeaders, 3, block(":status", "200")...)),
 	} {
-		if _, err := c.exchange(&script{says: bytes.NewReader(says)}); !IsUnsent(err) {
+		if err := newConn(Server{}, &script{says: bytes.NewReader(says)}).Ask(t.Context(), q); !IsUnsent(err) {
 			t.Errorf("%s: %v, which could have been sent", name, err)
 		}
 	}
 }
 
-// A question that is too large for one write is left to microd.
-func TestQuestionTooLarge(t *testing.T) {
+// What is too large to be sent without hearing the server is left to microd, whatever
+// was sent before it.
+func TestTooLarge(t *testing.T) {
 	t.Parallel()
-	c := &Call{Address: "127.0.0.1:1", Path: "/p", Question: &Question{Path: "/q", Messages: [][]byte{make([]byte, MaxRequest+1)}}}
-	if _, err := c.Do(t.Context()); !errors.Is(err, ErrTooLarge) {
-		t.Errorf("Do = %v, want ErrTooLarge", err)
+	s := &script{says: bytes.NewReader(good())}
+	conn := newConn(Server{}, s)
+	if err := conn.Ask(t.Context(), &Question{Path: "/q", Messages: [][]byte{make([]byte, MaxRequest/2), make([]byte, MaxRequest)}}); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("Ask = %v, want %v", err, ErrTooLarge)
+	}
+	if s.heard.Len() > 0 {
+		t.Error("something was sent")
+	}
+	conn = newConn(Server{}, s)
+	if _, err := conn.Do(t.Context(), &Call{Message: make([]byte, MaxRequest/2+1)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Do(t.Context(), &Call{Message: make([]byte, MaxRequest/2)}); !errors.Is(err, ErrTooLarge) || !IsUnsent(err) {
+		t.Errorf("Do = %v, want %v", err, ErrTooLarge)
+	}
+}
+
+// A goodbye that leaves the call before alone holds for the next one.
+func TestGoodbyeBetweenCalls(t *testing.T) {
+	t.Parallel()
+	goodbye := frame(frameGoAway, 0, 0, 0, 0, 0, streamID, 0, 0, 0, 0)
+	conn := newConn(Server{}, &script{says: bytes.NewReader(join(settings(), begin(), goodbye, data(0, message()...), end()))})
+	if _, err := conn.Do(t.Context(), &Call{}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := conn.Do(t.Context(), &Call{})
+	wantCallError(t, err, CodeUnavailable, "takes no more calls")
+	if !IsUnsent(err) {
+		t.Errorf("IsUnsent(%v) = false", err)
+	}
+}
+
+// The message beside a failure is there for who knows what it is.
+func TestMessageOfFailure(t *testing.T) {
+	t.Parallel()
+	a, err := exchange(settings(), begin(), data(0, message()...), header(flagEndStream, "grpc-status", "9"))
+	if err != nil || a.Code != 9 || string(a.Message) != "hi" {
+		t.Errorf("answer %+v, %v", a, err)
+	}
+	a, err = exchange(settings(), begin(), data(0, message()[:6]...), header(flagEndStream, "grpc-status", "9"))
+	if err != nil || a.Code != 9 || a.Message != nil {
+		t.Errorf("answer %+v, %v, want no message", a, err)
 	}
 }

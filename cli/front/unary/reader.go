@@ -35,20 +35,30 @@ type reader struct {
 	end     bool   // the header is the last thing of the stream
 	size    int    // of all header frames
 	idle    int
+	last    uint32 // the last stream that the server takes
 	answer  answer
 }
 
 func newReader(conn net.Conn) *reader {
-	r := &reader{conn: conn, stream: streamID, buf: bufio.NewReaderSize(conn, 2*maxFrame), headers: hpack.NewDecoder(4096, nil)}
+	r := &reader{conn: conn, last: 1<<31 - 1, buf: bufio.NewReaderSize(conn, 2*maxFrame), headers: hpack.NewDecoder(4096, nil)}
 	r.headers.SetMaxStringLength(maxHeaders)
 	r.headers.SetEmitFunc(r.answer.onField)
 	return r
 }
 
-// next makes the reader wait for the answer to the next call.
-func (r *reader) next() {
-	r.stream += 2
-	r.answer = answer{}
+// next makes the reader wait for the answer to the next call, which may have many
+// messages, and returns the stream of that.
+func (r *reader) next(many bool) (stream uint32, err error) {
+	if r.stream == 0 {
+		r.stream = streamID
+	} else {
+		r.stream += 2
+	}
+	r.answer = answer{many: many}
+	if r.stream > r.last {
+		err = &CallError{Code: CodeUnavailable, Reason: "the server takes no more calls", Unprocessed: true}
+	}
+	return r.stream, err
 }
 
 // frame reads one frame and acts on it.
@@ -117,19 +127,30 @@ func (r *reader) read(b []byte) error {
 // greeting looks whether the server begins as one of HTTP/2 does, with its settings,
 // and says what it speaks instead as far as the first bytes tell.
 func (r *reader) greeting() error {
-	first, _ := r.buf.Peek(9) // the error comes again when they are read
+	first, _ := r.buf.Peek(greetingSize) // the error comes again when they are read
+	if reason := Greeting(first); reason != "" {
+		return failed(CodeUnavailable, "%s", reason)
+	}
+	r.greeted = len(first) == greetingSize
+	return nil
+}
+
+// greetingSize is how many bytes tell whether a server speaks HTTP/2: the header of a
+// frame.
+const greetingSize = 9
+
+// Greeting returns what is wrong with the first bytes of a server, as far as those that
+// came tell, and nothing when they are how one of HTTP/2 begins.
+func Greeting(first []byte) string {
 	switch {
 	case len(first) >= 5 && string(first[:5]) == "HTTP/":
-		return failed(CodeUnavailable, "this is no gRPC server: it speaks HTTP/1")
+		return "this is no gRPC server: it speaks HTTP/1"
 	case len(first) >= 2 && first[0] == tlsAlert && first[1] == 3:
-		return failed(CodeUnavailable, "the server wants TLS: an address with tls:// uses it")
-	case len(first) < 9:
-		return nil
-	case first[0] != 0 || string(first[3:]) != "\x04\x00\x00\x00\x00\x00":
-		return failed(CodeUnavailable, "the server does not speak HTTP/2")
+		return "the server wants TLS: an address with tls:// uses it"
+	case len(first) >= greetingSize && (first[0] != 0 || string(first[3:greetingSize]) != "\x04\x00\x00\x00\x00\x00"):
+		return "the server does not speak HTTP/2"
 	}
-	r.greeted = true
-	return nil
+	return ""
 }
 
 // broken is the error of a server that does not keep to HTTP/2.
@@ -277,7 +298,7 @@ func (r *reader) onGoAway(p []byte) error {
 	if len(p) < 8 {
 		return broken("a broken goodbye")
 	}
-	if binary.BigEndian.Uint32(p)&(1<<31-1) >= r.stream {
+	if r.last = min(r.last, binary.BigEndian.Uint32(p)&(1<<31-1)); r.last >= r.stream {
 		return r.onIdle()
 	}
 	return &CallError{

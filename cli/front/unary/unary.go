@@ -1,9 +1,9 @@
-// Package unary is a gRPC client for one unary call on a connection of its own, perhaps
-// after a question: what a command needs, and no more. It sends the request together
+// Package unary is a gRPC client for unary calls, one after the other, on a connection
+// of its own: what a command needs, and no more. It sends the first request together
 // with the preface, before it has heard the server (RFC 9113, 3.4), so a call takes one
 // round trip after the connection. What it does not do, microd does with grpc-go.
 //
-//	unary.go   the call: connect, write, read, time
+//	unary.go   connect, call, ask
 //	frame.go   the bytes of the request
 //	reader.go  the frames of the answer
 //	answer.go  headers and data to status and message
@@ -27,8 +27,8 @@ import (
 )
 
 const (
-	// MaxRequest is what may be sent before the server's first window update, in
-	// one connection window with the frames' own prefix.
+	// MaxRequest is what may be sent on a connection before the server's first window
+	// update, with the messages' own prefixes.
 	MaxRequest = 60 << 10
 	// MaxAnswer bounds the message of an answer, as it does in microd.
 	MaxAnswer = 64 << 20
@@ -36,36 +36,37 @@ const (
 	connectTimeout = 10 * time.Second
 )
 
+// Server is where calls go.
+type Server struct {
+	Address string      // host:port, or unix:PATH
+	TLS     *tls.Config // nil: in clear
+}
+
 // Call is one unary call.
 type Call struct {
-	Address  string      // host:port, or unix:PATH
-	TLS      *tls.Config // nil: in clear
-	Path     string      // /package.Service/Method
+	Path     string // /package.Service/Method
 	Metadata []hpack.HeaderField
 	Message  []byte
-	Timeout  time.Duration // 0: none
-	// Question is asked before the call is made, which it is only when the answer is
-	// what it was. Nil: none.
-	Question *Question
+	Timeout  time.Duration // told to the server; 0: none
 }
 
 // Question is asked of a server of which it has to be known that it did not change.
 type Question struct {
 	Path     string // of a method that answers each message with one
+	Metadata []hpack.HeaderField
 	Messages [][]byte
 	Sum      []byte // of the answers; see dynamic.Probe
 }
 
-// ErrChanged means that a question has another answer now, and that the call was not
-// made.
+// ErrChanged means that a question has another answer now.
 var ErrChanged = errors.New("the server is not what it was")
 
 // Answer is what a call ended with. Code is 0 when it succeeded.
 type Answer struct {
 	Code     int
 	Text     string
-	Details  []byte // a serialized google.rpc.Status, or nil
-	Message  []byte
+	Details  []byte            // a serialized google.rpc.Status, or nil
+	Message  []byte            // nil when the call failed before there was one
 	Metadata map[string]string // of the headers and trailers, the last value of each
 }
 
@@ -96,59 +97,92 @@ func failed(code int, format string, args ...any) error {
 	return &CallError{Code: code, Reason: fmt.Sprintf(format, args...)}
 }
 
-// IsUnsent reports whether the error of a call means that no service has got it.
+// IsUnsent reports whether an error means that no service has got the call.
 func IsUnsent(err error) bool {
 	var connect *ConnectError
 	var call *CallError
 	return errors.Is(err, ErrTooLarge) || errors.Is(err, ErrChanged) || errors.As(err, &connect) || errors.As(err, &call) && call.Unprocessed
 }
 
-// Do makes the call. A call that the server refused is an answer. The error is
-// [ErrTooLarge], [ErrChanged], a [ConnectError] when nothing was sent, that of ctx, which
-// [Call.Timeout] ends too, or else a [CallError].
-func (c *Call) Do(ctx context.Context) (*Answer, error) {
-	size := len(c.Message)
-	if c.Question != nil {
-		for _, m := range c.Question.Messages {
-			size += len(m)
-		}
-	}
-	if size > MaxRequest {
-		return nil, ErrTooLarge
-	}
-	if c.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, c.Timeout)
-		defer cancel()
-	}
-	conn, err := c.connect(ctx)
+// Conn is a connection on which one call is made after the other. After an error no
+// more can be made. It is not safe for concurrent use.
+type Conn struct {
+	server   Server
+	conn     net.Conn
+	requests *requests
+	reader   *reader
+	sent     int // bytes of messages
+}
+
+// Dial connects to a server. The error is that of ctx or a [ConnectError].
+func Dial(ctx context.Context, s Server) (*Conn, error) {
+	conn, err := s.connect(ctx)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil, ctx.Err()
 	case err != nil:
-		return nil, &ConnectError{Address: c.Address, Err: err}
+		return nil, &ConnectError{Address: s.Address, Err: err}
 	}
-	return c.over(ctx, conn)
+	return newConn(s, conn), nil
 }
 
-// over makes the call over a connection, which it closes.
-func (c *Call) over(ctx context.Context, conn net.Conn) (*Answer, error) {
-	defer conn.Close()
-	// The end of ctx ends what the connection is waiting for.
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	a, err := c.exchange(conn)
-	if err != nil && ctx.Err() != nil {
-		return nil, ctx.Err()
+func newConn(s Server, conn net.Conn) *Conn {
+	return &Conn{server: s, conn: conn, requests: newRequests(s), reader: newReader(conn)}
+}
+
+// Close ends the connection, and with it what is under way.
+func (c *Conn) Close() error { return c.conn.Close() }
+
+// Do makes a call. One that the server refused is an answer. The error is
+// [ErrTooLarge], that of ctx, or else a [CallError].
+func (c *Conn) Do(ctx context.Context, call *Call) (*Answer, error) {
+	if err := c.exchange(ctx, false, call.Timeout, call.Path, call.Metadata, call.Message); err != nil {
+		return nil, err
 	}
-	return a, err
+	return c.reader.answer.finish()
+}
+
+// Ask asks a question, and returns nil when its answer is still the same. Other errors
+// than [ErrChanged] are those of [Conn.Do], as of a call that has not been made yet.
+func (c *Conn) Ask(ctx context.Context, q *Question) error {
+	if err := c.exchange(ctx, true, 0, q.Path, q.Metadata, q.Messages...); err != nil {
+		if e, ok := errors.AsType[*CallError](err); ok {
+			e.Unprocessed = true
+		}
+		return err
+	}
+	if !bytes.Equal(c.reader.answer.sum(len(q.Messages)), q.Sum) {
+		return ErrChanged
+	}
+	return nil
+}
+
+// exchange sends messages, and reads the answer to them.
+func (c *Conn) exchange(ctx context.Context, many bool, timeout time.Duration, path string, md []hpack.HeaderField, messages ...[]byte) error {
+	for _, m := range messages {
+		c.sent += len(m)
+	}
+	if c.sent > MaxRequest {
+		return ErrTooLarge
+	}
+	// The end of ctx ends what the connection is waiting for.
+	stop := context.AfterFunc(ctx, func() { _ = c.conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	stream, err := c.reader.next(many)
+	if err == nil {
+		err = c.reader.exchange(c.requests.next(stream, timeout, path, md, messages))
+	}
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
 }
 
 // connect returns a connection over which HTTP/2 can be spoken.
-func (c *Call) connect(ctx context.Context) (*connection, error) {
+func (s Server) connect(ctx context.Context) (*connection, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	network, address := "tcp", c.Address
+	network, address := "tcp", s.Address
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		network, address = "unix", path
 	}
@@ -161,13 +195,13 @@ func (c *Call) connect(ctx context.Context) (*connection, error) {
 		}
 		return nil, err
 	}
-	if c.TLS == nil {
+	if s.TLS == nil {
 		return &connection{Conn: raw, raw: raw}, nil
 	}
-	config := c.TLS.Clone()
+	config := s.TLS.Clone()
 	config.NextProtos = []string{"h2"}
 	if config.ServerName == "" {
-		config.ServerName = c.authority()
+		config.ServerName = s.authority()
 		if host, _, err := net.SplitHostPort(config.ServerName); err == nil {
 			config.ServerName = host
 		}
@@ -185,11 +219,11 @@ func (c *Call) connect(ctx context.Context) (*connection, error) {
 }
 
 // authority returns the name of the server. A path is none that servers take.
-func (c *Call) authority() string {
-	if strings.HasPrefix(c.Address, "unix:") {
+func (s Server) authority() string {
+	if strings.HasPrefix(s.Address, "unix:") {
 		return "localhost"
 	}
-	return c.Address
+	return s.Address
 }
 
 // connection is a connection that ends at once: TLS would wait for a server that
@@ -200,26 +234,6 @@ type connection struct {
 }
 
 func (c *connection) Close() error { return c.raw.Close() }
-
-// exchange asks the question, if there is one, and makes the call.
-func (c *Call) exchange(conn net.Conn) (*Answer, error) {
-	out, w, r := opening(), newRequests(c), newReader(conn)
-	if q := c.Question; q != nil {
-		r.answer.many = true
-		if err := r.exchange(w.append(out, r.stream, q.Path, q.Messages...)); err != nil {
-			return nil, unprocessed(err)
-		}
-		if !bytes.Equal(r.answer.sum(len(q.Messages)), q.Sum) {
-			return nil, ErrChanged
-		}
-		r.next()
-		out = nil
-	}
-	if err := r.exchange(w.append(out, r.stream, c.Path, c.Message)); err != nil {
-		return nil, err
-	}
-	return r.answer.finish()
-}
 
 // exchange writes a request and reads until the stream has ended.
 func (r *reader) exchange(request []byte) error {
@@ -234,12 +248,4 @@ func (r *reader) exchange(request []byte) error {
 		}
 	}
 	return nil
-}
-
-// unprocessed marks an error that came before the call.
-func unprocessed(err error) error {
-	if e, ok := errors.AsType[*CallError](err); ok {
-		e.Unprocessed = true
-	}
-	return err
 }

@@ -81,6 +81,19 @@ func content(t *testing.T, message []byte) []byte {
 	return v.GetValue()
 }
 
+// do makes a call on a connection of its own.
+func do(ctx context.Context, s Server, c *Call) (*Answer, error) {
+	conn, err := Dial(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	return conn.Do(ctx, c)
+}
+
+// at returns the server that listens.
+func at(l net.Listener) Server { return Server{Address: l.Addr().String()} }
+
 func echo(_ context.Context, _ string, in []byte) ([]byte, error) { return in, nil }
 
 func TestCall(t *testing.T) {
@@ -97,12 +110,11 @@ func TestCall(t *testing.T) {
 		return append([]byte("hello "), in...), grpc.SetTrailer(ctx, metadata.Pairs("a-trailer", "3"))
 	})
 	c := &Call{
-		Address:  l.Addr().String(),
 		Path:     "/some.Service/Method",
 		Metadata: []hpack.HeaderField{{Name: "micro-namespace", Value: "alice"}, {Name: "authorization", Value: "Bearer t", Sensitive: true}},
 		Message:  value([]byte("Alice")),
 	}
-	a, err := c.Do(t.Context())
+	a, err := do(t.Context(), at(l), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +130,7 @@ func TestCall(t *testing.T) {
 		}
 	}
 	want := metadata.MD{
-		":authority": {c.Address}, "content-type": {"application/grpc"}, "user-agent": {"micro"},
+		":authority": {l.Addr().String()}, "content-type": {"application/grpc"}, "user-agent": {"micro"},
 		"micro-namespace": {"alice"}, "authorization": {"Bearer t"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -147,8 +159,8 @@ func TestCallStatus(t *testing.T) {
 			if code == 0 {
 				continue
 			}
-			c := &Call{Address: l.Addr().String(), Path: path, Message: value([]byte{byte(code)})}
-			a, err := c.Do(t.Context())
+			c := &Call{Path: path, Message: value([]byte{byte(code)})}
+			a, err := do(t.Context(), at(l), c)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -176,8 +188,8 @@ func TestCallSizes(t *testing.T) {
 	})
 	for _, n := range []int{0, 1, maxFrame - 9, maxFrame - 8, maxFrame, MaxRequest / 2, MaxRequest - 4} {
 		in := bytes.Repeat([]byte{'x'}, n)
-		c := &Call{Address: l.Addr().String(), Path: "/t/echo", Message: value(in)}
-		a, err := c.Do(t.Context())
+		c := &Call{Path: "/t/echo", Message: value(in)}
+		a, err := do(t.Context(), at(l), c)
 		if err != nil {
 			t.Fatalf("%d bytes: %v", n, err)
 		}
@@ -185,16 +197,16 @@ func TestCallSizes(t *testing.T) {
 			t.Errorf("%d bytes came back as %d, status %d %s", n, len(a.Message), a.Code, a.Text)
 		}
 	}
-	c := &Call{Address: l.Addr().String(), Path: "/t/echo", Message: make([]byte, MaxRequest+1)}
-	if _, err := c.Do(t.Context()); !errors.Is(err, ErrTooLarge) || !IsUnsent(err) {
+	c := &Call{Path: "/t/echo", Message: make([]byte, MaxRequest+1)}
+	if _, err := do(t.Context(), at(l), c); !errors.Is(err, ErrTooLarge) || !IsUnsent(err) {
 		t.Errorf("a request that is too large: %v", err)
 	}
-	c = &Call{Address: l.Addr().String(), Path: "/t/most", Message: value(nil)}
-	if a, err := c.Do(t.Context()); err != nil || len(a.Message) != MaxAnswer {
+	c = &Call{Path: "/t/most", Message: value(nil)}
+	if a, err := do(t.Context(), at(l), c); err != nil || len(a.Message) != MaxAnswer {
 		t.Errorf("the largest answer: %v", err)
 	}
 	c.Path = "/t/more"
-	_, err := c.Do(t.Context())
+	_, err := do(t.Context(), at(l), c)
 	wantCallError(t, err, CodeResourceExhausted, "the answer has 67108865 bytes; at most 67108864 are taken")
 }
 
@@ -206,8 +218,8 @@ func TestCallLargeHeaders(t *testing.T) {
 		md, _ := metadata.FromIncomingContext(ctx)
 		return in, grpc.SetTrailer(ctx, metadata.MD{"back": md.Get("forth")})
 	})
-	c := &Call{Address: l.Addr().String(), Path: "/t/echo", Message: value(nil), Metadata: []hpack.HeaderField{{Name: "forth", Value: long}}}
-	a, err := c.Do(t.Context())
+	c := &Call{Path: "/t/echo", Message: value(nil), Metadata: []hpack.HeaderField{{Name: "forth", Value: long}}}
+	a, err := do(t.Context(), at(l), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,8 +239,9 @@ func TestCallTimeout(t *testing.T) {
 		return nil, status.FromContextError(ctx.Err()).Err()
 	})
 	const timeout = 150 * time.Millisecond
-	c := &Call{Address: l.Addr().String(), Path: "/t/wait", Message: value(nil), Timeout: timeout}
-	a, err := c.Do(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
+	defer cancel()
+	a, err := do(ctx, at(l), &Call{Path: "/t/wait", Message: value(nil), Timeout: timeout})
 	// Who comes first: the client's clock, the server's status, or its reset.
 	reset, isReset := errors.AsType[*CallError](err)
 	if !errors.Is(err, context.DeadlineExceeded) && (!isReset || reset.Code != CodeCanceled) && (err != nil || a.Code != CodeDeadlineExceeded) {
@@ -254,13 +267,13 @@ func TestCallCanceled(t *testing.T) {
 		<-called
 		cancel()
 	}()
-	c := &Call{Address: l.Addr().String(), Path: "/t/wait", Message: value(nil)}
-	if a, err := c.Do(ctx); !errors.Is(err, context.Canceled) || IsUnsent(err) {
+	c := &Call{Path: "/t/wait", Message: value(nil)}
+	if a, err := do(ctx, at(l), c); !errors.Is(err, context.Canceled) || IsUnsent(err) {
 		t.Fatalf("Do = %+v, %v", a, err)
 	}
 	<-gone // the server is told
 
-	if a, err := c.Do(ctx); !errors.Is(err, context.Canceled) {
+	if a, err := do(ctx, at(l), c); !errors.Is(err, context.Canceled) {
 		t.Errorf("Do with a context that has ended = %+v, %v", a, err)
 	}
 }
@@ -282,14 +295,14 @@ func TestCallWhileServerStops(t *testing.T) {
 		}
 		server.GracefulStop()
 	}()
-	c := &Call{Address: l.Addr().String(), Path: "/t/echo", Message: value([]byte("x"))}
-	if a, err := c.Do(t.Context()); err != nil || a.Code != 0 {
+	c := &Call{Path: "/t/echo", Message: value([]byte("x"))}
+	if a, err := do(t.Context(), at(l), c); err != nil || a.Code != 0 {
 		t.Fatalf("Do = %+v, %v", a, err)
 	}
 	<-stopped
-	_, err := c.Do(t.Context())
+	_, err := do(t.Context(), at(l), c)
 	var connect *ConnectError
-	if !errors.As(err, &connect) || !IsUnsent(err) || connect.Address != c.Address {
+	if !errors.As(err, &connect) || !IsUnsent(err) || connect.Address != l.Addr().String() {
 		t.Errorf("Do without a server: %v", err)
 	}
 }
@@ -303,8 +316,7 @@ func TestCallUnixSocket(t *testing.T) {
 		t.Skip(err)
 	}
 	serve(t, l, echo)
-	c := &Call{Address: "unix:" + path, Path: "/t/echo", Message: value([]byte("x"))}
-	if a, err := c.Do(t.Context()); err != nil || a.Code != 0 {
+	if a, err := do(t.Context(), Server{Address: "unix:" + path}, &Call{Path: "/t/echo", Message: value([]byte("x"))}); err != nil || a.Code != 0 {
 		t.Errorf("Do = %+v, %v", a, err)
 	}
 }
@@ -325,8 +337,8 @@ func TestCallTLS(t *testing.T) {
 	l := listen(t)
 	serve(t, l, echo, grpc.Creds(credentials.NewServerTLSFromCert(&cert)))
 	trusting := &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
-	c := &Call{Address: l.Addr().String(), TLS: trusting, Path: "/t/echo", Message: value(make([]byte, 50_000))}
-	if a, err := c.Do(t.Context()); err != nil || a.Code != 0 {
+	c := &Call{Path: "/t/echo", Message: value(make([]byte, 50_000))}
+	if a, err := do(t.Context(), Server{l.Addr().String(), trusting}, c); err != nil || a.Code != 0 {
 		t.Errorf("Do = %+v, %v", a, err)
 	}
 	if len(trusting.NextProtos) != 0 || trusting.ServerName != "" {
@@ -351,13 +363,13 @@ func TestCallTLS(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			address := c.Address
+			address := l.Addr().String()
 			if tt.server != nil {
 				l := tls.NewListener(listen(t), tt.server)
 				go accept(l, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
 				address = l.Addr().String()
 			}
-			_, err := (&Call{Address: address, TLS: tt.config, Path: "/t/echo", Message: c.Message}).Do(context.WithoutCancel(t.Context()))
+			_, err := do(context.WithoutCancel(t.Context()), Server{address, tt.config}, c)
 			var connect *ConnectError
 			if !errors.As(err, &connect) || !IsUnsent(err) || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("Do: %v", err)
@@ -391,8 +403,8 @@ func TestCallOneRoundTrip(t *testing.T) {
 	go accept(near, func(client net.Conn) { relayOnce(t, client, far.Addr().String(), called) })
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	c := &Call{Address: near.Addr().String(), Path: "/t/echo", Message: value(bytes.Repeat([]byte{'x'}, MaxRequest-4))}
-	a, err := c.Do(ctx)
+	c := &Call{Path: "/t/echo", Message: value(bytes.Repeat([]byte{'x'}, MaxRequest-4))}
+	a, err := do(ctx, at(near), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -435,4 +447,23 @@ func relayOnce(t *testing.T, client net.Conn, address string, called <-chan stru
 	}
 	_, _ = io.Copy(client, server) // until the client has gone
 	<-done
+}
+
+func TestCause(t *testing.T) {
+	t.Parallel()
+	for message, want := range map[string]string{
+		"": "",
+		"dial tcp 127.0.0.1:1: connect: connection refused":                                                            "connection refused",
+		`connection error: desc = "transport: Error while dialing: dial tcp 127.0.0.1:1: connect: connection refused"`: "connection refused",
+		"name resolver error: produced zero addresses":                                                                 "no such host",
+		`connection error: desc = "transport: authentication handshake failed: tls: \"x\""`:                            `tls: "x"`,
+		"error reading from server: EOF":                                                                               "EOF",
+		`connection error: desc = "transport: Error while dialing: the proxy 127.0.0.1:1: it answered \"407 No\""`:     `the proxy 127.0.0.1:1: it answered "407 No"`,
+		`connection error: desc = "transport: Error while dialing: the proxy p:1: dial tcp: connection refused"`:       "the proxy p:1: dial tcp: connection refused",
+		`connection error: desc = cut off "`:                                                                           "cut off",
+	} {
+		if got := Cause(message); got != want {
+			t.Errorf("Cause(%q) = %q, want %q", message, got, want)
+		}
+	}
 }

@@ -303,8 +303,10 @@ func (x *ReadRequest) GetLast() int64 {
 }
 
 type ReadResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Events        []*Event               `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Events []*Event               `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	// With latest, in the first response: the offset of the next event.
+	NextOffset    int64 `protobuf:"varint,2,opt,name=next_offset,json=nextOffset,proto3" json:"next_offset,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -344,6 +346,13 @@ func (x *ReadResponse) GetEvents() []*Event {
 		return x.Events
 	}
 	return nil
+}
+
+func (x *ReadResponse) GetNextOffset() int64 {
+	if x != nil {
+		return x.NextOffset
+	}
+	return 0
 }
 
 type ConsumeRequest struct {
@@ -669,6 +678,204 @@ func (x *Delivery) GetAttempt() int32 {
 	return 0
 }
 
+type BroadcastRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Topic string                 `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`
+	// Their offsets and times are ignored.
+	Events        []*Event `protobuf:"bytes,2,rep,name=events,proto3" json:"events,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BroadcastRequest) Reset() {
+	*x = BroadcastRequest{}
+	mi := &file_micro_events_v1_events_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BroadcastRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BroadcastRequest) ProtoMessage() {}
+
+func (x *BroadcastRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_events_v1_events_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BroadcastRequest.ProtoReflect.Descriptor instead.
+func (*BroadcastRequest) Descriptor() ([]byte, []int) {
+	return file_micro_events_v1_events_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *BroadcastRequest) GetTopic() string {
+	if x != nil {
+		return x.Topic
+	}
+	return ""
+}
+
+func (x *BroadcastRequest) GetEvents() []*Event {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+type BroadcastResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BroadcastResponse) Reset() {
+	*x = BroadcastResponse{}
+	mi := &file_micro_events_v1_events_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BroadcastResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BroadcastResponse) ProtoMessage() {}
+
+func (x *BroadcastResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_events_v1_events_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BroadcastResponse.ProtoReflect.Descriptor instead.
+func (*BroadcastResponse) Descriptor() ([]byte, []int) {
+	return file_micro_events_v1_events_proto_rawDescGZIP(), []int{11}
+}
+
+type SubscribeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Topic string                 `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`
+	// Subscribers with the same queue share what is broadcast: each event goes to
+	// one of them. When it is empty the subscriber gets all of them.
+	Queue         string `protobuf:"bytes,2,opt,name=queue,proto3" json:"queue,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubscribeRequest) Reset() {
+	*x = SubscribeRequest{}
+	mi := &file_micro_events_v1_events_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubscribeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubscribeRequest) ProtoMessage() {}
+
+func (x *SubscribeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_events_v1_events_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubscribeRequest.ProtoReflect.Descriptor instead.
+func (*SubscribeRequest) Descriptor() ([]byte, []int) {
+	return file_micro_events_v1_events_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *SubscribeRequest) GetTopic() string {
+	if x != nil {
+		return x.Topic
+	}
+	return ""
+}
+
+func (x *SubscribeRequest) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+type SubscribeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In order; their offset is 0.
+	Events []*Event `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	// How many events there were before these that the subscriber, or its queue, was
+	// too slow for.
+	Dropped       int64 `protobuf:"varint,2,opt,name=dropped,proto3" json:"dropped,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubscribeResponse) Reset() {
+	*x = SubscribeResponse{}
+	mi := &file_micro_events_v1_events_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubscribeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubscribeResponse) ProtoMessage() {}
+
+func (x *SubscribeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_events_v1_events_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubscribeResponse.ProtoReflect.Descriptor instead.
+func (*SubscribeResponse) Descriptor() ([]byte, []int) {
+	return file_micro_events_v1_events_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *SubscribeResponse) GetEvents() []*Event {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *SubscribeResponse) GetDropped() int64 {
+	if x != nil {
+		return x.Dropped
+	}
+	return 0
+}
+
 // Retention says what a topic keeps; what is absent is not bounded.
 type Retention struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -681,7 +888,7 @@ type Retention struct {
 
 func (x *Retention) Reset() {
 	*x = Retention{}
-	mi := &file_micro_events_v1_events_proto_msgTypes[10]
+	mi := &file_micro_events_v1_events_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -693,7 +900,7 @@ func (x *Retention) String() string {
 func (*Retention) ProtoMessage() {}
 
 func (x *Retention) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_events_v1_events_proto_msgTypes[10]
+	mi := &file_micro_events_v1_events_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -706,7 +913,7 @@ func (x *Retention) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retention.ProtoReflect.Descriptor instead.
 func (*Retention) Descriptor() ([]byte, []int) {
-	return file_micro_events_v1_events_proto_rawDescGZIP(), []int{10}
+	return file_micro_events_v1_events_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Retention) GetAge() *durationpb.Duration {
@@ -745,7 +952,7 @@ type Topic struct {
 
 func (x *Topic) Reset() {
 	*x = Topic{}
-	mi := &file_micro_events_v1_events_proto_msgTypes[11]
+	mi := &file_micro_events_v1_events_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -757,7 +964,7 @@ func (x *Topic) String() string {
 func (*Topic) ProtoMessage() {}
 
 func (x *Topic) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_events_v1_events_proto_msgTypes[11]
+	mi := &file_micro_events_v1_events_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -770,7 +977,7 @@ func (x *Topic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Topic.ProtoReflect.Descriptor instead.
 func (*Topic) Descriptor() ([]byte, []int) {
-	return file_micro_events_v1_events_proto_rawDescGZIP(), []int{11}
+	return file_micro_events_v1_events_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Topic) GetName() string {
@@ -819,7 +1026,7 @@ type ListTopicsRequest struct {
 
 func (x *ListTopicsRequest) Reset() {
 	*x = ListTopicsRequest{}
-	mi := &file_micro_events_v1_events_proto_msgTypes[12]
+	mi := &file_micro_events_v1_events_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -831,7 +1038,7 @@ func (x *ListTopicsRequest) String() string {
 func (*ListTopicsRequest) ProtoMessage() {}
 
 func (x *ListTopicsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_events_v1_events_proto_msgTypes[12]
+	mi := &file_micro_events_v1_events_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -844,7 +1051,7 @@ func (x *ListTopicsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTopicsRequest.ProtoReflect.Descriptor instead.
 func (*ListTopicsRequest) Descriptor() ([]byte, []int) {
-	return file_micro_events_v1_events_proto_rawDescGZIP(), []int{12}
+	return file_micro_events_v1_events_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListTopicsRequest) GetPageSize() int32 {
@@ -872,7 +1079,7 @@ type ListTopicsResponse struct {
 
 func (x *ListTopicsResponse) Reset() {
 	*x = ListTopicsResponse{}
-	mi := &file_micro_events_v1_events_proto_msgTypes[13]
+	mi := &file_micro_events_v1_events_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -884,7 +1091,7 @@ func (x *ListTopicsResponse) String() string {
 func (*ListTopicsResponse) ProtoMessage() {}
 
 func (x *ListTopicsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_events_v1_events_proto_msgTypes[13]
+	mi := &file_micro_events_v1_events_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -897,7 +1104,7 @@ func (x *ListTopicsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTopicsResponse.ProtoReflect.Descriptor instead.
 func (*ListTopicsResponse) Descriptor() ([]byte, []int) {
-	return file_micro_events_v1_events_proto_rawDescGZIP(), []int{13}
+	return file_micro_events_v1_events_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListTopicsResponse) GetTopics() []*Topic {
@@ -924,7 +1131,7 @@ type SetRetentionRequest struct {
 
 func (x *SetRetentionRequest) Reset() {
 	*x = SetRetentionRequest{}
-	mi := &file_micro_events_v1_events_proto_msgTypes[14]
+	mi := &file_micro_events_v1_events_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -936,7 +1143,7 @@ func (x *SetRetentionRequest) String() string {
 func (*SetRetentionRequest) ProtoMessage() {}
 
 func (x *SetRetentionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_events_v1_events_proto_msgTypes[14]
+	mi := &file_micro_events_v1_events_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -949,7 +1156,7 @@ func (x *SetRetentionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRetentionRequest.ProtoReflect.Descriptor instead.
 func (*SetRetentionRequest) Descriptor() ([]byte, []int) {
-	return file_micro_events_v1_events_proto_rawDescGZIP(), []int{14}
+	return file_micro_events_v1_events_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SetRetentionRequest) GetTopic() string {
@@ -974,7 +1181,7 @@ type SetRetentionResponse struct {
 
 func (x *SetRetentionResponse) Reset() {
 	*x = SetRetentionResponse{}
-	mi := &file_micro_events_v1_events_proto_msgTypes[15]
+	mi := &file_micro_events_v1_events_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -986,7 +1193,7 @@ func (x *SetRetentionResponse) String() string {
 func (*SetRetentionResponse) ProtoMessage() {}
 
 func (x *SetRetentionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_events_v1_events_proto_msgTypes[15]
+	mi := &file_micro_events_v1_events_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -999,7 +1206,7 @@ func (x *SetRetentionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRetentionResponse.ProtoReflect.Descriptor instead.
 func (*SetRetentionResponse) Descriptor() ([]byte, []int) {
-	return file_micro_events_v1_events_proto_rawDescGZIP(), []int{15}
+	return file_micro_events_v1_events_proto_rawDescGZIP(), []int{19}
 }
 
 type DeleteTopicRequest struct {
@@ -1011,7 +1218,7 @@ type DeleteTopicRequest struct {
 
 func (x *DeleteTopicRequest) Reset() {
 	*x = DeleteTopicRequest{}
-	mi := &file_micro_events_v1_events_proto_msgTypes[16]
+	mi := &file_micro_events_v1_events_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1023,7 +1230,7 @@ func (x *DeleteTopicRequest) String() string {
 func (*DeleteTopicRequest) ProtoMessage() {}
 
 func (x *DeleteTopicRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_events_v1_events_proto_msgTypes[16]
+	mi := &file_micro_events_v1_events_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1036,7 +1243,7 @@ func (x *DeleteTopicRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteTopicRequest.ProtoReflect.Descriptor instead.
 func (*DeleteTopicRequest) Descriptor() ([]byte, []int) {
-	return file_micro_events_v1_events_proto_rawDescGZIP(), []int{16}
+	return file_micro_events_v1_events_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DeleteTopicRequest) GetTopic() string {
@@ -1054,7 +1261,7 @@ type DeleteTopicResponse struct {
 
 func (x *DeleteTopicResponse) Reset() {
 	*x = DeleteTopicResponse{}
-	mi := &file_micro_events_v1_events_proto_msgTypes[17]
+	mi := &file_micro_events_v1_events_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1066,7 +1273,7 @@ func (x *DeleteTopicResponse) String() string {
 func (*DeleteTopicResponse) ProtoMessage() {}
 
 func (x *DeleteTopicResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_events_v1_events_proto_msgTypes[17]
+	mi := &file_micro_events_v1_events_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1079,7 +1286,7 @@ func (x *DeleteTopicResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteTopicResponse.ProtoReflect.Descriptor instead.
 func (*DeleteTopicResponse) Descriptor() ([]byte, []int) {
-	return file_micro_events_v1_events_proto_rawDescGZIP(), []int{17}
+	return file_micro_events_v1_events_proto_rawDescGZIP(), []int{21}
 }
 
 type Group struct {
@@ -1097,7 +1304,7 @@ type Group struct {
 
 func (x *Group) Reset() {
 	*x = Group{}
-	mi := &file_micro_events_v1_events_proto_msgTypes[18]
+	mi := &file_micro_events_v1_events_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1109,7 +1316,7 @@ func (x *Group) String() string {
 func (*Group) ProtoMessage() {}
 
 func (x *Group) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_events_v1_events_proto_msgTypes[18]
+	mi := &file_micro_events_v1_events_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1122,7 +1329,7 @@ func (x *Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Group.ProtoReflect.Descriptor instead.
 func (*Group) Descriptor() ([]byte, []int) {
-	return file_micro_events_v1_events_proto_rawDescGZIP(), []int{18}
+	return file_micro_events_v1_events_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Group) GetName() string {
@@ -1165,7 +1372,7 @@ type ListGroupsRequest struct {
 
 func (x *ListGroupsRequest) Reset() {
 	*x = ListGroupsRequest{}
-	mi := &file_micro_events_v1_events_proto_msgTypes[19]
+	mi := &file_micro_events_v1_events_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1177,7 +1384,7 @@ func (x *ListGroupsRequest) String() string {
 func (*ListGroupsRequest) ProtoMessage() {}
 
 func (x *ListGroupsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_events_v1_events_proto_msgTypes[19]
+	mi := &file_micro_events_v1_events_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1190,7 +1397,7 @@ func (x *ListGroupsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGroupsRequest.ProtoReflect.Descriptor instead.
 func (*ListGroupsRequest) Descriptor() ([]byte, []int) {
-	return file_micro_events_v1_events_proto_rawDescGZIP(), []int{19}
+	return file_micro_events_v1_events_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListGroupsRequest) GetTopic() string {
@@ -1225,7 +1432,7 @@ type ListGroupsResponse struct {
 
 func (x *ListGroupsResponse) Reset() {
 	*x = ListGroupsResponse{}
-	mi := &file_micro_events_v1_events_proto_msgTypes[20]
+	mi := &file_micro_events_v1_events_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1237,7 +1444,7 @@ func (x *ListGroupsResponse) String() string {
 func (*ListGroupsResponse) ProtoMessage() {}
 
 func (x *ListGroupsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_events_v1_events_proto_msgTypes[20]
+	mi := &file_micro_events_v1_events_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1250,7 +1457,7 @@ func (x *ListGroupsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGroupsResponse.ProtoReflect.Descriptor instead.
 func (*ListGroupsResponse) Descriptor() ([]byte, []int) {
-	return file_micro_events_v1_events_proto_rawDescGZIP(), []int{20}
+	return file_micro_events_v1_events_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListGroupsResponse) GetGroups() []*Group {
@@ -1277,7 +1484,7 @@ type DeleteGroupRequest struct {
 
 func (x *DeleteGroupRequest) Reset() {
 	*x = DeleteGroupRequest{}
-	mi := &file_micro_events_v1_events_proto_msgTypes[21]
+	mi := &file_micro_events_v1_events_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1289,7 +1496,7 @@ func (x *DeleteGroupRequest) String() string {
 func (*DeleteGroupRequest) ProtoMessage() {}
 
 func (x *DeleteGroupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_events_v1_events_proto_msgTypes[21]
+	mi := &file_micro_events_v1_events_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1302,7 +1509,7 @@ func (x *DeleteGroupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteGroupRequest.ProtoReflect.Descriptor instead.
 func (*DeleteGroupRequest) Descriptor() ([]byte, []int) {
-	return file_micro_events_v1_events_proto_rawDescGZIP(), []int{21}
+	return file_micro_events_v1_events_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *DeleteGroupRequest) GetTopic() string {
@@ -1327,7 +1534,7 @@ type DeleteGroupResponse struct {
 
 func (x *DeleteGroupResponse) Reset() {
 	*x = DeleteGroupResponse{}
-	mi := &file_micro_events_v1_events_proto_msgTypes[22]
+	mi := &file_micro_events_v1_events_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1339,7 +1546,7 @@ func (x *DeleteGroupResponse) String() string {
 func (*DeleteGroupResponse) ProtoMessage() {}
 
 func (x *DeleteGroupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_events_v1_events_proto_msgTypes[22]
+	mi := &file_micro_events_v1_events_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1352,7 +1559,7 @@ func (x *DeleteGroupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteGroupResponse.ProtoReflect.Descriptor instead.
 func (*DeleteGroupResponse) Descriptor() ([]byte, []int) {
-	return file_micro_events_v1_events_proto_rawDescGZIP(), []int{22}
+	return file_micro_events_v1_events_proto_rawDescGZIP(), []int{26}
 }
 
 var File_micro_events_v1_events_proto protoreflect.FileDescriptor
@@ -1381,9 +1588,11 @@ const file_micro_events_v1_events_proto_rawDesc = "" +
 	"\x05limit\x18\x04 \x01(\x03R\x05limit\x12\x16\n" +
 	"\x06follow\x18\x05 \x01(\bR\x06follow\x12\x16\n" +
 	"\x06latest\x18\x06 \x01(\bR\x06latest\x12\x12\n" +
-	"\x04last\x18\a \x01(\x03R\x04last\">\n" +
+	"\x04last\x18\a \x01(\x03R\x04last\"_\n" +
 	"\fReadResponse\x12.\n" +
-	"\x06events\x18\x01 \x03(\v2\x16.micro.events.v1.EventR\x06events\"\x98\x01\n" +
+	"\x06events\x18\x01 \x03(\v2\x16.micro.events.v1.EventR\x06events\x12\x1f\n" +
+	"\vnext_offset\x18\x02 \x01(\x03R\n" +
+	"nextOffset\"\x98\x01\n" +
 	"\x0eConsumeRequest\x12\x14\n" +
 	"\x05topic\x18\x01 \x01(\tR\x05topic\x123\n" +
 	"\x05start\x18\x02 \x01(\v2\x1d.micro.events.v1.ConsumeStartR\x05start\x12\x10\n" +
@@ -1406,7 +1615,17 @@ const file_micro_events_v1_events_proto_rawDesc = "" +
 	"deliveries\"R\n" +
 	"\bDelivery\x12,\n" +
 	"\x05event\x18\x01 \x01(\v2\x16.micro.events.v1.EventR\x05event\x12\x18\n" +
-	"\aattempt\x18\x02 \x01(\x05R\aattempt\"f\n" +
+	"\aattempt\x18\x02 \x01(\x05R\aattempt\"X\n" +
+	"\x10BroadcastRequest\x12\x14\n" +
+	"\x05topic\x18\x01 \x01(\tR\x05topic\x12.\n" +
+	"\x06events\x18\x02 \x03(\v2\x16.micro.events.v1.EventR\x06events\"\x13\n" +
+	"\x11BroadcastResponse\">\n" +
+	"\x10SubscribeRequest\x12\x14\n" +
+	"\x05topic\x18\x01 \x01(\tR\x05topic\x12\x14\n" +
+	"\x05queue\x18\x02 \x01(\tR\x05queue\"]\n" +
+	"\x11SubscribeResponse\x12.\n" +
+	"\x06events\x18\x01 \x03(\v2\x16.micro.events.v1.EventR\x06events\x12\x18\n" +
+	"\adropped\x18\x02 \x01(\x03R\adropped\"f\n" +
 	"\tRetention\x12+\n" +
 	"\x03age\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x03age\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x03R\x05bytes\x12\x16\n" +
@@ -1448,11 +1667,13 @@ const file_micro_events_v1_events_proto_rawDesc = "" +
 	"\x12DeleteGroupRequest\x12\x14\n" +
 	"\x05topic\x18\x01 \x01(\tR\x05topic\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\tR\x05group\"\x15\n" +
-	"\x13DeleteGroupResponse2\xae\x05\n" +
+	"\x13DeleteGroupResponse2\xd8\x06\n" +
 	"\x06Events\x12L\n" +
 	"\aPublish\x12\x1f.micro.events.v1.PublishRequest\x1a .micro.events.v1.PublishResponse\x12E\n" +
 	"\x04Read\x12\x1c.micro.events.v1.ReadRequest\x1a\x1d.micro.events.v1.ReadResponse0\x01\x12P\n" +
-	"\aConsume\x12\x1f.micro.events.v1.ConsumeRequest\x1a .micro.events.v1.ConsumeResponse(\x010\x01\x12U\n" +
+	"\aConsume\x12\x1f.micro.events.v1.ConsumeRequest\x1a .micro.events.v1.ConsumeResponse(\x010\x01\x12R\n" +
+	"\tBroadcast\x12!.micro.events.v1.BroadcastRequest\x1a\".micro.events.v1.BroadcastResponse\x12T\n" +
+	"\tSubscribe\x12!.micro.events.v1.SubscribeRequest\x1a\".micro.events.v1.SubscribeResponse0\x01\x12U\n" +
 	"\n" +
 	"ListTopics\x12\".micro.events.v1.ListTopicsRequest\x1a#.micro.events.v1.ListTopicsResponse\x12[\n" +
 	"\fSetRetention\x12$.micro.events.v1.SetRetentionRequest\x1a%.micro.events.v1.SetRetentionResponse\x12X\n" +
@@ -1473,7 +1694,7 @@ func file_micro_events_v1_events_proto_rawDescGZIP() []byte {
 	return file_micro_events_v1_events_proto_rawDescData
 }
 
-var file_micro_events_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_micro_events_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_micro_events_v1_events_proto_goTypes = []any{
 	(*Event)(nil),                 // 0: micro.events.v1.Event
 	(*PublishRequest)(nil),        // 1: micro.events.v1.PublishRequest
@@ -1485,62 +1706,72 @@ var file_micro_events_v1_events_proto_goTypes = []any{
 	(*Nack)(nil),                  // 7: micro.events.v1.Nack
 	(*ConsumeResponse)(nil),       // 8: micro.events.v1.ConsumeResponse
 	(*Delivery)(nil),              // 9: micro.events.v1.Delivery
-	(*Retention)(nil),             // 10: micro.events.v1.Retention
-	(*Topic)(nil),                 // 11: micro.events.v1.Topic
-	(*ListTopicsRequest)(nil),     // 12: micro.events.v1.ListTopicsRequest
-	(*ListTopicsResponse)(nil),    // 13: micro.events.v1.ListTopicsResponse
-	(*SetRetentionRequest)(nil),   // 14: micro.events.v1.SetRetentionRequest
-	(*SetRetentionResponse)(nil),  // 15: micro.events.v1.SetRetentionResponse
-	(*DeleteTopicRequest)(nil),    // 16: micro.events.v1.DeleteTopicRequest
-	(*DeleteTopicResponse)(nil),   // 17: micro.events.v1.DeleteTopicResponse
-	(*Group)(nil),                 // 18: micro.events.v1.Group
-	(*ListGroupsRequest)(nil),     // 19: micro.events.v1.ListGroupsRequest
-	(*ListGroupsResponse)(nil),    // 20: micro.events.v1.ListGroupsResponse
-	(*DeleteGroupRequest)(nil),    // 21: micro.events.v1.DeleteGroupRequest
-	(*DeleteGroupResponse)(nil),   // 22: micro.events.v1.DeleteGroupResponse
-	nil,                           // 23: micro.events.v1.Event.MetadataEntry
-	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 25: google.protobuf.Duration
+	(*BroadcastRequest)(nil),      // 10: micro.events.v1.BroadcastRequest
+	(*BroadcastResponse)(nil),     // 11: micro.events.v1.BroadcastResponse
+	(*SubscribeRequest)(nil),      // 12: micro.events.v1.SubscribeRequest
+	(*SubscribeResponse)(nil),     // 13: micro.events.v1.SubscribeResponse
+	(*Retention)(nil),             // 14: micro.events.v1.Retention
+	(*Topic)(nil),                 // 15: micro.events.v1.Topic
+	(*ListTopicsRequest)(nil),     // 16: micro.events.v1.ListTopicsRequest
+	(*ListTopicsResponse)(nil),    // 17: micro.events.v1.ListTopicsResponse
+	(*SetRetentionRequest)(nil),   // 18: micro.events.v1.SetRetentionRequest
+	(*SetRetentionResponse)(nil),  // 19: micro.events.v1.SetRetentionResponse
+	(*DeleteTopicRequest)(nil),    // 20: micro.events.v1.DeleteTopicRequest
+	(*DeleteTopicResponse)(nil),   // 21: micro.events.v1.DeleteTopicResponse
+	(*Group)(nil),                 // 22: micro.events.v1.Group
+	(*ListGroupsRequest)(nil),     // 23: micro.events.v1.ListGroupsRequest
+	(*ListGroupsResponse)(nil),    // 24: micro.events.v1.ListGroupsResponse
+	(*DeleteGroupRequest)(nil),    // 25: micro.events.v1.DeleteGroupRequest
+	(*DeleteGroupResponse)(nil),   // 26: micro.events.v1.DeleteGroupResponse
+	nil,                           // 27: micro.events.v1.Event.MetadataEntry
+	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 29: google.protobuf.Duration
 }
 var file_micro_events_v1_events_proto_depIdxs = []int32{
-	24, // 0: micro.events.v1.Event.time:type_name -> google.protobuf.Timestamp
-	23, // 1: micro.events.v1.Event.metadata:type_name -> micro.events.v1.Event.MetadataEntry
+	28, // 0: micro.events.v1.Event.time:type_name -> google.protobuf.Timestamp
+	27, // 1: micro.events.v1.Event.metadata:type_name -> micro.events.v1.Event.MetadataEntry
 	0,  // 2: micro.events.v1.PublishRequest.events:type_name -> micro.events.v1.Event
-	24, // 3: micro.events.v1.ReadRequest.since:type_name -> google.protobuf.Timestamp
+	28, // 3: micro.events.v1.ReadRequest.since:type_name -> google.protobuf.Timestamp
 	0,  // 4: micro.events.v1.ReadResponse.events:type_name -> micro.events.v1.Event
 	6,  // 5: micro.events.v1.ConsumeRequest.start:type_name -> micro.events.v1.ConsumeStart
 	7,  // 6: micro.events.v1.ConsumeRequest.nack:type_name -> micro.events.v1.Nack
-	24, // 7: micro.events.v1.ConsumeStart.since:type_name -> google.protobuf.Timestamp
-	25, // 8: micro.events.v1.ConsumeStart.ack_wait:type_name -> google.protobuf.Duration
-	25, // 9: micro.events.v1.Nack.delay:type_name -> google.protobuf.Duration
+	28, // 7: micro.events.v1.ConsumeStart.since:type_name -> google.protobuf.Timestamp
+	29, // 8: micro.events.v1.ConsumeStart.ack_wait:type_name -> google.protobuf.Duration
+	29, // 9: micro.events.v1.Nack.delay:type_name -> google.protobuf.Duration
 	9,  // 10: micro.events.v1.ConsumeResponse.deliveries:type_name -> micro.events.v1.Delivery
 	0,  // 11: micro.events.v1.Delivery.event:type_name -> micro.events.v1.Event
-	25, // 12: micro.events.v1.Retention.age:type_name -> google.protobuf.Duration
-	10, // 13: micro.events.v1.Topic.retention:type_name -> micro.events.v1.Retention
-	11, // 14: micro.events.v1.ListTopicsResponse.topics:type_name -> micro.events.v1.Topic
-	10, // 15: micro.events.v1.SetRetentionRequest.retention:type_name -> micro.events.v1.Retention
-	18, // 16: micro.events.v1.ListGroupsResponse.groups:type_name -> micro.events.v1.Group
-	1,  // 17: micro.events.v1.Events.Publish:input_type -> micro.events.v1.PublishRequest
-	3,  // 18: micro.events.v1.Events.Read:input_type -> micro.events.v1.ReadRequest
-	5,  // 19: micro.events.v1.Events.Consume:input_type -> micro.events.v1.ConsumeRequest
-	12, // 20: micro.events.v1.Events.ListTopics:input_type -> micro.events.v1.ListTopicsRequest
-	14, // 21: micro.events.v1.Events.SetRetention:input_type -> micro.events.v1.SetRetentionRequest
-	16, // 22: micro.events.v1.Events.DeleteTopic:input_type -> micro.events.v1.DeleteTopicRequest
-	19, // 23: micro.events.v1.Events.ListGroups:input_type -> micro.events.v1.ListGroupsRequest
-	21, // 24: micro.events.v1.Events.DeleteGroup:input_type -> micro.events.v1.DeleteGroupRequest
-	2,  // 25: micro.events.v1.Events.Publish:output_type -> micro.events.v1.PublishResponse
-	4,  // 26: micro.events.v1.Events.Read:output_type -> micro.events.v1.ReadResponse
-	8,  // 27: micro.events.v1.Events.Consume:output_type -> micro.events.v1.ConsumeResponse
-	13, // 28: micro.events.v1.Events.ListTopics:output_type -> micro.events.v1.ListTopicsResponse
-	15, // 29: micro.events.v1.Events.SetRetention:output_type -> micro.events.v1.SetRetentionResponse
-	17, // 30: micro.events.v1.Events.DeleteTopic:output_type -> micro.events.v1.DeleteTopicResponse
-	20, // 31: micro.events.v1.Events.ListGroups:output_type -> micro.events.v1.ListGroupsResponse
-	22, // 32: micro.events.v1.Events.DeleteGroup:output_type -> micro.events.v1.DeleteGroupResponse
-	25, // [25:33] is the sub-list for method output_type
-	17, // [17:25] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	0,  // 12: micro.events.v1.BroadcastRequest.events:type_name -> micro.events.v1.Event
+	0,  // 13: micro.events.v1.SubscribeResponse.events:type_name -> micro.events.v1.Event
+	29, // 14: micro.events.v1.Retention.age:type_name -> google.protobuf.Duration
+	14, // 15: micro.events.v1.Topic.retention:type_name -> micro.events.v1.Retention
+	15, // 16: micro.events.v1.ListTopicsResponse.topics:type_name -> micro.events.v1.Topic
+	14, // 17: micro.events.v1.SetRetentionRequest.retention:type_name -> micro.events.v1.Retention
+	22, // 18: micro.events.v1.ListGroupsResponse.groups:type_name -> micro.events.v1.Group
+	1,  // 19: micro.events.v1.Events.Publish:input_type -> micro.events.v1.PublishRequest
+	3,  // 20: micro.events.v1.Events.Read:input_type -> micro.events.v1.ReadRequest
+	5,  // 21: micro.events.v1.Events.Consume:input_type -> micro.events.v1.ConsumeRequest
+	10, // 22: micro.events.v1.Events.Broadcast:input_type -> micro.events.v1.BroadcastRequest
+	12, // 23: micro.events.v1.Events.Subscribe:input_type -> micro.events.v1.SubscribeRequest
+	16, // 24: micro.events.v1.Events.ListTopics:input_type -> micro.events.v1.ListTopicsRequest
+	18, // 25: micro.events.v1.Events.SetRetention:input_type -> micro.events.v1.SetRetentionRequest
+	20, // 26: micro.events.v1.Events.DeleteTopic:input_type -> micro.events.v1.DeleteTopicRequest
+	23, // 27: micro.events.v1.Events.ListGroups:input_type -> micro.events.v1.ListGroupsRequest
+	25, // 28: micro.events.v1.Events.DeleteGroup:input_type -> micro.events.v1.DeleteGroupRequest
+	2,  // 29: micro.events.v1.Events.Publish:output_type -> micro.events.v1.PublishResponse
+	4,  // 30: micro.events.v1.Events.Read:output_type -> micro.events.v1.ReadResponse
+	8,  // 31: micro.events.v1.Events.Consume:output_type -> micro.events.v1.ConsumeResponse
+	11, // 32: micro.events.v1.Events.Broadcast:output_type -> micro.events.v1.BroadcastResponse
+	13, // 33: micro.events.v1.Events.Subscribe:output_type -> micro.events.v1.SubscribeResponse
+	17, // 34: micro.events.v1.Events.ListTopics:output_type -> micro.events.v1.ListTopicsResponse
+	19, // 35: micro.events.v1.Events.SetRetention:output_type -> micro.events.v1.SetRetentionResponse
+	21, // 36: micro.events.v1.Events.DeleteTopic:output_type -> micro.events.v1.DeleteTopicResponse
+	24, // 37: micro.events.v1.Events.ListGroups:output_type -> micro.events.v1.ListGroupsResponse
+	26, // 38: micro.events.v1.Events.DeleteGroup:output_type -> micro.events.v1.DeleteGroupResponse
+	29, // [29:39] is the sub-list for method output_type
+	19, // [19:29] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_micro_events_v1_events_proto_init() }
@@ -1554,7 +1785,7 @@ func file_micro_events_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_micro_events_v1_events_proto_rawDesc), len(file_micro_events_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -18,6 +18,8 @@ const (
 	Events_Publish_FullMethodName      = "/micro.events.v1.Events/Publish"
 	Events_Read_FullMethodName         = "/micro.events.v1.Events/Read"
 	Events_Consume_FullMethodName      = "/micro.events.v1.Events/Consume"
+	Events_Broadcast_FullMethodName    = "/micro.events.v1.Events/Broadcast"
+	Events_Subscribe_FullMethodName    = "/micro.events.v1.Events/Subscribe"
 	Events_ListTopics_FullMethodName   = "/micro.events.v1.Events/ListTopics"
 	Events_SetRetention_FullMethodName = "/micro.events.v1.Events/SetRetention"
 	Events_DeleteTopic_FullMethodName  = "/micro.events.v1.Events/DeleteTopic"
@@ -51,6 +53,20 @@ type EventsClient interface {
 	// that does not count as a delivery, but for the oldest one when the stream was
 	// cut off.
 	Consume(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ConsumeRequest, ConsumeResponse], error)
+	// Broadcast passes events on to who is subscribed to the topic at this moment,
+	// and keeps none of them: they have no offset, and nobody acknowledges them. It
+	// waits for nobody. A topic that is broadcast to has nothing to do with one of
+	// the same name that is published to.
+	//
+	// INVALID_ARGUMENT: as of Publish.
+	Broadcast(ctx context.Context, in *BroadcastRequest, opts ...grpc.CallOption) (*BroadcastResponse, error)
+	// Subscribe sends what is broadcast to a topic, in order, until the caller ends
+	// the stream. The first response has nothing: it says that what is broadcast
+	// after it will be sent. A subscriber for whom more than 1,000 events or 8 MiB
+	// wait loses the oldest of them, and is told how many.
+	//
+	// INVALID_ARGUMENT: the namespace has 10,000 subscribers.
+	Subscribe(ctx context.Context, in *SubscribeRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SubscribeResponse], error)
 	// ListTopics returns the topics, ordered by name.
 	ListTopics(ctx context.Context, in *ListTopicsRequest, opts ...grpc.CallOption) (*ListTopicsResponse, error)
 	// SetRetention says what a topic keeps, and makes it when it is not there.
@@ -113,6 +129,33 @@ func (c *eventsClient) Consume(ctx context.Context, opts ...grpc.CallOption) (gr
 
 // Events_ConsumeClient is the client's end of a call of Consume.
 type Events_ConsumeClient = grpc.BidiStreamingClient[ConsumeRequest, ConsumeResponse]
+
+func (c *eventsClient) Broadcast(ctx context.Context, in *BroadcastRequest, opts ...grpc.CallOption) (*BroadcastResponse, error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BroadcastResponse)
+	if err := c.cc.Invoke(ctx, Events_Broadcast_FullMethodName, in, out, opts...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *eventsClient) Subscribe(ctx context.Context, in *SubscribeRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SubscribeResponse], error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Events_ServiceDesc.Streams[2], Events_Subscribe_FullMethodName, opts...)
+	if err != nil {
+		return nil, err
+	}
+	if err := stream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := stream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return &grpc.GenericClientStream[SubscribeRequest, SubscribeResponse]{ClientStream: stream}, nil
+}
+
+// Events_SubscribeClient is the client's end of a call of Subscribe.
+type Events_SubscribeClient = grpc.ServerStreamingClient[SubscribeResponse]
 
 func (c *eventsClient) ListTopics(ctx context.Context, in *ListTopicsRequest, opts ...grpc.CallOption) (*ListTopicsResponse, error) {
 	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -187,6 +230,20 @@ type EventsServer interface {
 	// that does not count as a delivery, but for the oldest one when the stream was
 	// cut off.
 	Consume(grpc.BidiStreamingServer[ConsumeRequest, ConsumeResponse]) error
+	// Broadcast passes events on to who is subscribed to the topic at this moment,
+	// and keeps none of them: they have no offset, and nobody acknowledges them. It
+	// waits for nobody. A topic that is broadcast to has nothing to do with one of
+	// the same name that is published to.
+	//
+	// INVALID_ARGUMENT: as of Publish.
+	Broadcast(context.Context, *BroadcastRequest) (*BroadcastResponse, error)
+	// Subscribe sends what is broadcast to a topic, in order, until the caller ends
+	// the stream. The first response has nothing: it says that what is broadcast
+	// after it will be sent. A subscriber for whom more than 1,000 events or 8 MiB
+	// wait loses the oldest of them, and is told how many.
+	//
+	// INVALID_ARGUMENT: the namespace has 10,000 subscribers.
+	Subscribe(*SubscribeRequest, grpc.ServerStreamingServer[SubscribeResponse]) error
 	// ListTopics returns the topics, ordered by name.
 	ListTopics(context.Context, *ListTopicsRequest) (*ListTopicsResponse, error)
 	// SetRetention says what a topic keeps, and makes it when it is not there.
@@ -215,6 +272,14 @@ func (UnimplementedEventsServer) Read(*ReadRequest, grpc.ServerStreamingServer[R
 
 func (UnimplementedEventsServer) Consume(grpc.BidiStreamingServer[ConsumeRequest, ConsumeResponse]) error {
 	return status.Error(codes.Unimplemented, "method Consume not implemented")
+}
+
+func (UnimplementedEventsServer) Broadcast(context.Context, *BroadcastRequest) (*BroadcastResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Broadcast not implemented")
+}
+
+func (UnimplementedEventsServer) Subscribe(*SubscribeRequest, grpc.ServerStreamingServer[SubscribeResponse]) error {
+	return status.Error(codes.Unimplemented, "method Subscribe not implemented")
 }
 
 func (UnimplementedEventsServer) ListTopics(context.Context, *ListTopicsRequest) (*ListTopicsResponse, error) {
@@ -287,6 +352,31 @@ func _Events_Consume_Handler(srv any, stream grpc.ServerStream) error {
 
 // Events_ConsumeServer is the server's end of a call of Consume.
 type Events_ConsumeServer = grpc.BidiStreamingServer[ConsumeRequest, ConsumeResponse]
+
+func _Events_Broadcast_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	in := new(BroadcastRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventsServer).Broadcast(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: Events_Broadcast_FullMethodName}
+	return interceptor(ctx, in, info, func(ctx context.Context, req any) (any, error) {
+		return srv.(EventsServer).Broadcast(ctx, req.(*BroadcastRequest))
+	})
+}
+
+func _Events_Subscribe_Handler(srv any, stream grpc.ServerStream) error {
+	in := new(SubscribeRequest)
+	if err := stream.RecvMsg(in); err != nil {
+		return err
+	}
+	return srv.(EventsServer).Subscribe(in, &grpc.GenericServerStream[SubscribeRequest, SubscribeResponse]{ServerStream: stream})
+}
+
+// Events_SubscribeServer is the server's end of a call of Subscribe.
+type Events_SubscribeServer = grpc.ServerStreamingServer[SubscribeResponse]
 
 func _Events_ListTopics_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 	in := new(ListTopicsRequest)
@@ -364,6 +454,7 @@ var Events_ServiceDesc = grpc.ServiceDesc{
 	HandlerType: (*EventsServer)(nil),
 	Methods: []grpc.MethodDesc{
 		{MethodName: "Publish", Handler: _Events_Publish_Handler},
+		{MethodName: "Broadcast", Handler: _Events_Broadcast_Handler},
 		{MethodName: "ListTopics", Handler: _Events_ListTopics_Handler},
 		{MethodName: "SetRetention", Handler: _Events_SetRetention_Handler},
 		{MethodName: "DeleteTopic", Handler: _Events_DeleteTopic_Handler},
@@ -373,6 +464,7 @@ var Events_ServiceDesc = grpc.ServiceDesc{
 	Streams: []grpc.StreamDesc{
 		{StreamName: "Read", Handler: _Events_Read_Handler, ServerStreams: true},
 		{StreamName: "Consume", Handler: _Events_Consume_Handler, ServerStreams: true, ClientStreams: true},
+		{StreamName: "Subscribe", Handler: _Events_Subscribe_Handler, ServerStreams: true},
 	},
 	Metadata: "micro/events/v1/events.proto",
 }

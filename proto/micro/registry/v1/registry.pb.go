@@ -26,6 +26,67 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Health is how an instance is.
+type Health int32
+
+const (
+	// It was not asked: there was no time.
+	Health_HEALTH_UNSPECIFIED Health = 0
+	// It says that it serves, or speaks gRPC and has nothing to say about it.
+	Health_HEALTH_SERVING Health = 1
+	// It says that it does not.
+	Health_HEALTH_NOT_SERVING Health = 2
+	// It does not answer.
+	Health_HEALTH_UNREACHABLE Health = 3
+	// It does not run, and should.
+	Health_HEALTH_DOWN Health = 4
+)
+
+// Enum value maps for Health.
+var (
+	Health_name = map[int32]string{
+		0: "HEALTH_UNSPECIFIED",
+		1: "HEALTH_SERVING",
+		2: "HEALTH_NOT_SERVING",
+		3: "HEALTH_UNREACHABLE",
+		4: "HEALTH_DOWN",
+	}
+	Health_value = map[string]int32{
+		"HEALTH_UNSPECIFIED": 0,
+		"HEALTH_SERVING":     1,
+		"HEALTH_NOT_SERVING": 2,
+		"HEALTH_UNREACHABLE": 3,
+		"HEALTH_DOWN":        4,
+	}
+)
+
+func (x Health) Enum() *Health {
+	p := new(Health)
+	*p = x
+	return p
+}
+
+func (x Health) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Health) Descriptor() protoreflect.EnumDescriptor {
+	return file_micro_registry_v1_registry_proto_enumTypes[0].Descriptor()
+}
+
+func (Health) Type() protoreflect.EnumType {
+	return &file_micro_registry_v1_registry_proto_enumTypes[0]
+}
+
+func (x Health) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Health.Descriptor instead.
+func (Health) EnumDescriptor() ([]byte, []int) {
+	return file_micro_registry_v1_registry_proto_rawDescGZIP(), []int{0}
+}
+
 // Service is what can be called by one name.
 type Service struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -104,7 +165,9 @@ type Instance struct {
 	// The digest of its schema, as "sha256:HEX"; see Registry.GetSchema.
 	SchemaDigest string `protobuf:"bytes,5,opt,name=schema_digest,json=schemaDigest,proto3" json:"schema_digest,omitempty"`
 	// When its lease ends unless it is renewed.
-	LeaseExpires  *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=lease_expires,json=leaseExpires,proto3" json:"lease_expires,omitempty"`
+	LeaseExpires *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=lease_expires,json=leaseExpires,proto3" json:"lease_expires,omitempty"`
+	// Since when it is registered without a break.
+	Since         *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=since,proto3" json:"since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -177,6 +240,13 @@ func (x *Instance) GetSchemaDigest() string {
 func (x *Instance) GetLeaseExpires() *timestamppb.Timestamp {
 	if x != nil {
 		return x.LeaseExpires
+	}
+	return nil
+}
+
+func (x *Instance) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
 	}
 	return nil
 }
@@ -581,7 +651,10 @@ func (*DeregisterResponse) Descriptor() ([]byte, []int) {
 }
 
 type ListRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// All when 0, at most 1,000.
+	PageSize      int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -616,10 +689,26 @@ func (*ListRequest) Descriptor() ([]byte, []int) {
 	return file_micro_registry_v1_registry_proto_rawDescGZIP(), []int{9}
 }
 
+func (x *ListRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
 type ListResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Without their endpoints.
-	Services      []*Service `protobuf:"bytes,1,rep,name=services,proto3" json:"services,omitempty"`
+	Services []*Service `protobuf:"bytes,1,rep,name=services,proto3" json:"services,omitempty"`
+	// Empty at the end.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -659,6 +748,13 @@ func (x *ListResponse) GetServices() []*Service {
 		return x.Services
 	}
 	return nil
+}
+
+func (x *ListResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
 }
 
 type GetRequest struct {
@@ -845,7 +941,9 @@ type GetSchemaRequest struct {
 	// The service to look in.
 	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
 	// The schema wanted; when empty, the one that new calls meet.
-	Digest        string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	Digest string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	// The version of compiled tables that the caller reads, 0 for none.
+	TableVersion  uint32 `protobuf:"varint,3,opt,name=table_version,json=tableVersion,proto3" json:"table_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -894,12 +992,22 @@ func (x *GetSchemaRequest) GetDigest() string {
 	return ""
 }
 
+func (x *GetSchemaRequest) GetTableVersion() uint32 {
+	if x != nil {
+		return x.TableVersion
+	}
+	return 0
+}
+
 type GetSchemaResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The digest of files, as "sha256:HEX".
 	Digest string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
-	// A serialized google.protobuf.FileDescriptorSet.
-	Files         []byte `protobuf:"bytes,2,opt,name=files,proto3" json:"files,omitempty"`
+	// A serialized google.protobuf.FileDescriptorSet. Absent when there is a table.
+	Files []byte `protobuf:"bytes,2,opt,name=files,proto3" json:"files,omitempty"`
+	// The schema in the compiled form that micro's own command line calls with, if it was
+	// asked for, the server makes that version, and it takes all of the schema.
+	Table         []byte `protobuf:"bytes,3,opt,name=table,proto3" json:"table,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -948,6 +1056,209 @@ func (x *GetSchemaResponse) GetFiles() []byte {
 	return nil
 }
 
+func (x *GetSchemaResponse) GetTable() []byte {
+	if x != nil {
+		return x.Table
+	}
+	return nil
+}
+
+type HealthRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service to ask; when empty, all of the namespace.
+	Service       string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HealthRequest) Reset() {
+	*x = HealthRequest{}
+	mi := &file_micro_registry_v1_registry_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HealthRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HealthRequest) ProtoMessage() {}
+
+func (x *HealthRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_registry_v1_registry_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HealthRequest.ProtoReflect.Descriptor instead.
+func (*HealthRequest) Descriptor() ([]byte, []int) {
+	return file_micro_registry_v1_registry_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *HealthRequest) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+type HealthResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Ordered by service and id.
+	Instances     []*InstanceHealth `protobuf:"bytes,1,rep,name=instances,proto3" json:"instances,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HealthResponse) Reset() {
+	*x = HealthResponse{}
+	mi := &file_micro_registry_v1_registry_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HealthResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HealthResponse) ProtoMessage() {}
+
+func (x *HealthResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_registry_v1_registry_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HealthResponse.ProtoReflect.Descriptor instead.
+func (*HealthResponse) Descriptor() ([]byte, []int) {
+	return file_micro_registry_v1_registry_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *HealthResponse) GetInstances() []*InstanceHealth {
+	if x != nil {
+		return x.Instances
+	}
+	return nil
+}
+
+type InstanceHealth struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Service string                 `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	Id      string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// The version that it was started as.
+	Version string `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
+	// Where it was asked, as host:port.
+	Address string `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
+	Health  Health `protobuf:"varint,5,opt,name=health,proto3,enum=micro.registry.v1.Health" json:"health,omitempty"`
+	// Why it does not serve, for people.
+	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// How long it took to answer, with the connection; absent when it did not.
+	Took *durationpb.Duration `protobuf:"bytes,7,opt,name=took,proto3" json:"took,omitempty"`
+	// Since when the platform knows it as it is: called, starting, crashed, … It may
+	// have changed since it was asked last.
+	Since         *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InstanceHealth) Reset() {
+	*x = InstanceHealth{}
+	mi := &file_micro_registry_v1_registry_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InstanceHealth) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InstanceHealth) ProtoMessage() {}
+
+func (x *InstanceHealth) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_registry_v1_registry_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InstanceHealth.ProtoReflect.Descriptor instead.
+func (*InstanceHealth) Descriptor() ([]byte, []int) {
+	return file_micro_registry_v1_registry_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *InstanceHealth) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *InstanceHealth) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *InstanceHealth) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *InstanceHealth) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *InstanceHealth) GetHealth() Health {
+	if x != nil {
+		return x.Health
+	}
+	return Health_HEALTH_UNSPECIFIED
+}
+
+func (x *InstanceHealth) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *InstanceHealth) GetTook() *durationpb.Duration {
+	if x != nil {
+		return x.Took
+	}
+	return nil
+}
+
+func (x *InstanceHealth) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
 var File_micro_registry_v1_registry_proto protoreflect.FileDescriptor
 
 const file_micro_registry_v1_registry_proto_rawDesc = "" +
@@ -956,14 +1267,15 @@ const file_micro_registry_v1_registry_proto_rawDesc = "" +
 	"\aService\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x129\n" +
 	"\tinstances\x18\x02 \x03(\v2\x1b.micro.registry.v1.InstanceR\tinstances\x129\n" +
-	"\tendpoints\x18\x03 \x03(\v2\x1b.micro.registry.v1.EndpointR\tendpoints\"\xce\x01\n" +
+	"\tendpoints\x18\x03 \x03(\v2\x1b.micro.registry.v1.EndpointR\tendpoints\"\x80\x02\n" +
 	"\bInstance\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\tR\aversion\x12\x18\n" +
 	"\aaddress\x18\x04 \x01(\tR\aaddress\x12#\n" +
 	"\rschema_digest\x18\x05 \x01(\tR\fschemaDigest\x12?\n" +
-	"\rlease_expires\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\fleaseExpires\"\xd8\x01\n" +
+	"\rlease_expires\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\fleaseExpires\x120\n" +
+	"\x05since\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\xd8\x01\n" +
 	"\bEndpoint\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x18\n" +
@@ -987,10 +1299,14 @@ const file_micro_registry_v1_registry_proto_rawDesc = "" +
 	"\x11DeregisterRequest\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\"\x14\n" +
-	"\x12DeregisterResponse\"\r\n" +
-	"\vListRequest\"F\n" +
+	"\x12DeregisterResponse\"I\n" +
+	"\vListRequest\x12\x1b\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\"n\n" +
 	"\fListResponse\x126\n" +
-	"\bservices\x18\x01 \x03(\v2\x1a.micro.registry.v1.ServiceR\bservices\" \n" +
+	"\bservices\x18\x01 \x03(\v2\x1a.micro.registry.v1.ServiceR\bservices\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\" \n" +
 	"\n" +
 	"GetRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"C\n" +
@@ -999,13 +1315,34 @@ const file_micro_registry_v1_registry_proto_rawDesc = "" +
 	"\fWatchRequest\"]\n" +
 	"\rWatchResponse\x12\x16\n" +
 	"\x06synced\x18\x01 \x01(\bR\x06synced\x124\n" +
-	"\aservice\x18\x02 \x01(\v2\x1a.micro.registry.v1.ServiceR\aservice\"D\n" +
+	"\aservice\x18\x02 \x01(\v2\x1a.micro.registry.v1.ServiceR\aservice\"i\n" +
 	"\x10GetSchemaRequest\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x16\n" +
-	"\x06digest\x18\x02 \x01(\tR\x06digest\"A\n" +
+	"\x06digest\x18\x02 \x01(\tR\x06digest\x12#\n" +
+	"\rtable_version\x18\x03 \x01(\rR\ftableVersion\"W\n" +
 	"\x11GetSchemaResponse\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x14\n" +
-	"\x05files\x18\x02 \x01(\fR\x05files2\xbb\x04\n" +
+	"\x05files\x18\x02 \x01(\fR\x05files\x12\x14\n" +
+	"\x05table\x18\x03 \x01(\fR\x05table\")\n" +
+	"\rHealthRequest\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\"Q\n" +
+	"\x0eHealthResponse\x12?\n" +
+	"\tinstances\x18\x01 \x03(\v2!.micro.registry.v1.InstanceHealthR\tinstances\"\x9a\x02\n" +
+	"\x0eInstanceHealth\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion\x12\x18\n" +
+	"\aaddress\x18\x04 \x01(\tR\aaddress\x121\n" +
+	"\x06health\x18\x05 \x01(\x0e2\x19.micro.registry.v1.HealthR\x06health\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12-\n" +
+	"\x04took\x18\a \x01(\v2\x19.google.protobuf.DurationR\x04took\x120\n" +
+	"\x05since\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x05since*u\n" +
+	"\x06Health\x12\x16\n" +
+	"\x12HEALTH_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eHEALTH_SERVING\x10\x01\x12\x16\n" +
+	"\x12HEALTH_NOT_SERVING\x10\x02\x12\x16\n" +
+	"\x12HEALTH_UNREACHABLE\x10\x03\x12\x0f\n" +
+	"\vHEALTH_DOWN\x10\x042\x8a\x05\n" +
 	"\bRegistry\x12S\n" +
 	"\bRegister\x12\".micro.registry.v1.RegisterRequest\x1a#.micro.registry.v1.RegisterResponse\x12J\n" +
 	"\x05Renew\x12\x1f.micro.registry.v1.RenewRequest\x1a .micro.registry.v1.RenewResponse\x12Y\n" +
@@ -1014,7 +1351,8 @@ const file_micro_registry_v1_registry_proto_rawDesc = "" +
 	"\x04List\x12\x1e.micro.registry.v1.ListRequest\x1a\x1f.micro.registry.v1.ListResponse\x12D\n" +
 	"\x03Get\x12\x1d.micro.registry.v1.GetRequest\x1a\x1e.micro.registry.v1.GetResponse\x12L\n" +
 	"\x05Watch\x12\x1f.micro.registry.v1.WatchRequest\x1a .micro.registry.v1.WatchResponse0\x01\x12V\n" +
-	"\tGetSchema\x12#.micro.registry.v1.GetSchemaRequest\x1a$.micro.registry.v1.GetSchemaResponseB>Z<github.com/micro/micro/v3/proto/micro/registry/v1;registryv1b\x06proto3"
+	"\tGetSchema\x12#.micro.registry.v1.GetSchemaRequest\x1a$.micro.registry.v1.GetSchemaResponse\x12M\n" +
+	"\x06Health\x12 .micro.registry.v1.HealthRequest\x1a!.micro.registry.v1.HealthResponseB>Z<github.com/micro/micro/v3/proto/micro/registry/v1;registryv1b\x06proto3"
 
 var (
 	file_micro_registry_v1_registry_proto_rawDescOnce sync.Once
@@ -1028,59 +1366,71 @@ func file_micro_registry_v1_registry_proto_rawDescGZIP() []byte {
 	return file_micro_registry_v1_registry_proto_rawDescData
 }
 
-var file_micro_registry_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_micro_registry_v1_registry_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_micro_registry_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_micro_registry_v1_registry_proto_goTypes = []any{
-	(*Service)(nil),               // 0: micro.registry.v1.Service
-	(*Instance)(nil),              // 1: micro.registry.v1.Instance
-	(*Endpoint)(nil),              // 2: micro.registry.v1.Endpoint
-	(*RegisterRequest)(nil),       // 3: micro.registry.v1.RegisterRequest
-	(*RegisterResponse)(nil),      // 4: micro.registry.v1.RegisterResponse
-	(*RenewRequest)(nil),          // 5: micro.registry.v1.RenewRequest
-	(*RenewResponse)(nil),         // 6: micro.registry.v1.RenewResponse
-	(*DeregisterRequest)(nil),     // 7: micro.registry.v1.DeregisterRequest
-	(*DeregisterResponse)(nil),    // 8: micro.registry.v1.DeregisterResponse
-	(*ListRequest)(nil),           // 9: micro.registry.v1.ListRequest
-	(*ListResponse)(nil),          // 10: micro.registry.v1.ListResponse
-	(*GetRequest)(nil),            // 11: micro.registry.v1.GetRequest
-	(*GetResponse)(nil),           // 12: micro.registry.v1.GetResponse
-	(*WatchRequest)(nil),          // 13: micro.registry.v1.WatchRequest
-	(*WatchResponse)(nil),         // 14: micro.registry.v1.WatchResponse
-	(*GetSchemaRequest)(nil),      // 15: micro.registry.v1.GetSchemaRequest
-	(*GetSchemaResponse)(nil),     // 16: micro.registry.v1.GetSchemaResponse
-	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 18: google.protobuf.Duration
+	(Health)(0),                   // 0: micro.registry.v1.Health
+	(*Service)(nil),               // 1: micro.registry.v1.Service
+	(*Instance)(nil),              // 2: micro.registry.v1.Instance
+	(*Endpoint)(nil),              // 3: micro.registry.v1.Endpoint
+	(*RegisterRequest)(nil),       // 4: micro.registry.v1.RegisterRequest
+	(*RegisterResponse)(nil),      // 5: micro.registry.v1.RegisterResponse
+	(*RenewRequest)(nil),          // 6: micro.registry.v1.RenewRequest
+	(*RenewResponse)(nil),         // 7: micro.registry.v1.RenewResponse
+	(*DeregisterRequest)(nil),     // 8: micro.registry.v1.DeregisterRequest
+	(*DeregisterResponse)(nil),    // 9: micro.registry.v1.DeregisterResponse
+	(*ListRequest)(nil),           // 10: micro.registry.v1.ListRequest
+	(*ListResponse)(nil),          // 11: micro.registry.v1.ListResponse
+	(*GetRequest)(nil),            // 12: micro.registry.v1.GetRequest
+	(*GetResponse)(nil),           // 13: micro.registry.v1.GetResponse
+	(*WatchRequest)(nil),          // 14: micro.registry.v1.WatchRequest
+	(*WatchResponse)(nil),         // 15: micro.registry.v1.WatchResponse
+	(*GetSchemaRequest)(nil),      // 16: micro.registry.v1.GetSchemaRequest
+	(*GetSchemaResponse)(nil),     // 17: micro.registry.v1.GetSchemaResponse
+	(*HealthRequest)(nil),         // 18: micro.registry.v1.HealthRequest
+	(*HealthResponse)(nil),        // 19: micro.registry.v1.HealthResponse
+	(*InstanceHealth)(nil),        // 20: micro.registry.v1.InstanceHealth
+	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 22: google.protobuf.Duration
 }
 var file_micro_registry_v1_registry_proto_depIdxs = []int32{
-	1,  // 0: micro.registry.v1.Service.instances:type_name -> micro.registry.v1.Instance
-	2,  // 1: micro.registry.v1.Service.endpoints:type_name -> micro.registry.v1.Endpoint
-	17, // 2: micro.registry.v1.Instance.lease_expires:type_name -> google.protobuf.Timestamp
-	1,  // 3: micro.registry.v1.RegisterRequest.instance:type_name -> micro.registry.v1.Instance
-	18, // 4: micro.registry.v1.RegisterRequest.lease:type_name -> google.protobuf.Duration
-	1,  // 5: micro.registry.v1.RegisterResponse.instance:type_name -> micro.registry.v1.Instance
-	18, // 6: micro.registry.v1.RenewRequest.lease:type_name -> google.protobuf.Duration
-	17, // 7: micro.registry.v1.RenewResponse.lease_expires:type_name -> google.protobuf.Timestamp
-	0,  // 8: micro.registry.v1.ListResponse.services:type_name -> micro.registry.v1.Service
-	0,  // 9: micro.registry.v1.GetResponse.service:type_name -> micro.registry.v1.Service
-	0,  // 10: micro.registry.v1.WatchResponse.service:type_name -> micro.registry.v1.Service
-	3,  // 11: micro.registry.v1.Registry.Register:input_type -> micro.registry.v1.RegisterRequest
-	5,  // 12: micro.registry.v1.Registry.Renew:input_type -> micro.registry.v1.RenewRequest
-	7,  // 13: micro.registry.v1.Registry.Deregister:input_type -> micro.registry.v1.DeregisterRequest
-	9,  // 14: micro.registry.v1.Registry.List:input_type -> micro.registry.v1.ListRequest
-	11, // 15: micro.registry.v1.Registry.Get:input_type -> micro.registry.v1.GetRequest
-	13, // 16: micro.registry.v1.Registry.Watch:input_type -> micro.registry.v1.WatchRequest
-	15, // 17: micro.registry.v1.Registry.GetSchema:input_type -> micro.registry.v1.GetSchemaRequest
-	4,  // 18: micro.registry.v1.Registry.Register:output_type -> micro.registry.v1.RegisterResponse
-	6,  // 19: micro.registry.v1.Registry.Renew:output_type -> micro.registry.v1.RenewResponse
-	8,  // 20: micro.registry.v1.Registry.Deregister:output_type -> micro.registry.v1.DeregisterResponse
-	10, // 21: micro.registry.v1.Registry.List:output_type -> micro.registry.v1.ListResponse
-	12, // 22: micro.registry.v1.Registry.Get:output_type -> micro.registry.v1.GetResponse
-	14, // 23: micro.registry.v1.Registry.Watch:output_type -> micro.registry.v1.WatchResponse
-	16, // 24: micro.registry.v1.Registry.GetSchema:output_type -> micro.registry.v1.GetSchemaResponse
-	18, // [18:25] is the sub-list for method output_type
-	11, // [11:18] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	2,  // 0: micro.registry.v1.Service.instances:type_name -> micro.registry.v1.Instance
+	3,  // 1: micro.registry.v1.Service.endpoints:type_name -> micro.registry.v1.Endpoint
+	21, // 2: micro.registry.v1.Instance.lease_expires:type_name -> google.protobuf.Timestamp
+	21, // 3: micro.registry.v1.Instance.since:type_name -> google.protobuf.Timestamp
+	2,  // 4: micro.registry.v1.RegisterRequest.instance:type_name -> micro.registry.v1.Instance
+	22, // 5: micro.registry.v1.RegisterRequest.lease:type_name -> google.protobuf.Duration
+	2,  // 6: micro.registry.v1.RegisterResponse.instance:type_name -> micro.registry.v1.Instance
+	22, // 7: micro.registry.v1.RenewRequest.lease:type_name -> google.protobuf.Duration
+	21, // 8: micro.registry.v1.RenewResponse.lease_expires:type_name -> google.protobuf.Timestamp
+	1,  // 9: micro.registry.v1.ListResponse.services:type_name -> micro.registry.v1.Service
+	1,  // 10: micro.registry.v1.GetResponse.service:type_name -> micro.registry.v1.Service
+	1,  // 11: micro.registry.v1.WatchResponse.service:type_name -> micro.registry.v1.Service
+	20, // 12: micro.registry.v1.HealthResponse.instances:type_name -> micro.registry.v1.InstanceHealth
+	0,  // 13: micro.registry.v1.InstanceHealth.health:type_name -> micro.registry.v1.Health
+	22, // 14: micro.registry.v1.InstanceHealth.took:type_name -> google.protobuf.Duration
+	21, // 15: micro.registry.v1.InstanceHealth.since:type_name -> google.protobuf.Timestamp
+	4,  // 16: micro.registry.v1.Registry.Register:input_type -> micro.registry.v1.RegisterRequest
+	6,  // 17: micro.registry.v1.Registry.Renew:input_type -> micro.registry.v1.RenewRequest
+	8,  // 18: micro.registry.v1.Registry.Deregister:input_type -> micro.registry.v1.DeregisterRequest
+	10, // 19: micro.registry.v1.Registry.List:input_type -> micro.registry.v1.ListRequest
+	12, // 20: micro.registry.v1.Registry.Get:input_type -> micro.registry.v1.GetRequest
+	14, // 21: micro.registry.v1.Registry.Watch:input_type -> micro.registry.v1.WatchRequest
+	16, // 22: micro.registry.v1.Registry.GetSchema:input_type -> micro.registry.v1.GetSchemaRequest
+	18, // 23: micro.registry.v1.Registry.Health:input_type -> micro.registry.v1.HealthRequest
+	5,  // 24: micro.registry.v1.Registry.Register:output_type -> micro.registry.v1.RegisterResponse
+	7,  // 25: micro.registry.v1.Registry.Renew:output_type -> micro.registry.v1.RenewResponse
+	9,  // 26: micro.registry.v1.Registry.Deregister:output_type -> micro.registry.v1.DeregisterResponse
+	11, // 27: micro.registry.v1.Registry.List:output_type -> micro.registry.v1.ListResponse
+	13, // 28: micro.registry.v1.Registry.Get:output_type -> micro.registry.v1.GetResponse
+	15, // 29: micro.registry.v1.Registry.Watch:output_type -> micro.registry.v1.WatchResponse
+	17, // 30: micro.registry.v1.Registry.GetSchema:output_type -> micro.registry.v1.GetSchemaResponse
+	19, // 31: micro.registry.v1.Registry.Health:output_type -> micro.registry.v1.HealthResponse
+	24, // [24:32] is the sub-list for method output_type
+	16, // [16:24] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_micro_registry_v1_registry_proto_init() }
@@ -1093,13 +1443,14 @@ func file_micro_registry_v1_registry_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_micro_registry_v1_registry_proto_rawDesc), len(file_micro_registry_v1_registry_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   17,
+			NumEnums:      1,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_micro_registry_v1_registry_proto_goTypes,
 		DependencyIndexes: file_micro_registry_v1_registry_proto_depIdxs,
+		EnumInfos:         file_micro_registry_v1_registry_proto_enumTypes,
 		MessageInfos:      file_micro_registry_v1_registry_proto_msgTypes,
 	}.Build()
 	File_micro_registry_v1_registry_proto = out.File

@@ -22,6 +22,7 @@ const (
 	Registry_Get_FullMethodName        = "/micro.registry.v1.Registry/Get"
 	Registry_Watch_FullMethodName      = "/micro.registry.v1.Registry/Watch"
 	Registry_GetSchema_FullMethodName  = "/micro.registry.v1.Registry/GetSchema"
+	Registry_Health_FullMethodName     = "/micro.registry.v1.Registry/Health"
 )
 
 // RegistryClient calls the service micro.registry.v1.Registry.
@@ -54,6 +55,13 @@ type RegistryClient interface {
 	//
 	// NOT_FOUND: there is no such service, or it has no schema of that digest.
 	GetSchema(ctx context.Context, in *GetSchemaRequest, opts ...grpc.CallOption) (*GetSchemaResponse, error)
+	// Health asks the instances of a service, or of all, how they are, each one now
+	// and by itself: over grpc.health.v1, with a new connection, for up to 2 s. It
+	// tells of instances that should run and do not, too. When there are so many that
+	// it would take longer than 20 s, what is left is unknown.
+	//
+	// NOT_FOUND: there is no such service.
+	Health(ctx context.Context, in *HealthRequest, opts ...grpc.CallOption) (*HealthResponse, error)
 }
 
 type registryClient struct {
@@ -138,6 +146,15 @@ func (c *registryClient) GetSchema(ctx context.Context, in *GetSchemaRequest, op
 	return out, nil
 }
 
+func (c *registryClient) Health(ctx context.Context, in *HealthRequest, opts ...grpc.CallOption) (*HealthResponse, error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(HealthResponse)
+	if err := c.cc.Invoke(ctx, Registry_Health_FullMethodName, in, out, opts...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // RegistryServer answers the calls of the service micro.registry.v1.Registry. An
 // implementation embeds [UnimplementedRegistryServer], by value, and so keeps
 // compiling when the service gets another method.
@@ -170,6 +187,13 @@ type RegistryServer interface {
 	//
 	// NOT_FOUND: there is no such service, or it has no schema of that digest.
 	GetSchema(context.Context, *GetSchemaRequest) (*GetSchemaResponse, error)
+	// Health asks the instances of a service, or of all, how they are, each one now
+	// and by itself: over grpc.health.v1, with a new connection, for up to 2 s. It
+	// tells of instances that should run and do not, too. When there are so many that
+	// it would take longer than 20 s, what is left is unknown.
+	//
+	// NOT_FOUND: there is no such service.
+	Health(context.Context, *HealthRequest) (*HealthResponse, error)
 	mustEmbedUnimplementedRegistryServer()
 }
 
@@ -202,6 +226,10 @@ func (UnimplementedRegistryServer) Watch(*WatchRequest, grpc.ServerStreamingServ
 
 func (UnimplementedRegistryServer) GetSchema(context.Context, *GetSchemaRequest) (*GetSchemaResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetSchema not implemented")
+}
+
+func (UnimplementedRegistryServer) Health(context.Context, *HealthRequest) (*HealthResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Health not implemented")
 }
 
 func (UnimplementedRegistryServer) mustEmbedUnimplementedRegistryServer() {}
@@ -318,6 +346,20 @@ func _Registry_GetSchema_Handler(srv any, ctx context.Context, dec func(any) err
 	})
 }
 
+func _Registry_Health_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	in := new(HealthRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RegistryServer).Health(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: Registry_Health_FullMethodName}
+	return interceptor(ctx, in, info, func(ctx context.Context, req any) (any, error) {
+		return srv.(RegistryServer).Health(ctx, req.(*HealthRequest))
+	})
+}
+
 // Registry_ServiceDesc tells grpc-go of the service. It is not to be changed.
 var Registry_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "micro.registry.v1.Registry",
@@ -329,6 +371,7 @@ var Registry_ServiceDesc = grpc.ServiceDesc{
 		{MethodName: "List", Handler: _Registry_List_Handler},
 		{MethodName: "Get", Handler: _Registry_Get_Handler},
 		{MethodName: "GetSchema", Handler: _Registry_GetSchema_Handler},
+		{MethodName: "Health", Handler: _Registry_Health_Handler},
 	},
 	Streams: []grpc.StreamDesc{
 		{StreamName: "Watch", Handler: _Registry_Watch_Handler, ServerStreams: true},

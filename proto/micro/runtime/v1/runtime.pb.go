@@ -1057,8 +1057,10 @@ type Instance struct {
 	NextStart *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=next_start,json=nextStart,proto3" json:"next_start,omitempty"`
 	// Where it listens, as host:port.
 	Address string `protobuf:"bytes,9,opt,name=address,proto3" json:"address,omitempty"`
+	// Since when it is in this phase.
+	Since *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=since,proto3" json:"since,omitempty"`
 	// What most likely made it end, for people; empty when nothing is known.
-	Cause         string `protobuf:"bytes,10,opt,name=cause,proto3" json:"cause,omitempty"`
+	Cause         string `protobuf:"bytes,11,opt,name=cause,proto3" json:"cause,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1154,6 +1156,13 @@ func (x *Instance) GetAddress() string {
 		return x.Address
 	}
 	return ""
+}
+
+func (x *Instance) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
 }
 
 func (x *Instance) GetCause() string {
@@ -3025,7 +3034,7 @@ const file_micro_runtime_v1_runtime_proto_rawDesc = "" +
 	"\aupdated\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\aupdated\x12\x1d\n" +
 	"\n" +
 	"updated_by\x18\a \x01(\tR\tupdatedBy\x120\n" +
-	"\x06change\x18\b \x01(\v2\x18.micro.runtime.v1.ChangeR\x06change\"\xd7\x02\n" +
+	"\x06change\x18\b \x01(\v2\x18.micro.runtime.v1.ChangeR\x06change\"\x89\x03\n" +
 	"\bInstance\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\arelease\x18\x02 \x01(\x03R\arelease\x12-\n" +
@@ -3037,9 +3046,10 @@ const file_micro_runtime_v1_runtime_proto_rawDesc = "" +
 	"\astarted\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x129\n" +
 	"\n" +
 	"next_start\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tnextStart\x12\x18\n" +
-	"\aaddress\x18\t \x01(\tR\aaddress\x12\x14\n" +
-	"\x05cause\x18\n" +
-	" \x01(\tR\x05cause\"\xef\x01\n" +
+	"\aaddress\x18\t \x01(\tR\aaddress\x120\n" +
+	"\x05since\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x14\n" +
+	"\x05cause\x18\v \x01(\tR\x05cause\"\xef\x01\n" +
 	"\aRelease\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x03R\x06number\x12*\n" +
 	"\x04spec\x18\x02 \x01(\v2\x16.micro.runtime.v1.SpecR\x04spec\x124\n" +
@@ -3266,70 +3276,71 @@ var file_micro_runtime_v1_runtime_proto_depIdxs = []int32{
 	0,  // 19: micro.runtime.v1.Instance.phase:type_name -> micro.runtime.v1.Phase
 	46, // 20: micro.runtime.v1.Instance.started:type_name -> google.protobuf.Timestamp
 	46, // 21: micro.runtime.v1.Instance.next_start:type_name -> google.protobuf.Timestamp
-	3,  // 22: micro.runtime.v1.Release.spec:type_name -> micro.runtime.v1.Spec
-	46, // 23: micro.runtime.v1.Release.created:type_name -> google.protobuf.Timestamp
-	46, // 24: micro.runtime.v1.Release.served:type_name -> google.protobuf.Timestamp
-	46, // 25: micro.runtime.v1.Change.time:type_name -> google.protobuf.Timestamp
-	15, // 26: micro.runtime.v1.Change.before:type_name -> micro.runtime.v1.State
-	15, // 27: micro.runtime.v1.Change.after:type_name -> micro.runtime.v1.State
-	10, // 28: micro.runtime.v1.State.rollout:type_name -> micro.runtime.v1.Rollout
-	46, // 29: micro.runtime.v1.Entry.time:type_name -> google.protobuf.Timestamp
-	3,  // 30: micro.runtime.v1.ApplyRequest.spec:type_name -> micro.runtime.v1.Spec
-	10, // 31: micro.runtime.v1.ApplyRequest.rollout:type_name -> micro.runtime.v1.Rollout
-	2,  // 32: micro.runtime.v1.ApplyResponse.service:type_name -> micro.runtime.v1.Service
-	14, // 33: micro.runtime.v1.ApplyResponse.change:type_name -> micro.runtime.v1.Change
-	2,  // 34: micro.runtime.v1.ScaleResponse.service:type_name -> micro.runtime.v1.Service
-	14, // 35: micro.runtime.v1.ScaleResponse.change:type_name -> micro.runtime.v1.Change
-	2,  // 36: micro.runtime.v1.RestartResponse.service:type_name -> micro.runtime.v1.Service
-	14, // 37: micro.runtime.v1.RestartResponse.change:type_name -> micro.runtime.v1.Change
-	2,  // 38: micro.runtime.v1.RollbackResponse.service:type_name -> micro.runtime.v1.Service
-	14, // 39: micro.runtime.v1.RollbackResponse.change:type_name -> micro.runtime.v1.Change
-	2,  // 40: micro.runtime.v1.UndoResponse.service:type_name -> micro.runtime.v1.Service
-	14, // 41: micro.runtime.v1.UndoResponse.change:type_name -> micro.runtime.v1.Change
-	14, // 42: micro.runtime.v1.UndoResponse.undone:type_name -> micro.runtime.v1.Change
-	13, // 43: micro.runtime.v1.ReleasesResponse.releases:type_name -> micro.runtime.v1.Release
-	14, // 44: micro.runtime.v1.ChangesResponse.changes:type_name -> micro.runtime.v1.Change
-	16, // 45: micro.runtime.v1.JournalResponse.entries:type_name -> micro.runtime.v1.Entry
-	2,  // 46: micro.runtime.v1.GetResponse.service:type_name -> micro.runtime.v1.Service
-	2,  // 47: micro.runtime.v1.ListResponse.services:type_name -> micro.runtime.v1.Service
-	14, // 48: micro.runtime.v1.DeleteResponse.change:type_name -> micro.runtime.v1.Change
-	2,  // 49: micro.runtime.v1.WatchResponse.service:type_name -> micro.runtime.v1.Service
-	46, // 50: micro.runtime.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
-	43, // 51: micro.runtime.v1.LogsResponse.lines:type_name -> micro.runtime.v1.LogLine
-	46, // 52: micro.runtime.v1.LogLine.time:type_name -> google.protobuf.Timestamp
-	1,  // 53: micro.runtime.v1.LogLine.stream:type_name -> micro.runtime.v1.LogStream
-	4,  // 54: micro.runtime.v1.Spec.EnvEntry.value:type_name -> micro.runtime.v1.Value
-	17, // 55: micro.runtime.v1.Runtime.Apply:input_type -> micro.runtime.v1.ApplyRequest
-	19, // 56: micro.runtime.v1.Runtime.Scale:input_type -> micro.runtime.v1.ScaleRequest
-	21, // 57: micro.runtime.v1.Runtime.Restart:input_type -> micro.runtime.v1.RestartRequest
-	23, // 58: micro.runtime.v1.Runtime.Rollback:input_type -> micro.runtime.v1.RollbackRequest
-	25, // 59: micro.runtime.v1.Runtime.Undo:input_type -> micro.runtime.v1.UndoRequest
-	27, // 60: micro.runtime.v1.Runtime.Releases:input_type -> micro.runtime.v1.ReleasesRequest
-	29, // 61: micro.runtime.v1.Runtime.Changes:input_type -> micro.runtime.v1.ChangesRequest
-	31, // 62: micro.runtime.v1.Runtime.Journal:input_type -> micro.runtime.v1.JournalRequest
-	33, // 63: micro.runtime.v1.Runtime.Get:input_type -> micro.runtime.v1.GetRequest
-	35, // 64: micro.runtime.v1.Runtime.List:input_type -> micro.runtime.v1.ListRequest
-	37, // 65: micro.runtime.v1.Runtime.Delete:input_type -> micro.runtime.v1.DeleteRequest
-	39, // 66: micro.runtime.v1.Runtime.Watch:input_type -> micro.runtime.v1.WatchRequest
-	41, // 67: micro.runtime.v1.Runtime.Logs:input_type -> micro.runtime.v1.LogsRequest
-	18, // 68: micro.runtime.v1.Runtime.Apply:output_type -> micro.runtime.v1.ApplyResponse
-	20, // 69: micro.runtime.v1.Runtime.Scale:output_type -> micro.runtime.v1.ScaleResponse
-	22, // 70: micro.runtime.v1.Runtime.Restart:output_type -> micro.runtime.v1.RestartResponse
-	24, // 71: micro.runtime.v1.Runtime.Rollback:output_type -> micro.runtime.v1.RollbackResponse
-	26, // 72: micro.runtime.v1.Runtime.Undo:output_type -> micro.runtime.v1.UndoResponse
-	28, // 73: micro.runtime.v1.Runtime.Releases:output_type -> micro.runtime.v1.ReleasesResponse
-	30, // 74: micro.runtime.v1.Runtime.Changes:output_type -> micro.runtime.v1.ChangesResponse
-	32, // 75: micro.runtime.v1.Runtime.Journal:output_type -> micro.runtime.v1.JournalResponse
-	34, // 76: micro.runtime.v1.Runtime.Get:output_type -> micro.runtime.v1.GetResponse
-	36, // 77: micro.runtime.v1.Runtime.List:output_type -> micro.runtime.v1.ListResponse
-	38, // 78: micro.runtime.v1.Runtime.Delete:output_type -> micro.runtime.v1.DeleteResponse
-	40, // 79: micro.runtime.v1.Runtime.Watch:output_type -> micro.runtime.v1.WatchResponse
-	42, // 80: micro.runtime.v1.Runtime.Logs:output_type -> micro.runtime.v1.LogsResponse
-	68, // [68:81] is the sub-list for method output_type
-	55, // [55:68] is the sub-list for method input_type
-	55, // [55:55] is the sub-list for extension type_name
-	55, // [55:55] is the sub-list for extension extendee
-	0,  // [0:55] is the sub-list for field type_name
+	46, // 22: micro.runtime.v1.Instance.since:type_name -> google.protobuf.Timestamp
+	3,  // 23: micro.runtime.v1.Release.spec:type_name -> micro.runtime.v1.Spec
+	46, // 24: micro.runtime.v1.Release.created:type_name -> google.protobuf.Timestamp
+	46, // 25: micro.runtime.v1.Release.served:type_name -> google.protobuf.Timestamp
+	46, // 26: micro.runtime.v1.Change.time:type_name -> google.protobuf.Timestamp
+	15, // 27: micro.runtime.v1.Change.before:type_name -> micro.runtime.v1.State
+	15, // 28: micro.runtime.v1.Change.after:type_name -> micro.runtime.v1.State
+	10, // 29: micro.runtime.v1.State.rollout:type_name -> micro.runtime.v1.Rollout
+	46, // 30: micro.runtime.v1.Entry.time:type_name -> google.protobuf.Timestamp
+	3,  // 31: micro.runtime.v1.ApplyRequest.spec:type_name -> micro.runtime.v1.Spec
+	10, // 32: micro.runtime.v1.ApplyRequest.rollout:type_name -> micro.runtime.v1.Rollout
+	2,  // 33: micro.runtime.v1.ApplyResponse.service:type_name -> micro.runtime.v1.Service
+	14, // 34: micro.runtime.v1.ApplyResponse.change:type_name -> micro.runtime.v1.Change
+	2,  // 35: micro.runtime.v1.ScaleResponse.service:type_name -> micro.runtime.v1.Service
+	14, // 36: micro.runtime.v1.ScaleResponse.change:type_name -> micro.runtime.v1.Change
+	2,  // 37: micro.runtime.v1.RestartResponse.service:type_name -> micro.runtime.v1.Service
+	14, // 38: micro.runtime.v1.RestartResponse.change:type_name -> micro.runtime.v1.Change
+	2,  // 39: micro.runtime.v1.RollbackResponse.service:type_name -> micro.runtime.v1.Service
+	14, // 40: micro.runtime.v1.RollbackResponse.change:type_name -> micro.runtime.v1.Change
+	2,  // 41: micro.runtime.v1.UndoResponse.service:type_name -> micro.runtime.v1.Service
+	14, // 42: micro.runtime.v1.UndoResponse.change:type_name -> micro.runtime.v1.Change
+	14, // 43: micro.runtime.v1.UndoResponse.undone:type_name -> micro.runtime.v1.Change
+	13, // 44: micro.runtime.v1.ReleasesResponse.releases:type_name -> micro.runtime.v1.Release
+	14, // 45: micro.runtime.v1.ChangesResponse.changes:type_name -> micro.runtime.v1.Change
+	16, // 46: micro.runtime.v1.JournalResponse.entries:type_name -> micro.runtime.v1.Entry
+	2,  // 47: micro.runtime.v1.GetResponse.service:type_name -> micro.runtime.v1.Service
+	2,  // 48: micro.runtime.v1.ListResponse.services:type_name -> micro.runtime.v1.Service
+	14, // 49: micro.runtime.v1.DeleteResponse.change:type_name -> micro.runtime.v1.Change
+	2,  // 50: micro.runtime.v1.WatchResponse.service:type_name -> micro.runtime.v1.Service
+	46, // 51: micro.runtime.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
+	43, // 52: micro.runtime.v1.LogsResponse.lines:type_name -> micro.runtime.v1.LogLine
+	46, // 53: micro.runtime.v1.LogLine.time:type_name -> google.protobuf.Timestamp
+	1,  // 54: micro.runtime.v1.LogLine.stream:type_name -> micro.runtime.v1.LogStream
+	4,  // 55: micro.runtime.v1.Spec.EnvEntry.value:type_name -> micro.runtime.v1.Value
+	17, // 56: micro.runtime.v1.Runtime.Apply:input_type -> micro.runtime.v1.ApplyRequest
+	19, // 57: micro.runtime.v1.Runtime.Scale:input_type -> micro.runtime.v1.ScaleRequest
+	21, // 58: micro.runtime.v1.Runtime.Restart:input_type -> micro.runtime.v1.RestartRequest
+	23, // 59: micro.runtime.v1.Runtime.Rollback:input_type -> micro.runtime.v1.RollbackRequest
+	25, // 60: micro.runtime.v1.Runtime.Undo:input_type -> micro.runtime.v1.UndoRequest
+	27, // 61: micro.runtime.v1.Runtime.Releases:input_type -> micro.runtime.v1.ReleasesRequest
+	29, // 62: micro.runtime.v1.Runtime.Changes:input_type -> micro.runtime.v1.ChangesRequest
+	31, // 63: micro.runtime.v1.Runtime.Journal:input_type -> micro.runtime.v1.JournalRequest
+	33, // 64: micro.runtime.v1.Runtime.Get:input_type -> micro.runtime.v1.GetRequest
+	35, // 65: micro.runtime.v1.Runtime.List:input_type -> micro.runtime.v1.ListRequest
+	37, // 66: micro.runtime.v1.Runtime.Delete:input_type -> micro.runtime.v1.DeleteRequest
+	39, // 67: micro.runtime.v1.Runtime.Watch:input_type -> micro.runtime.v1.WatchRequest
+	41, // 68: micro.runtime.v1.Runtime.Logs:input_type -> micro.runtime.v1.LogsRequest
+	18, // 69: micro.runtime.v1.Runtime.Apply:output_type -> micro.runtime.v1.ApplyResponse
+	20, // 70: micro.runtime.v1.Runtime.Scale:output_type -> micro.runtime.v1.ScaleResponse
+	22, // 71: micro.runtime.v1.Runtime.Restart:output_type -> micro.runtime.v1.RestartResponse
+	24, // 72: micro.runtime.v1.Runtime.Rollback:output_type -> micro.runtime.v1.RollbackResponse
+	26, // 73: micro.runtime.v1.Runtime.Undo:output_type -> micro.runtime.v1.UndoResponse
+	28, // 74: micro.runtime.v1.Runtime.Releases:output_type -> micro.runtime.v1.ReleasesResponse
+	30, // 75: micro.runtime.v1.Runtime.Changes:output_type -> micro.runtime.v1.ChangesResponse
+	32, // 76: micro.runtime.v1.Runtime.Journal:output_type -> micro.runtime.v1.JournalResponse
+	34, // 77: micro.runtime.v1.Runtime.Get:output_type -> micro.runtime.v1.GetResponse
+	36, // 78: micro.runtime.v1.Runtime.List:output_type -> micro.runtime.v1.ListResponse
+	38, // 79: micro.runtime.v1.Runtime.Delete:output_type -> micro.runtime.v1.DeleteResponse
+	40, // 80: micro.runtime.v1.Runtime.Watch:output_type -> micro.runtime.v1.WatchResponse
+	42, // 81: micro.runtime.v1.Runtime.Logs:output_type -> micro.runtime.v1.LogsResponse
+	69, // [69:82] is the sub-list for method output_type
+	56, // [56:69] is the sub-list for method input_type
+	56, // [56:56] is the sub-list for extension type_name
+	56, // [56:56] is the sub-list for extension extendee
+	0,  // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_micro_runtime_v1_runtime_proto_init() }
