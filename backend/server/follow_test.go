@@ -34,6 +34,7 @@ func longStreams() map[string]proto.Message {
 		configv1.Config_Watch_FullMethodName:     &configv1.WatchRequest{},
 		eventsv1.Events_Read_FullMethodName:      &eventsv1.ReadRequest{Topic: "orders", Follow: true},
 		eventsv1.Events_Consume_FullMethodName:   &eventsv1.ConsumeRequest{Topic: "orders", Start: &eventsv1.ConsumeStart{Group: "g"}},
+		eventsv1.Events_Subscribe_FullMethodName: &eventsv1.SubscribeRequest{Topic: "orders"},
 		registryv1.Registry_Watch_FullMethodName: &registryv1.WatchRequest{},
 		runtimev1.Runtime_Watch_FullMethodName:   &runtimev1.WatchRequest{Name: "echo"},
 		runtimev1.Runtime_Logs_FullMethodName:    &runtimev1.LogsRequest{Name: "echo", Follow: true},
