@@ -49,7 +49,7 @@ func (d *Deployer) Apply(ctx context.Context, ns, name string, o Order, by strin
 		}
 		if !exists || !equal(e.rec.Spec, o.Spec) {
 			e.make(o.Spec, 0)
-		} else if o.Rollout == e.rec.Rollout && (o.Set == "" || o.Set == e.rec.Set) {
+		} else if o.Rollout == e.rec.Rollout {
 			e.Action = Scale
 		}
 		switch {
@@ -59,8 +59,8 @@ func (d *Deployer) Apply(ctx context.Context, ns, name string, o Order, by strin
 			e.scale(1)
 		}
 		e.rec.Rollout = o.Rollout
-		if o.Set != "" {
-			e.rec.Set = o.Set
+		if o.Set != "" && o.Set != e.rec.Set {
+			e.rec.Set, e.labelled = o.Set, true
 		}
 		return nil
 	})
@@ -187,6 +187,7 @@ type edit struct {
 	rec      *desired // as it will be
 	was      *State   // what should have run until now; nil: nothing
 	made     bool     // there is a new release
+	labelled bool     // the record is to be written even if nothing else differs
 }
 
 // changeRecord writes a change of the record of a service, with the release and the
@@ -205,22 +206,26 @@ func changeRecord(ctx context.Context, s store.Store, ns, name, by string, f fun
 			return nil, err
 		}
 		e.Before, e.After = e.was, rec.state()
-		if reflect.DeepEqual(e.Before, e.After) {
+		same := reflect.DeepEqual(e.Before, e.After)
+		ops := []store.Op{store.Put(serviceKey(ns, name), encode(rec))}
+		switch {
+		case same && !e.labelled:
 			return nil, nil //nolint:nilnil // nothing differs
-		}
-		rec.Last = e.Change
-		if e.Action != Restart {
-			rec.Undoable = &e.Change
-		}
-		ops, err := e.ops(ctx, gone)
-		if err != nil {
-			return nil, err
+		case same:
+		default:
+			rec.Last = e.Change
+			if e.Action != Restart {
+				rec.Undoable = &e.Change
+			}
+			if ops, err = e.ops(ctx, gone); err != nil {
+				return nil, err
+			}
 		}
 		_, err = s.Txn(ctx, store.Txn{If: []store.Cond{{Key: serviceKey(ns, name), Revision: revision}}, Do: ops})
 		if errors.Is(err, store.ErrConflict) {
 			continue
 		}
-		if err != nil {
+		if err != nil || same {
 			return nil, err
 		}
 		return &e.Change, nil
@@ -335,9 +340,6 @@ func (e *edit) takeBack(ctx context.Context, c *Change) error {
 	}
 	if c.Before.Rollout != after.Rollout {
 		e.rec.Rollout = c.Before.Rollout
-	}
-	if c.Before.Set != after.Set {
-		e.rec.Set = c.Before.Set
 	}
 	return nil
 }

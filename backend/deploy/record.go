@@ -54,7 +54,6 @@ type State struct {
 	Release   int64   `json:"release"`
 	Instances int     `json:"instances"`
 	Rollout   Rollout `json:"rollout,omitzero"`
-	Set       string  `json:"set,omitempty"`
 }
 
 // Change is something that was done to what should run.
@@ -75,7 +74,9 @@ type desired struct {
 
 	Instances int     `json:"instances"`
 	Rollout   Rollout `json:"rollout,omitzero"`
-	Set       string  `json:"set,omitempty"`
+	// Set is a label: the set of files that this was applied from last. To change it
+	// changes nothing that runs.
+	Set string `json:"set,omitempty"`
 	// Newest is the greatest number that a release was given.
 	Newest int64 `json:"newest"`
 	// Serving is the newest release whose instances were all healthy, 0 when
@@ -96,7 +97,7 @@ func (d *desired) state() *State {
 	if d.Number == 0 || d.Deleted {
 		return nil
 	}
-	return &State{Release: d.Number, Instances: d.Instances, Rollout: d.Rollout, Set: d.Set}
+	return &State{Release: d.Number, Instances: d.Instances, Rollout: d.Rollout}
 }
 
 // replaces reports whether the current release is to take over from one that serves.

@@ -213,7 +213,7 @@ func state(s *deploy.State) *runtimev1.State {
 	if s == nil {
 		return nil
 	}
-	return &runtimev1.State{Release: s.Release, Instances: int32(s.Instances), Rollout: rollout(s.Rollout), Set: s.Set}
+	return &runtimev1.State{Release: s.Release, Instances: int32(s.Instances), Rollout: rollout(s.Rollout)}
 }
 
 func entry(e deploy.Entry) *runtimev1.Entry {

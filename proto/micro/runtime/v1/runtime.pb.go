@@ -164,7 +164,7 @@ type Service struct {
 	Instances int32 `protobuf:"varint,4,opt,name=instances,proto3" json:"instances,omitempty"`
 	// How a new release takes over.
 	Rollout *Rollout `protobuf:"bytes,5,opt,name=rollout,proto3" json:"rollout,omitempty"`
-	// The set of files that it was applied from last; empty when it was not.
+	// The set of files that it was applied from last, a label; empty when it was not.
 	Set           string `protobuf:"bytes,6,opt,name=set,proto3" json:"set,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1384,7 +1384,6 @@ type State struct {
 	Release       int64                  `protobuf:"varint,1,opt,name=release,proto3" json:"release,omitempty"`
 	Instances     int32                  `protobuf:"varint,2,opt,name=instances,proto3" json:"instances,omitempty"`
 	Rollout       *Rollout               `protobuf:"bytes,3,opt,name=rollout,proto3" json:"rollout,omitempty"`
-	Set           string                 `protobuf:"bytes,4,opt,name=set,proto3" json:"set,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1438,13 +1437,6 @@ func (x *State) GetRollout() *Rollout {
 		return x.Rollout
 	}
 	return nil
-}
-
-func (x *State) GetSet() string {
-	if x != nil {
-		return x.Set
-	}
-	return ""
 }
 
 // Entry is something that the server did with a service, or saw of it.
@@ -1549,7 +1541,8 @@ type ApplyRequest struct {
 	Instances int32 `protobuf:"varint,5,opt,name=instances,proto3" json:"instances,omitempty"`
 	// How a new release takes over; absent: as by default.
 	Rollout *Rollout `protobuf:"bytes,6,opt,name=rollout,proto3" json:"rollout,omitempty"`
-	// The set of files that this comes from; empty leaves the set as it is.
+	// The set of files that this comes from; empty leaves that as it is. It is a label:
+	// to change it alone is no change.
 	Set           string `protobuf:"bytes,7,opt,name=set,proto3" json:"set,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3066,12 +3059,11 @@ const file_micro_runtime_v1_runtime_proto_rawDesc = "" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06undoes\x18\x06 \x01(\x03R\x06undoes\x12/\n" +
 	"\x06before\x18\a \x01(\v2\x17.micro.runtime.v1.StateR\x06before\x12-\n" +
-	"\x05after\x18\b \x01(\v2\x17.micro.runtime.v1.StateR\x05after\"\x86\x01\n" +
+	"\x05after\x18\b \x01(\v2\x17.micro.runtime.v1.StateR\x05after\"t\n" +
 	"\x05State\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\x03R\arelease\x12\x1c\n" +
 	"\tinstances\x18\x02 \x01(\x05R\tinstances\x123\n" +
-	"\arollout\x18\x03 \x01(\v2\x19.micro.runtime.v1.RolloutR\arollout\x12\x10\n" +
-	"\x03set\x18\x04 \x01(\tR\x03set\"\xad\x01\n" +
+	"\arollout\x18\x03 \x01(\v2\x19.micro.runtime.v1.RolloutR\arollout\"\xad\x01\n" +
 	"\x05Entry\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x03R\x06number\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x12\n" +
