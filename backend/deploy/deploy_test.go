@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -778,97 +776,4 @@ func TestAtOnce(t *testing.T) {
 		w.pass(time.Minute)
 		w.want("in the end", deploy.Running, releases(3, last), releases(3, last))
 	})
-}
-
-// TestAgainstModel makes random operations and faults. When these are over, what runs
-// is what was asked for last.
-func TestAgainstModel(t *testing.T) {
-	t.Parallel()
-	first, runs := uint64(1), uint64(8)
-	if s := os.Getenv("MICRO_SEED"); s != "" {
-		n, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatalf("MICRO_SEED: %v", err)
-		}
-		first, runs = n, 1
-	} else if os.Getenv("MICRO_SOAK") != "" {
-		runs = 500
-	}
-	for seed := first; seed < first+runs; seed++ {
-		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
-			t.Parallel()
-			inWorld(t, func(w *world) { randomly(w, rand.New(rand.NewPCG(seed, 0))) })
-		})
-	}
-}
-
-func randomly(w *world, rnd *rand.Rand) {
-	moods := []behaviour{
-		{},
-		{},
-		{ready: time.Second},
-		{exits: time.Second},
-		{sick: true},
-		{hangs: true},
-		{startErr: errSim},
-		{startErr: errSim, lies: true},
-		{slow: time.Second},
-		{stubborn: 2 * time.Second},
-		{exits: 30 * time.Second},
-	}
-	images := []string{"a", "b", "c"}
-	maybe := func() error {
-		if rnd.IntN(3) == 0 {
-			return errSim
-		}
-		return nil
-	}
-	n := 0 // instances that should run
-	for range 60 {
-		switch rnd.IntN(7) {
-		case 0, 1:
-			n = 1 + rnd.IntN(4)
-			w.apply(images[rnd.IntN(3)], n)
-		case 2:
-			if _, err := w.d.Delete(w.Context(), ns, "shop", ""); (err != nil) != (n == 0) {
-				w.Errorf("Delete with %d instances wanted: %v", n, err)
-			}
-			n = 0
-		case 3:
-			w.sim.behave(images[rnd.IntN(3)], moods[rnd.IntN(len(moods))])
-		case 4:
-			w.dir.fail(maybe(), maybe(), maybe(), maybe())
-			w.sim.mu.Lock()
-			w.sim.stopErr, w.sim.watchErr = maybe(), maybe()
-			w.sim.mu.Unlock()
-		case 5:
-			if ids := w.sim.ids(); len(ids) > 0 {
-				w.sim.exit(ids[rnd.IntN(len(ids))], runtime.Exit{Signal: "SIGKILL"})
-			}
-		case 6:
-			w.sim.mu.Lock()
-			w.sim.watchErr = nil
-			w.sim.mu.Unlock()
-			w.shut()
-			w.open()
-		}
-		w.pass(time.Duration(rnd.Int64N(int64(5 * time.Second))))
-	}
-	for _, image := range images {
-		w.sim.behave(image, behaviour{})
-	}
-	w.dir.fail(nil, nil, nil, nil)
-	w.sim.mu.Lock()
-	w.sim.stopErr, w.sim.watchErr = nil, nil
-	w.sim.mu.Unlock()
-	w.pass(20 * time.Minute)
-	if n == 0 {
-		w.wantGone()
-		return
-	}
-	number := w.status().Release.Number
-	w.want("in the end", deploy.Running, releases(n, number), releases(n, number))
-	w.delete()
-	w.pass(time.Minute)
-	w.wantGone()
 }

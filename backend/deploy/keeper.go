@@ -27,6 +27,8 @@ const (
 	// While an instance starts it is asked more often than its probe's period.
 	fastProbe = 5 * time.Millisecond
 	slowProbe = 250 * time.Millisecond
+	// How long a runtime may take to start an instance, with an image that it has to get.
+	startIn = 10 * time.Minute
 	// How often it is looked whether there is what an instance lacks.
 	lookAgain = time.Second
 	// How many of its last lines tell why an instance ended.
@@ -311,9 +313,10 @@ func (e *startError) Error() string { return "cannot be started: " + e.err.Error
 
 func (e *startError) Unwrap() error { return e.err }
 
-// start starts the instance. It gives up when the instance is retired.
+// start starts the instance. It gives up when the instance is retired, or the runtime
+// takes too long.
 func (k *keeper) start(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithTimeoutCause(ctx, startIn, fmt.Errorf("the runtime has not done it within %s", startIn))
 	defer cancel()
 	go func() {
 		select {
@@ -349,6 +352,9 @@ func (k *keeper) start(ctx context.Context) error {
 		Env:       env,
 		Identity:  identity,
 	})
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return context.Cause(ctx)
+	}
 	if err != nil {
 		return err
 	}

@@ -102,7 +102,9 @@ func (prober) grpc(ctx context.Context, address, service string) error {
 	}
 }
 
-func refused(address string) error { return unreachable("it does not accept connections on %s", address) }
+func refused(address string) error {
+	return unreachable("it does not accept connections on %s", address)
+}
 
 // http asks for a page. Redirections are not followed: they may lead elsewhere.
 func (prober) http(ctx context.Context, address, path string) error {

@@ -162,7 +162,6 @@ func (r *reconciler) reconcile(ctx context.Context, keepers *sync.WaitGroup) (go
 	}
 	why, again := r.judge(rec, p.called)
 	if why != "" {
-		r.poke()
 		return false, time.Time{}, r.giveUp(ctx, rec.Number, why)
 	}
 	r.retire(p.retire)

@@ -71,8 +71,12 @@ func (r *reconciler) giveUp(ctx context.Context, release int64, why string) erro
 		e.back(to)
 		return nil
 	})
-	if err != nil || c == nil {
+	if err != nil {
 		return err
+	}
+	r.poke() // there is something else to do now
+	if c == nil {
+		return nil
 	}
 	r.record(Entry{Kind: KindGivenUp, Release: release, Text: fmt.Sprintf("given up, release %d is current again: %s", c.After.Release, why)})
 	return nil

@@ -146,3 +146,21 @@ func TestFirstReleaseIsNotGivenUp(t *testing.T) {
 		w.want("it came up", deploy.Running, releases(1, 1), releases(1, 1))
 	})
 }
+
+// TestStartThatHangs is tried again, and says why.
+func TestStartThatHangs(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(w *world) {
+		w.sim.behave("a", behaviour{slow: 1000 * time.Hour})
+		w.apply("a", 1)
+		w.pass(9 * time.Minute)
+		w.want("at first", deploy.Starting, nil, nil)
+		w.pass(2 * time.Minute)
+		if got := w.journal(); !strings.Contains(got, "not-started 1 @ cannot be started: the runtime has not done it within 10m0s; it is started again ~") {
+			t.Errorf("the journal:\n%s", got)
+		}
+		w.sim.behave("a", behaviour{})
+		w.pass(11 * time.Minute)
+		w.want("in the end", deploy.Running, releases(1, 1), releases(1, 1))
+	})
+}

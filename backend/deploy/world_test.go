@@ -43,6 +43,8 @@ type behaviour struct {
 type process struct {
 	runtime.Instance
 	image string
+	env   map[string]string
+	began time.Time
 	life  context.CancelFunc
 }
 
@@ -58,6 +60,7 @@ type sim struct {
 	started   map[string]bool   // by id: ever
 	env       map[string]string // of the last start
 	address   int
+	jump      time.Duration // by which the wall clock is off
 	stopErr   error
 	watchErr  error // ends the watches there are
 }
@@ -108,9 +111,9 @@ func (s *sim) Start(ctx context.Context, spec runtime.Spec) (runtime.Instance, e
 	p := &process{
 		Instance: runtime.Instance{
 			ID: spec.ID, Namespace: spec.Namespace, Service: spec.Service, Release: spec.Release,
-			State: runtime.Running, Address: fmt.Sprint("sim:", s.address), Started: time.Now(),
+			State: runtime.Running, Address: fmt.Sprint("sim:", s.address), Started: s.now(),
 		},
-		image: spec.Image, life: end,
+		image: spec.Image, env: spec.Env, began: time.Now(), life: end,
 	}
 	s.instances[spec.ID] = p
 	s.started[spec.ID] = true
@@ -123,6 +126,17 @@ func (s *sim) Start(ctx context.Context, spec runtime.Spec) (runtime.Instance, e
 		}()
 	}
 	return p.Instance, b.startErr
+}
+
+// now returns the time as a machine tells it to others, without what makes it monotonic.
+// s.mu is held.
+func (s *sim) now() time.Time { return time.Now().Round(0).Add(s.jump) }
+
+// setClock makes the wall clock be off by so much.
+func (s *sim) setClock(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.jump = d
 }
 
 // pass waits, and returns ctx's error when it ends first.
@@ -247,7 +261,7 @@ func (s *sim) probe(ctx context.Context, in runtime.Instance, c deploy.Check) er
 		return ctx.Err()
 	case b.sick, b.unready && c.Kind == deploy.CheckHTTP, b.dead && c.Kind == deploy.CheckTCP:
 		return errors.New("its health is NOT_SERVING")
-	case time.Since(at.Started) < b.ready:
+	case time.Since(at.began) < b.ready:
 		return errors.New("not ready")
 	}
 	return nil
@@ -292,6 +306,28 @@ func (s *sim) failStop(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopErr = err
+}
+
+// failWatch ends the watches, or lets there be some again.
+func (s *sim) failWatch(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watchErr = err
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// envs returns the environments of the instances that run.
+func (s *sim) envs() []map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []map[string]string
+	for _, p := range s.instances {
+		if p.State == runtime.Running {
+			all = append(all, p.env)
+		}
+	}
+	return all
 }
 
 // wasStopped reports whether the last run of an instance was ended by Stop.
@@ -455,6 +491,12 @@ func (s *settings) lookup(_ context.Context, namespace, path string) (string, er
 	default:
 		return text, nil
 	}
+}
+
+func (s *settings) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
 }
 
 func (s *settings) set(path, text string) {
