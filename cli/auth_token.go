@@ -16,7 +16,7 @@ import (
 
 func newCreateTokenCmd(app *App) *cobra.Command {
 	var scopes []string
-	var expires string
+	var expires, account string
 	cmd := &cobra.Command{
 		Use:     "token NAME",
 		Aliases: []string{"tokens"},
@@ -24,8 +24,10 @@ func newCreateTokenCmd(app *App) *cobra.Command {
 		Long: `Create an API token of the account that is logged in, and print it: the server does
 not keep it and shows it this once. A program sends it like an access token, or has
 it in MICRO_TOKEN. It has those of your scopes that --scopes names, none by
-default, and then may do what every account may.`,
+default, and then may do what every account may. With --account it is a token of an
+account of a service, with scopes of that.`,
 		Example: `  micro auth create token ci --scopes admin --expires 30d
+  micro auth create token main --account exporter --scopes metrics --expires never
   export MICRO_TOKEN="$(micro auth create token laptop --expires 12h)"`,
 		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -37,7 +39,7 @@ default, and then may do what every account may.`,
 			if err != nil {
 				return err
 			}
-			req := &authv1.CreateTokenRequest{Name: args[0], Scopes: scopes}
+			req := &authv1.CreateTokenRequest{Name: args[0], Scopes: scopes, Account: account}
 			if life > 0 {
 				req.Expires = timestamppb.New(app.Now().Add(life))
 			}
@@ -50,7 +52,8 @@ default, and then may do what every account may.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringSliceVar(&scopes, "scopes", nil, "which of your scopes it has")
+	cmd.Flags().StringSliceVar(&scopes, "scopes", nil, "which of the account's scopes it has")
+	cmd.Flags().StringVar(&account, "account", "", "the account of a service whose it is (yours)")
 	cmd.Flags().StringVar(&expires, "expires", "90d", "how long it is good, such as 12h or 30d, or never")
 	return cmd
 }

@@ -26,6 +26,7 @@ func readers() map[string]bool {
 		"micro.auth.v1.Tokens":       "List",
 		"micro.auth.v1.Namespaces":   "List",
 		"micro.auth.v1.Keys":         "List",
+		"micro.auth.v1.Audit":        "Read Verify",
 		"micro.config.v1.Config":     "Get List History Watch",
 		"micro.registry.v1.Registry": "Get GetSchema List Watch Health",
 		"micro.events.v1.Events":     "Read Subscribe ListTopics ListGroups",

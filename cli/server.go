@@ -29,9 +29,12 @@ type ServeOptions struct {
 	TLS      *tls.Config
 	Signup   bool
 	TokenTTL time.Duration
-	Logger   *slog.Logger
-	Ready    func(gateway, proxy string)
-	Password func(namespace, account, password string)
+	// AuditEntries and AuditAge bound what is kept of who did what; 0: not bounded.
+	AuditEntries int64
+	AuditAge     time.Duration
+	Logger       *slog.Logger
+	Ready        func(gateway, proxy string)
+	Password     func(namespace, account, password string)
 }
 
 func newServerCmd(app *App) *cobra.Command {
@@ -64,6 +67,8 @@ which is printed once; on this machine alone it is "micro".`,
 	f.String("tls-cert", "", "PEM file of the certificate of both addresses")
 	f.String("tls-key", "", "PEM file of the certificate's key")
 	f.Duration("token-lifetime", 10*time.Minute, "how long an access token is good before it has to be renewed; at most 24h")
+	f.Int64("audit-entries", 100_000, "how many entries of the audit log are kept of each namespace; 0 for no bound")
+	f.String("audit-age", "365d", "how long entries of the audit log are kept, such as 90d, or never to keep them for ever")
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.String("log-format", "text", "text or json")
 	v.SetEnvPrefix("MICRO_SERVER")
@@ -138,6 +143,12 @@ func serveOptions(app *App, v *viper.Viper) (ServeOptions, error) {
 	}
 	if o.TokenTTL = v.GetDuration("token-lifetime"); o.TokenTTL < time.Second || o.TokenTTL > 24*time.Hour {
 		return ServeOptions{}, usage("micro server --help", "--token-lifetime is %q, which is not from 1s to 24h", v.GetString("token-lifetime"))
+	}
+	if o.AuditEntries = v.GetInt64("audit-entries"); o.AuditEntries < 0 {
+		return ServeOptions{}, usage("micro server --help", "--audit-entries is %d", o.AuditEntries)
+	}
+	if o.AuditAge, err = parseLife(v.GetString("audit-age")); err != nil {
+		return ServeOptions{}, usage("micro server --help", "--audit-age is %q: %v", v.GetString("audit-age"), err)
 	}
 	cert, key := v.GetString("tls-cert"), v.GetString("tls-key")
 	if (cert == "") != (key == "") {

@@ -12,13 +12,13 @@ import (
 	"hash"
 	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/micro/micro/v3/internal/atomicfile"
 	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
 )
 
@@ -83,7 +83,7 @@ func (o *storeExportOptions) run(ctx context.Context, app *App, args []string) (
 	if name == "-" {
 		count, revision, err = writeExport(app.Out, stream)
 	} else {
-		err = replaceFile(name, func(w io.Writer) error {
+		err = atomicfile.Replace(name, func(w io.Writer) error {
 			count, revision, err = writeExport(w, stream)
 			return err
 		})
@@ -93,26 +93,6 @@ func (o *storeExportOptions) run(ctx context.Context, app *App, args []string) (
 	}
 	fmt.Fprintf(app.Err, "exported: %d records, with all up to revision %d\n", count, revision)
 	return nil
-}
-
-// replaceFile writes a file that appears under its name when it is whole.
-func replaceFile(name string, write func(io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
-	if err != nil {
-		return err
-	}
-	err = write(f)
-	if err == nil {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name()) // what it was about is the error before
-	}
-	return err
 }
 
 // writeExport writes what a server exports. Without an error it was whole.

@@ -9,10 +9,10 @@ import (
 	"github.com/bufbuild/protocompile"
 	_ "google.golang.org/genproto/googleapis/rpc/errdetails" // google/rpc, for linked
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protodesc"
-	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
+
+	"github.com/micro/micro/v3/internal/protofiles"
 )
 
 // CompileProto compiles .proto files, with their comments, and returns them and what
@@ -27,19 +27,18 @@ func CompileProto(ctx context.Context, names, importPaths []string) ([]byte, err
 		}),
 		SourceInfoMode: protocompile.SourceInfoStandard,
 	}
-	files, err := c.Compile(ctx, names...)
+	compiled, err := c.Compile(ctx, names...)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSchema, err)
 	}
-	set := &descriptorpb.FileDescriptorSet{}
-	seen := map[string]bool{}
-	for _, fd := range files {
-		addFile(set, seen, fd)
+	files, err := protofiles.WithImports(compiled...)
+	if err != nil {
+		return nil, err
 	}
-	slices.SortFunc(set.File, func(a, b *descriptorpb.FileDescriptorProto) int {
+	slices.SortFunc(files, func(a, b *descriptorpb.FileDescriptorProto) int {
 		return strings.Compare(a.GetName(), b.GetName())
 	})
-	return proto.MarshalOptions{Deterministic: true}.Marshal(set)
+	return proto.MarshalOptions{Deterministic: true}.Marshal(&descriptorpb.FileDescriptorSet{File: files})
 }
 
 // linked finds the files of google/rpc, which are part of this program.
@@ -49,16 +48,4 @@ func linked(path string) (protocompile.SearchResult, error) {
 	}
 	fd, err := protoregistry.GlobalFiles.FindFileByPath(path)
 	return protocompile.SearchResult{Desc: fd}, err
-}
-
-// addFile adds a file and all that it imports, each once.
-func addFile(set *descriptorpb.FileDescriptorSet, seen map[string]bool, fd protoreflect.FileDescriptor) {
-	if seen[fd.Path()] {
-		return
-	}
-	seen[fd.Path()] = true
-	for i := range fd.Imports().Len() {
-		addFile(set, seen, fd.Imports().Get(i).FileDescriptor)
-	}
-	set.File = append(set.File, protodesc.ToFileDescriptorProto(fd))
 }

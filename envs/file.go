@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/micro/micro/v3/internal/atomicfile"
 )
 
 // file is the form on disk.
@@ -115,26 +117,5 @@ func Update(d Dirs, f func(*Config) error) error {
 	if linked, err := filepath.EvalSymlinks(target); err == nil {
 		target = linked // a link is somebody's way to keep the file elsewhere
 	}
-	return writeFile(target, after)
-}
-
-// writeFile replaces a file so that it is the old one or the new one, whole. Only
-// the user can read it.
-func writeFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".micro-*") // with mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
+	return atomicfile.Write(target, after)
 }

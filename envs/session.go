@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/micro/micro/v3/internal/atomicfile"
 )
 
 // Session is what a login leaves: a refresh token, in the keyring or in a file,
@@ -247,5 +249,5 @@ func writePrivate(path string, data []byte) error {
 	if err := os.Chmod(dir, 0o700); err != nil {
 		return err
 	}
-	return writeFile(path, data)
+	return atomicfile.Write(path, data)
 }

@@ -12,12 +12,10 @@ import (
 	"unicode/utf8"
 
 	"github.com/bufbuild/protocompile"
-	"github.com/bufbuild/protocompile/linker"
-	"github.com/bufbuild/protocompile/protoutil"
 	"github.com/bufbuild/protocompile/reporter"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
+
+	"github.com/micro/micro/v3/internal/protofiles"
 )
 
 // Problem is something wrong at one place of a .proto file.
@@ -122,7 +120,7 @@ func compile(ctx context.Context, sources []source) ([]*descriptorpb.FileDescrip
 	case err != nil:
 		return nil, nil, err
 	}
-	protos, err := closure(files)
+	protos, err := protofiles.WithImports(files...)
 	return protos, slices.Compact(found.warnings), err
 }
 
@@ -163,40 +161,4 @@ func sortProblems(p []Problem) {
 	slices.SortStableFunc(p, func(a, b Problem) int {
 		return cmp.Or(strings.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
-}
-
-// closure returns files and what they import, dependencies first.
-func closure(files linker.Files) ([]*descriptorpb.FileDescriptorProto, error) {
-	var out []*descriptorpb.FileDescriptorProto
-	seen := make(map[string]bool)
-	var add func(protoreflect.FileDescriptor) error
-	add = func(f protoreflect.FileDescriptor) error {
-		if seen[f.Path()] {
-			return nil
-		}
-		seen[f.Path()] = true
-		for i, imps := 0, f.Imports(); i < imps.Len(); i++ {
-			if err := add(imps.Get(i).FileDescriptor); err != nil {
-				return err
-			}
-		}
-		// The compiler's own message may not be changed, and has options of
-		// types that only it knows; a copy by way of the wire has neither.
-		wire, err := proto.MarshalOptions{Deterministic: true}.Marshal(protoutil.ProtoFromFileDescriptor(f))
-		if err != nil {
-			return err
-		}
-		fd := new(descriptorpb.FileDescriptorProto)
-		if err := proto.Unmarshal(wire, fd); err != nil {
-			return err
-		}
-		out = append(out, fd)
-		return nil
-	}
-	for _, f := range files {
-		if err := add(f); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
 }

@@ -14,10 +14,10 @@ import (
 	"github.com/bufbuild/protocompile"
 	"github.com/bufbuild/protocompile/linker"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protodesc"
-	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
+
+	"github.com/micro/micro/v3/internal/protofiles"
 )
 
 // Limits of the .proto files of a service.
@@ -167,27 +167,10 @@ func linkedIn() protocompile.Resolver {
 
 // marshalSchema returns the files with all that they import, each after what it
 // imports.
-func marshalSchema(files linker.Files) ([]byte, error) {
-	set := &descriptorpb.FileDescriptorSet{}
-	seen := map[string]bool{}
-	var add func(f protoreflect.FileDescriptor)
-	add = func(f protoreflect.FileDescriptor) {
-		if seen[f.Path()] {
-			return
-		}
-		seen[f.Path()] = true
-		imports := f.Imports()
-		for i := range imports.Len() {
-			add(imports.Get(i).FileDescriptor)
-		}
-		if r, ok := f.(linker.Result); ok {
-			set.File = append(set.File, r.FileDescriptorProto())
-		} else {
-			set.File = append(set.File, protodesc.ToFileDescriptorProto(f))
-		}
+func marshalSchema(compiled linker.Files) ([]byte, error) {
+	files, err := protofiles.WithImports(compiled...)
+	if err != nil {
+		return nil, err
 	}
-	for _, f := range files {
-		add(f)
-	}
-	return proto.MarshalOptions{Deterministic: true}.Marshal(set)
+	return proto.MarshalOptions{Deterministic: true}.Marshal(&descriptorpb.FileDescriptorSet{File: files})
 }

@@ -52,6 +52,7 @@ type Entry struct {
 	Kind      Kind      `json:"kind"`            //
 	Request   string    `json:"req,omitempty"`   // the id of the call
 	Account   string    `json:"by,omitempty"`    // NAMESPACE/ACCOUNT; empty: nobody who is known
+	Service   bool      `json:"svc,omitempty"`   // the account is that of a service
 	Token     string    `json:"token,omitempty"` // the name of the API token that has proven it
 	Address   string    `json:"from,omitempty"`  // of the client
 	Namespace string    `json:"ns,omitempty"`    // that the call is about

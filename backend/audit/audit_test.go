@@ -480,6 +480,23 @@ func TestFollow(t *testing.T) {
 		if err := <-ended; !errors.Is(err, context.Canceled) {
 			t.Errorf("it ended with %v", err)
 		}
+		// One that has had enough ends.
+		enough := make(chan string, 1)
+		go func() {
+			var list []audit.Entry
+			for e, err := range l.Read(t.Context(), "acme", audit.Query{Last: 1, First: 2, Follow: true}) {
+				if err != nil {
+					t.Error(err)
+				}
+				list = append(list, e)
+			}
+			enough <- objects(list)
+		}()
+		synctest.Wait()
+		record(t, l, "f")
+		if got := <-enough; got != "e f" {
+			t.Errorf("saw %q, want %q", got, "e f")
+		}
 	})
 }
 

@@ -54,7 +54,12 @@ func (l *Log) Read(ctx context.Context, ns string, q Query) iter.Seq2[Entry, err
 // errEnough says that the consumer has ended its loop.
 var errEnough = errors.New("enough")
 
-func (l *Log) read(ctx context.Context, ns string, q Query, yield func(Entry) bool) error {
+func (l *Log) read(ctx context.Context, ns string, q Query, each func(Entry) bool) error {
+	n := 0
+	yield := func(e Entry) bool {
+		n++
+		return each(e) && n != q.First
+	}
 	for {
 		// What is recorded from here on the watch shows.
 		revision, err := l.store.Txn(ctx, store.Txn{})
@@ -81,7 +86,6 @@ func (l *Log) past(ctx context.Context, ns string, q Query, yield func(Entry) bo
 	}
 	r := store.Prefix(entryPrefix(ns))
 	r.Start, r.End = entryKey(ns, s.first), entryKey(ns, s.last)+"\x00"
-	n := 0
 	for rec, err := range l.store.Range(ctx, r) {
 		if err != nil {
 			return 0, err
@@ -91,9 +95,6 @@ func (l *Log) past(ctx context.Context, ns string, q Query, yield func(Entry) bo
 			continue // what cannot be read is for Verify to tell
 		}
 		if !yield(e) {
-			return 0, errEnough
-		}
-		if n++; n == q.First {
 			return 0, errEnough
 		}
 	}

@@ -1,12 +1,15 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/micro/micro/v3/backend/store"
 )
@@ -26,15 +29,19 @@ type Account struct {
 	Namespace string
 	Type      Type
 	Scopes    []string
+	Metadata  map[string]string // what its administrators note about it
 	Created   time.Time
 	Disabled  bool // cannot log in
 }
 
 // account is the record of an Account.
 type account struct {
+	Type     Type              `json:"type,omitempty"` // empty: User
+	Metadata map[string]string `json:"metadata,omitempty"`
+
 	Scopes   []string  `json:"scopes,omitempty"`
 	Created  time.Time `json:"created"`
-	Password string    `json:"password"` // its hash
+	Password string    `json:"password"` // its hash; empty: it logs in by API tokens alone
 	// Epoch is another one after each change that ends the account's sessions,
 	// and in an account that has the name of one that was deleted.
 	Epoch string `json:"epoch,omitempty"`
@@ -46,7 +53,34 @@ type account struct {
 }
 
 func (r account) account(ns, id string) Account {
-	return Account{ID: id, Namespace: ns, Type: User, Scopes: r.Scopes, Created: r.Created, Disabled: r.Disabled}
+	return Account{
+		ID: id, Namespace: ns, Type: r.kind(), Scopes: r.Scopes, Metadata: r.Metadata, Created: r.Created, Disabled: r.Disabled,
+	}
+}
+
+func (r account) kind() Type { return cmp.Or(r.Type, User) }
+
+// limits of what is noted about an account.
+const (
+	maxMetadata      = 32  // names
+	maxMetadataName  = 64  // bytes
+	maxMetadataValue = 256 // bytes
+)
+
+// checkMetadata returns nil when it can be noted about an account.
+func checkMetadata(m map[string]string) error {
+	if len(m) > maxMetadata {
+		return invalid("metadata of %d names; an account can have %d", len(m), maxMetadata)
+	}
+	for name, value := range m {
+		if !isID(name) || len(name) > maxMetadataName {
+			return invalid("%.100q cannot name metadata: use up to %d letters, digits and -_.@+", name, maxMetadataName)
+		}
+		if len(value) > maxMetadataValue || !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
+			return invalid("the metadata %q is no line of at most %d bytes of text", name, maxMetadataValue)
+		}
+	}
+	return nil
 }
 
 // setPassword sets the hash of a password, and with it ends all sessions.
@@ -133,28 +167,46 @@ func (a *Auth) Initialize(ctx context.Context, password string) (bool, error) {
 	return err == nil, err
 }
 
-// CreateAccount makes an account. ErrNotFound when there is no such namespace.
-func (a *Auth) CreateAccount(ctx context.Context, ns, id, password string, scopes []string) (Account, error) {
-	if err := checkNew(id, password); err != nil {
+// CreateAccount makes an account, and returns it as it is then. One of type [Service] is
+// for a program that runs elsewhere; without a password it logs in by API tokens alone.
+// ErrNotFound when there is no such namespace.
+func (a *Auth) CreateAccount(ctx context.Context, acc Account, password string) (Account, error) {
+	rec := account{Type: acc.Type, Metadata: acc.Metadata, Created: a.now()}
+	switch {
+	case rec.Type == User:
+		rec.Type = "" // as it is kept
+	case rec.Type != "" && rec.Type != Service:
+		return Account{}, invalid("%q is no type of accounts", rec.Type)
+	}
+	if !isID(acc.ID) {
+		return Account{}, invalidAccount(acc.ID)
+	}
+	if rec.Type != Service || password != "" {
+		if err := checkNewPassword(password); err != nil {
+			return Account{}, err
+		}
+	}
+	var err error
+	if rec.Scopes, err = checkScopes(acc.Scopes); err != nil {
 		return Account{}, err
 	}
-	scopes, err := checkScopes(scopes)
-	if err != nil {
+	if err := checkMetadata(rec.Metadata); err != nil {
 		return Account{}, err
 	}
 	// Or whoever signs up later would find an account in his namespace.
-	if exists, err := a.Exists(ctx, ns); err != nil {
+	if exists, err := a.Exists(ctx, acc.Namespace); err != nil {
 		return Account{}, err
 	} else if !exists {
 		return Account{}, ErrNotFound
 	}
-	hash, err := a.hash(ctx, password)
-	if err != nil {
-		return Account{}, err
+	hash := ""
+	if password != "" {
+		if hash, err = a.hash(ctx, password); err != nil {
+			return Account{}, err
+		}
 	}
-	acc := account{Scopes: scopes, Created: a.now()}
-	acc.setPassword(hash)
-	created, err := a.replace(ctx, held{acc, ns, id, 0})
+	rec.setPassword(hash)
+	created, err := a.replace(ctx, held{rec, acc.Namespace, acc.ID, 0})
 	if errors.Is(err, store.ErrConflict) {
 		return Account{}, ErrExists
 	}
@@ -180,9 +232,13 @@ func checkScopes(scopes []string) ([]string, error) {
 
 func checkNew(id, password string) error {
 	if !isID(id) {
-		return invalid("%q cannot name an account: use up to 128 letters, digits and -_.@+", id)
+		return invalidAccount(id)
 	}
 	return checkNewPassword(password)
+}
+
+func invalidAccount(id string) error {
+	return invalid("%.200q cannot name an account: use up to 128 letters, digits and -_.@+", id)
 }
 
 func checkNewPassword(password string) error {
@@ -254,8 +310,10 @@ func (a *Auth) DeleteAccount(ctx context.Context, ns, id string) error {
 	}
 }
 
-// isAdmin reports whether somebody can manage the namespace with the account.
-func (r account) isAdmin() bool { return !r.Disabled && hasScope(r.Scopes, ScopeAdmin) }
+// isAdmin reports whether a person can manage the namespace with the account.
+func (r account) isAdmin() bool {
+	return !r.Disabled && r.kind() == User && hasScope(r.Scopes, ScopeAdmin)
+}
 
 // otherAdmin returns an administrator who is not the given account; [ErrLastAdmin] when
 // there is none.

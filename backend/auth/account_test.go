@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -79,7 +80,7 @@ func TestInitialAdministratorStaysAway(t *testing.T) {
 	_, err := a.Login(ctx, "micro", auth.InitialAccount, "my own one", auth.Client{})
 	wantErr(t, "a password of one's own from another machine", err, nil)
 
-	if _, err := a.CreateAccount(ctx, "micro", "root", password, []string{auth.ScopeAdmin}); err != nil {
+	if _, err := a.CreateAccount(ctx, auth.Account{Namespace: "micro", ID: "root", Scopes: []string{auth.ScopeAdmin}}, password); err != nil {
 		t.Fatal(err)
 	}
 	wantErr(t, "DeleteAccount", a.DeleteAccount(ctx, "micro", auth.InitialAccount), nil)
@@ -161,13 +162,13 @@ func TestCreateAccount(t *testing.T) {
 	a := openAuth(t, auth.Config{Store: openStore(t)})
 	signup(t, a)
 	ctx := t.Context()
-	_, err := a.CreateAccount(ctx, "acme", "alice", password, nil)
+	_, err := a.CreateAccount(ctx, auth.Account{Namespace: "acme", ID: "alice"}, password)
 	wantErr(t, "an id that is taken", err, auth.ErrExists)
 	// Or who signs up as "later" would find somebody in his house.
-	_, err = a.CreateAccount(ctx, "later", "mallory", password, []string{auth.ScopeAdmin})
+	_, err = a.CreateAccount(ctx, auth.Account{Namespace: "later", ID: "mallory", Scopes: []string{auth.ScopeAdmin}}, password)
 	wantErr(t, "a namespace that nobody has made", err, auth.ErrNotFound)
 	for _, scope := range []string{"", "*", "a b", "a:b", "a,b", strings.Repeat("a", 129)} {
-		_, err := a.CreateAccount(ctx, "acme", "bob", password, []string{"good", scope})
+		_, err := a.CreateAccount(ctx, auth.Account{Namespace: "acme", ID: "bob", Scopes: []string{"good", scope}}, password)
 		wantErr(t, fmt.Sprintf("the scope %.20q", scope), err, auth.ErrInvalid)
 	}
 
@@ -182,9 +183,9 @@ func TestCreateAccount(t *testing.T) {
 	}
 	ns := big.Account.Namespace
 	id := strings.Repeat("i", 128)
-	_, err = a.CreateAccount(ctx, ns, id, password, append(scopes, "onemore"))
+	_, err = a.CreateAccount(ctx, auth.Account{Namespace: ns, ID: id, Scopes: append(scopes, "onemore")}, password)
 	wantErr(t, "too many scopes", err, auth.ErrInvalid)
-	if _, err := a.CreateAccount(ctx, ns, id, password, scopes); err != nil {
+	if _, err := a.CreateAccount(ctx, auth.Account{Namespace: ns, ID: id, Scopes: scopes}, password); err != nil {
 		t.Fatal(err)
 	}
 	s, err := a.Login(ctx, ns, id, password, auth.Client{})
@@ -196,6 +197,94 @@ func TestCreateAccount(t *testing.T) {
 	}
 }
 
+func TestMetadata(t *testing.T) {
+	t.Parallel()
+	a := openAuth(t, auth.Config{Store: openStore(t)})
+	signup(t, a)
+	created, err := a.CreateAccount(t.Context(), auth.Account{Namespace: "acme", ID: "bob", Metadata: map[string]string{"team": "payments", "desk": "1"}}, password)
+	wantErr(t, "CreateAccount", err, nil)
+	if got := created.Metadata["team"]; got != "payments" {
+		t.Errorf("the team is %q", got)
+	}
+	bob := login(t, a, "bob")
+	set := func(m map[string]string) (auth.Account, error) {
+		return a.UpdateAccount(t.Context(), "acme", "bob", auth.AccountUpdate{Metadata: m}, anybodyMay)
+	}
+	got, err := set(map[string]string{"team": "", "phone": "17"})
+	wantErr(t, "UpdateAccount", err, nil)
+	if diff := cmp.Diff(map[string]string{"desk": "1", "phone": "17"}, got.Metadata); diff != "" {
+		t.Errorf("metadata (-want +got):\n%s", diff)
+	}
+	verify(t, a, bob) // what is noted about him does not log him out
+	many := map[string]string{}
+	for i := range 33 {
+		many[strconv.Itoa(i)] = "x"
+	}
+	for name, m := range map[string]map[string]string{
+		"no name": {"": "x"}, "a hostile name": {"a b": "x"}, "a long name": {strings.Repeat("a", 65): "x"},
+		"a long value": {"a": strings.Repeat("x", 257)}, "two lines": {"a": "x\ny"}, "no text": {"a": "\xff"}, "too many": many,
+	} {
+		_, err := set(m)
+		wantErr(t, name, err, auth.ErrInvalid)
+		_, err = a.CreateAccount(t.Context(), auth.Account{Namespace: "acme", ID: "carol", Metadata: m}, password)
+		wantErr(t, name+", in a new account", err, auth.ErrInvalid)
+	}
+	if acc, err := a.Account(t.Context(), "acme", "bob"); err != nil || !cmp.Equal(acc.Metadata, got.Metadata) {
+		t.Errorf("after what was refused: %+v, %v", acc, err)
+	}
+}
+
+// TestServiceAccount has an account for a program that runs elsewhere.
+func TestServiceAccount(t *testing.T) {
+	t.Parallel()
+	a := openAuth(t, auth.Config{Store: openStore(t)})
+	alice := verify(t, a, signup(t, a))
+	bob := verify(t, a, account(t, a, "bob", "metrics"))
+	_, err := a.CreateAccount(t.Context(), auth.Account{Namespace: "acme", ID: "exporter", Type: auth.Service, Scopes: []string{"metrics"}}, "")
+	wantErr(t, "CreateAccount", err, nil)
+	_, err = a.CreateAccount(t.Context(), auth.Account{Namespace: "acme", ID: "other", Type: "robot"}, password)
+	wantErr(t, "another type", err, auth.ErrInvalid)
+	_, err = a.CreateAccount(t.Context(), auth.Account{Namespace: "acme", ID: "other"}, "")
+	wantErr(t, "a user without a password", err, auth.ErrInvalid)
+	for _, p := range []string{"", " ", password} {
+		_, err = a.Login(t.Context(), "acme", "exporter", p, auth.Client{})
+		wantErr(t, "a login where there is no password", err, auth.ErrCredentials)
+	}
+
+	token := func(who auth.Identity, tok auth.APIToken) (string, error) {
+		_, secret, err := a.CreateAPIToken(t.Context(), who, tok)
+		return secret, err
+	}
+	secret, err := token(alice, auth.APIToken{Name: "main", Account: "exporter", Scopes: []string{"metrics"}})
+	wantErr(t, "CreateAPIToken", err, nil)
+	id, err := a.Verify(t.Context(), secret)
+	want := auth.Identity{ID: "exporter", Namespace: "acme", Type: auth.Service, Scopes: []string{"metrics"}, Session: id.Session, Token: "main"}
+	if diff := cmp.Diff(want, id); err != nil || diff != "" {
+		t.Errorf("who has the token: %v (-want +got):\n%s", err, diff)
+	}
+	_, err = token(alice, auth.APIToken{Name: "more", Account: "exporter", Scopes: []string{"admin"}})
+	wantErr(t, "a scope that it has not", err, auth.ErrDenied)
+	_, err = token(alice, auth.APIToken{Name: "more", Account: "bob"})
+	wantErr(t, "a token that acts as a person", err, auth.ErrDenied)
+	_, err = token(bob, auth.APIToken{Name: "more", Account: "nobody"})
+	wantErr(t, "an account that is not there", err, auth.ErrNotFound)
+	_, err = token(id, auth.APIToken{Name: "more"})
+	wantErr(t, "by itself", err, auth.ErrDenied)
+	wantErr(t, "DeleteAccount", a.DeleteAccount(t.Context(), "acme", "exporter"), nil)
+	_, err = a.Verify(t.Context(), secret)
+	if !errors.Is(err, auth.ErrRevoked) && !errors.Is(err, auth.ErrCredentials) {
+		t.Errorf("when the account is gone: %v", err)
+	}
+
+	// It is nobody who could manage the namespace.
+	_, err = a.CreateAccount(t.Context(), auth.Account{Namespace: "acme", ID: "robot", Type: auth.Service, Scopes: []string{auth.ScopeAdmin}}, password)
+	wantErr(t, "CreateAccount", err, nil)
+	wantErr(t, "delete the last person who can", a.DeleteAccount(t.Context(), "acme", "alice"), auth.ErrLastAdmin)
+	if got := verify(t, a, login(t, a, "robot")).Type; got != auth.Service {
+		t.Errorf("one with a password logs in as a %s", got)
+	}
+}
+
 func TestAccounts(t *testing.T) {
 	t.Parallel()
 	a := openAuth(t, auth.Config{Store: openStore(t)})
@@ -203,7 +292,7 @@ func TestAccounts(t *testing.T) {
 	var want []string
 	for _, id := range []string{"a", "a@b.c", "aa", "alice", "z+1"} {
 		if id != "alice" {
-			if _, err := a.CreateAccount(t.Context(), "acme", id, password, nil); err != nil {
+			if _, err := a.CreateAccount(t.Context(), auth.Account{Namespace: "acme", ID: id}, password); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -267,10 +356,10 @@ func TestAdministratorsDeleteEachOther(t *testing.T) {
 	a := openAuth(t, auth.Config{Store: openStore(t)})
 	signup(t, a)
 	for range 10 {
-		if _, err := a.CreateAccount(t.Context(), "acme", "bob", password, []string{auth.ScopeAdmin}); err != nil && !errors.Is(err, auth.ErrExists) {
+		if _, err := a.CreateAccount(t.Context(), auth.Account{Namespace: "acme", ID: "bob", Scopes: []string{auth.ScopeAdmin}}, password); err != nil && !errors.Is(err, auth.ErrExists) {
 			t.Fatal(err)
 		}
-		if _, err := a.CreateAccount(t.Context(), "acme", "alice", password, []string{auth.ScopeAdmin}); err != nil && !errors.Is(err, auth.ErrExists) {
+		if _, err := a.CreateAccount(t.Context(), auth.Account{Namespace: "acme", ID: "alice", Scopes: []string{auth.ScopeAdmin}}, password); err != nil && !errors.Is(err, auth.ErrExists) {
 			t.Fatal(err)
 		}
 		var wg sync.WaitGroup

@@ -26,8 +26,8 @@ const MaxAPITokens = 100
 // PREFIX NAMESPACE.ID.SECRET.
 const apiTokenPrefix = "micro_token_"
 
-// APIToken is what a program logs in with for a long time. It acts as the account
-// that made it, with some of its scopes.
+// APIToken is what a program logs in with for a long time. It acts as its account, with
+// some of the scopes of that.
 type APIToken struct {
 	Name    string
 	Account string
@@ -63,17 +63,21 @@ func apiTokenID(account, name string) string {
 	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:])[:26])
 }
 
-// CreateAPIToken makes an API token of the caller's account and returns it with its
-// secret, which is not kept. ErrDenied when the caller is no user, logged in by a token
-// himself, or has not got a scope.
+// CreateAPIToken makes an API token and returns it with its secret, which is not kept. It
+// is the caller's own, or that of another account of type [Service]: who may make such
+// a one is for the server to say. ErrDenied when the caller is no user, logged in by a
+// token himself, or the account has not got a scope.
 func (a *Auth) CreateAPIToken(ctx context.Context, caller Identity, t APIToken) (APIToken, string, error) {
+	ns, owner := caller.Namespace, cmp.Or(t.Account, caller.ID)
 	switch {
 	case caller.Token != "":
 		return APIToken{}, "", fmt.Errorf("make a token by a token: %w; log in with a password", ErrDenied)
 	case caller.Type != User:
 		return APIToken{}, "", fmt.Errorf("make a token as a service: %w", ErrDenied)
 	case !isID(t.Name):
-		return APIToken{}, "", invalid("%q cannot name a token: use up to 128 letters, digits and -_.@+", t.Name)
+		return APIToken{}, "", invalid("%.200q cannot name a token: use up to 128 letters, digits and -_.@+", t.Name)
+	case !isID(owner):
+		return APIToken{}, "", ErrNotFound
 	case len(t.Scopes) > maxScopes:
 		return APIToken{}, "", invalid("%d scopes; a token can have %d", len(t.Scopes), maxScopes)
 	}
@@ -81,20 +85,28 @@ func (a *Auth) CreateAPIToken(ctx context.Context, caller Identity, t APIToken) 
 	if !t.Expires.IsZero() && !t.Expires.After(now) {
 		return APIToken{}, "", invalid("the token would have expired already")
 	}
-	for _, s := range t.Scopes {
-		if !hasScope(caller.Scopes, s) {
-			return APIToken{}, "", fmt.Errorf("give away the scope %q: %w", s, ErrDenied)
-		}
-	}
-	ns := caller.Namespace
-	acc, err := a.hold(ctx, ns, caller.ID)
+	acc, err := a.hold(ctx, ns, owner)
 	if err != nil {
 		return APIToken{}, "", err
 	}
-	if acc.revision == 0 || acc.Disabled {
+	scopes := caller.Scopes
+	switch own := owner == caller.ID; {
+	case own && (acc.revision == 0 || acc.Disabled):
 		return APIToken{}, "", ErrRevoked
+	case own:
+	case acc.revision == 0:
+		return APIToken{}, "", ErrNotFound
+	case acc.kind() != Service:
+		return APIToken{}, "", fmt.Errorf("make a token that acts as another person: %w", ErrDenied)
+	default:
+		scopes = acc.Scopes
 	}
-	if all, err := a.apiTokensOf(ctx, ns, caller.ID); err != nil {
+	for _, s := range t.Scopes {
+		if !hasScope(scopes, s) {
+			return APIToken{}, "", fmt.Errorf("give away the scope %q: %w", s, ErrDenied)
+		}
+	}
+	if all, err := a.apiTokensOf(ctx, ns, owner); err != nil {
 		return APIToken{}, "", err
 	} else if len(all) >= MaxAPITokens {
 		return APIToken{}, "", ErrTooManyTokens
@@ -103,14 +115,14 @@ func (a *Auth) CreateAPIToken(ctx context.Context, caller Identity, t APIToken) 
 	hash := sha256.Sum256([]byte(secret))
 	rec := apiToken{
 		Name:    t.Name,
-		Account: caller.ID,
+		Account: owner,
 		Born:    acc.Created,
 		Scopes:  slices.Compact(slices.Sorted(slices.Values(t.Scopes))),
 		Created: now,
 		Expires: t.Expires,
 		Hash:    hash[:],
 	}
-	id := apiTokenID(caller.ID, t.Name)
+	id := apiTokenID(owner, t.Name)
 	op := store.Put(apiTokenKey(ns, id), encodeJSON(rec))
 	if !rec.Expires.IsZero() {
 		op.TTL = rec.Expires.Sub(now)
@@ -236,5 +248,5 @@ func (a *Auth) verifyAPIToken(ctx context.Context, rest string) (Identity, error
 		return Identity{}, ErrRevoked
 	}
 	scopes := slices.DeleteFunc(slices.Clone(t.Scopes), func(s string) bool { return !hasScope(acc.Scopes, s) })
-	return Identity{ID: t.Account, Namespace: ns, Type: User, Scopes: scopes, Session: "token." + id, Token: t.Name}, nil
+	return Identity{ID: t.Account, Namespace: ns, Type: acc.kind(), Scopes: scopes, Session: "token." + id, Token: t.Name}, nil
 }

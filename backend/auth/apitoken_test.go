@@ -81,7 +81,7 @@ func TestAPITokenEnds(t *testing.T) {
 			if err := a.DeleteAccount(t.Context(), "acme", "bob"); err != nil {
 				return err
 			}
-			_, err := a.CreateAccount(t.Context(), "acme", "bob", password, []string{"staff"})
+			_, err := a.CreateAccount(t.Context(), auth.Account{Namespace: "acme", ID: "bob", Scopes: []string{"staff"}}, password)
 			return err
 		}, auth.ErrCredentials},
 		{"its account disabled", func(t *testing.T, a *auth.Auth) error {

@@ -75,7 +75,7 @@ func signup(tb testing.TB, a *auth.Auth) auth.Session {
 // account makes an account in acme and logs it in.
 func account(tb testing.TB, a *auth.Auth, id string, scopes ...string) auth.Session {
 	tb.Helper()
-	if _, err := a.CreateAccount(tb.Context(), "acme", id, password, scopes); err != nil {
+	if _, err := a.CreateAccount(tb.Context(), auth.Account{Namespace: "acme", ID: id, Scopes: scopes}, password); err != nil {
 		tb.Fatal(err)
 	}
 	return login(tb, a, id)

@@ -142,6 +142,16 @@ func (a *Auth) Namespace(ctx context.Context, ns string) (Namespace, error) {
 	return Namespace{Name: ns, Deleting: true}, nil
 }
 
+// Condition returns a condition that holds for as long as a namespace is as it is, for
+// what must not be left behind by it; [ErrNotFound] when there is none.
+func (a *Auth) Condition(ctx context.Context, ns string) (store.Cond, error) {
+	r, err := a.store.Get(ctx, namespaceKey(ns))
+	if errors.Is(err, store.ErrNotFound) {
+		err = ErrNotFound
+	}
+	return store.Cond{Key: namespaceKey(ns), Revision: r.Revision}, err
+}
+
 // NamespacesAfter returns at most limit namespaces whose names come after the given
 // one, ordered by name, and whether there are more.
 func (a *Auth) NamespacesAfter(ctx context.Context, after string, limit int) (list []Namespace, more bool, err error) {

@@ -103,18 +103,26 @@ func (a *Auth) giveRules(ctx context.Context, ns string) error {
 	}
 }
 
-// CreateRule adds a rule. It holds for the next call when CreateRule returns.
-// ErrNotFound when there is no such namespace.
-func (a *Auth) CreateRule(ctx context.Context, ns string, r Rule) error {
+// check returns nil when a rule can be one of a namespace.
+func (r Rule) check() error {
 	if !isID(r.ID) {
-		return invalid("%q cannot name a rule: use letters, digits and -_.@+", r.ID)
+		return invalid("%.200q cannot name a rule: use letters, digits and -_.@+", r.ID)
 	}
 	if r.Scope != "" && r.Scope != "*" && !isID(r.Scope) {
-		return invalid("%q is no scope", r.Scope)
+		return invalid("%.200q is no scope", r.Scope)
 	}
 	parts := strings.Split(r.Resource, ":")
 	if len(parts) != 3 || slices.Contains(parts, "") || len(r.Resource) > 512 {
-		return invalid("the resource %q has not the form type:name:endpoint, for example service:helloworld:*", r.Resource)
+		return invalid("the resource %.200q has not the form type:name:endpoint, for example service:helloworld:*", r.Resource)
+	}
+	return nil
+}
+
+// CreateRule adds a rule. It holds for the next call when CreateRule returns.
+// ErrNotFound when there is no such namespace.
+func (a *Auth) CreateRule(ctx context.Context, ns string, r Rule) error {
+	if err := r.check(); err != nil {
+		return err
 	}
 	if exists, err := a.Exists(ctx, ns); err != nil {
 		return err
@@ -130,6 +138,40 @@ func (a *Auth) CreateRule(ctx context.Context, ns string, r Rule) error {
 		return err
 	}
 	return a.rules.Wait(ctx, ns, revision)
+}
+
+// UpdateRule changes a rule, but for its id, and returns it as it is then. It holds so
+// for the next call when UpdateRule returns, and was never away.
+func (a *Auth) UpdateRule(ctx context.Context, ns, id string, change func(*Rule)) (Rule, error) {
+	if !isID(id) {
+		return Rule{}, ErrNotFound
+	}
+	key := ruleKey(ns, id)
+	for {
+		r, revision, err := load[Rule](ctx, a.store, key)
+		if err != nil {
+			return Rule{}, err
+		}
+		if revision == 0 {
+			return Rule{}, ErrNotFound
+		}
+		change(&r)
+		r.ID = id
+		if err := r.check(); err != nil {
+			return Rule{}, err
+		}
+		revision, err = a.store.Txn(ctx, store.Txn{
+			If: []store.Cond{{Key: key, Revision: revision}},
+			Do: []store.Op{store.Put(key, encodeJSON(r))},
+		})
+		if errors.Is(err, store.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return Rule{}, err
+		}
+		return r, a.rules.Wait(ctx, ns, revision)
+	}
 }
 
 // DeleteRule removes a rule. It does not hold any more when DeleteRule returns.

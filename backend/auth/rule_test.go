@@ -379,6 +379,44 @@ func TestRules(t *testing.T) {
 	wantErr(t, "Rules of another namespace", err, auth.ErrNotFound)
 }
 
+// TestUpdateRule changes a rule while somebody looks: it is always there.
+func TestUpdateRule(t *testing.T) {
+	t.Parallel()
+	a := openAuth(t, auth.Config{Store: openStore(t)})
+	signup(t, a)
+	ctx := t.Context()
+	wantErr(t, "CreateRule", a.CreateRule(ctx, "acme", auth.Rule{ID: "closed", Resource: "service:billing:*", Deny: true, Priority: 10}), nil)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			err := a.Authorize(ctx, auth.Identity{}, "acme", auth.Resource{Type: "service", Name: "billing", Endpoint: "Billing.Pay"})
+			wantErr(t, "a call meanwhile", err, auth.ErrAnonymous)
+		}
+	})
+	for i := range int32(20) {
+		got, err := a.UpdateRule(ctx, "acme", "closed", func(r *auth.Rule) { r.Priority = i; r.ID = "renamed" })
+		if want := (auth.Rule{ID: "closed", Resource: "service:billing:*", Deny: true, Priority: i}); err != nil || got != want {
+			t.Errorf("UpdateRule: %+v, %v; want %+v", got, err, want)
+		}
+	}
+	close(stop)
+	wg.Wait()
+	_, err := a.UpdateRule(ctx, "acme", "closed", func(r *auth.Rule) { r.Resource = "all" })
+	wantErr(t, "a resource that is none", err, auth.ErrInvalid)
+	for _, id := range []string{"nothing", "", "../closed"} {
+		_, err := a.UpdateRule(ctx, "acme", id, func(*auth.Rule) {})
+		wantErr(t, "the rule "+id, err, auth.ErrNotFound)
+	}
+	_, err = a.UpdateRule(ctx, "nowhere", "closed", func(*auth.Rule) {})
+	wantErr(t, "in a namespace that is not there", err, auth.ErrNotFound)
+}
+
 func TestInvalidRules(t *testing.T) {
 	t.Parallel()
 	a := openAuth(t, auth.Config{Store: openStore(t)})

@@ -101,6 +101,15 @@ func (a *Auth) session(ctx context.Context, acc Account, id string, rec session)
 	}, nil
 }
 
+// ReuseError is an [ErrRevoked]: a refresh token that was exchanged was presented again,
+// so that two have had it, and their session was revoked.
+type ReuseError struct{ Namespace, Account string }
+
+func (e *ReuseError) Error() string { return ErrRevoked.Error() }
+
+// Is makes it an [ErrRevoked].
+func (e *ReuseError) Is(target error) bool { return target == ErrRevoked }
+
 // Refresh exchanges a refresh token for the next session, and ends the token. The
 // token before the current one is accepted for [refreshGrace] after the exchange
 // and gives the same successor, so that clients which refresh at once agree; later
@@ -130,7 +139,7 @@ func (a *Auth) Refresh(ctx context.Context, token string) (Session, error) {
 			// A token of ours that was never given out: the store was set back.
 			return Session{}, ErrRevoked
 		case counter < rec.Counter-1, counter == rec.Counter-1 && now.Sub(rec.Rotated) > refreshGrace:
-			return Session{}, errors.Join(ErrRevoked, a.revokeSession(ctx, ns, id))
+			return Session{}, errors.Join(&ReuseError{ns, rec.Account}, a.revokeSession(ctx, ns, id))
 		}
 		acc, err := a.hold(ctx, ns, rec.Account)
 		if err != nil {
@@ -180,6 +189,20 @@ func (a *Auth) Logout(ctx context.Context, token string) error {
 		return nil
 	}
 	return a.revokeSession(ctx, ns, id)
+}
+
+// SessionOwner returns the namespace and the account of the session that a refresh token
+// belongs to; [ErrNotFound] when it means nothing.
+func (a *Auth) SessionOwner(ctx context.Context, token string) (ns, account string, err error) {
+	ns, id, _, ok := a.parseRefresh(token)
+	if !ok {
+		return "", "", ErrNotFound
+	}
+	rec, revision, err := load[session](ctx, a.store, sessionKey(ns, id))
+	if err == nil && revision == 0 {
+		err = ErrNotFound
+	}
+	return ns, rec.Account, err
 }
 
 // revokeSession ends a session and makes its access tokens void at once.

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"maps"
 
 	"github.com/micro/micro/v3/backend/store"
 )
@@ -12,7 +13,12 @@ type AccountUpdate struct {
 	Scopes   *[]string
 	Password *string
 	Disabled *bool
+	// Metadata is set by its names; an empty value removes a name.
+	Metadata map[string]string
 }
+
+// ends reports whether an update ends the sessions of the account.
+func (u AccountUpdate) ends() bool { return u.Scopes != nil || u.Password != nil || u.Disabled != nil }
 
 // Account returns an account; ErrNotFound when there is none.
 func (a *Auth) Account(ctx context.Context, ns, id string) (Account, error) {
@@ -26,7 +32,8 @@ func (a *Auth) Account(ctx context.Context, ns, id string) (Account, error) {
 	return acc.public(), err
 }
 
-// UpdateAccount changes an account, ends its sessions, and returns it as it is then.
+// UpdateAccount changes an account, ends its sessions unless only metadata is changed,
+// and returns it as it is then.
 // may is asked about the account as it was, perhaps several times; its error is
 // returned. [ErrLastAdmin] when nobody could manage the namespace afterwards.
 func (a *Auth) UpdateAccount(ctx context.Context, ns, id string, u AccountUpdate, may func(was Account) error) (Account, error) {
@@ -54,7 +61,15 @@ func (a *Auth) UpdateAccount(ctx context.Context, ns, id string, u AccountUpdate
 		}
 		t := store.Txn{If: []store.Cond{acc.cond()}}
 		wasAdmin := acc.isAdmin()
-		acc.Epoch = randomID()
+		if u.ends() {
+			acc.Epoch = randomID()
+		}
+		if len(u.Metadata) > 0 {
+			acc.Metadata = merged(acc.Metadata, u.Metadata)
+			if err := checkMetadata(acc.Metadata); err != nil {
+				return Account{}, err
+			}
+		}
 		if u.Scopes != nil {
 			acc.Scopes = scopes
 		}
@@ -87,6 +102,19 @@ func (a *Auth) UpdateAccount(ctx context.Context, ns, id string, u AccountUpdate
 		if err != nil {
 			return Account{}, err
 		}
-		return acc.public(), errors.Join(a.accounts.Wait(ctx, ns, revision), a.revokeSessions(ctx, ns, id))
+		err = a.accounts.Wait(ctx, ns, revision)
+		if u.ends() {
+			err = errors.Join(err, a.revokeSessions(ctx, ns, id))
+		}
+		return acc.public(), err
 	}
+}
+
+// merged returns metadata with names set, or removed where the value is empty.
+func merged(was, set map[string]string) map[string]string {
+	out := map[string]string{}
+	maps.Copy(out, was)
+	maps.Copy(out, set)
+	maps.DeleteFunc(out, func(_, value string) bool { return value == "" })
+	return out
 }

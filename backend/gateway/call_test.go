@@ -208,7 +208,7 @@ func TestRules(t *testing.T) {
 		}
 	}
 	token := func(id string, scopes ...string) string {
-		if _, err := r.auth.CreateAccount(t.Context(), ns, id, "correct horse", scopes); err != nil {
+		if _, err := r.auth.CreateAccount(t.Context(), auth.Account{Namespace: ns, ID: id, Scopes: scopes}, "correct horse"); err != nil {
 			t.Fatal(err)
 		}
 		s, err := r.auth.Login(t.Context(), ns, id, "correct horse", auth.Client{})

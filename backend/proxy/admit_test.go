@@ -61,14 +61,14 @@ func TestAdmit(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := r.auth.CreateAccount(t.Context(), "acme", "bob", password, nil); err != nil {
+	if _, err := r.auth.CreateAccount(t.Context(), auth.Account{Namespace: "acme", ID: "bob"}, password); err != nil {
 		t.Fatal(err)
 	}
 	if session, err = r.auth.Login(t.Context(), "acme", "bob", password, auth.Client{}); err != nil {
 		t.Fatal(err)
 	}
 	bob := session.Access
-	if _, err := r.auth.CreateAccount(t.Context(), "acme", "carol", password, []string{"staff"}); err != nil {
+	if _, err := r.auth.CreateAccount(t.Context(), auth.Account{Namespace: "acme", ID: "carol", Scopes: []string{"staff"}}, password); err != nil {
 		t.Fatal(err)
 	}
 	if session, err = r.auth.Login(t.Context(), "acme", "carol", password, auth.Client{}); err != nil {

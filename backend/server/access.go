@@ -34,6 +34,9 @@ type access struct {
 	// reveals reports whether a request asks for secrets too, which needs a right of
 	// its own; nil: none does.
 	reveals func(req any) bool
+	audit   auditing
+	// platform says that the method is about the whole server, and is recorded there.
+	platform bool
 }
 
 type accessKind uint8
@@ -55,11 +58,11 @@ type ofService interface{ GetService() string }
 // ofTopic is any request about a topic.
 type ofTopic interface{ GetTopic() string }
 
-// methods holds every method that the server itself answers. A method that is
-// not here is refused.
+// methods holds every method that the server itself answers, with who may call it and
+// what is recorded of that. A method that is not here is refused.
 func methods() map[string]access {
-	read := func(typ string) access { return access{typ: typ, class: auth.Read} }
-	write := func(typ string) access { return access{typ: typ, class: auth.Write} }
+	read := func(typ string, a auditing) access { return access{typ: typ, class: auth.Read, audit: a} }
+	write := func(typ string, a auditing) access { return access{typ: typ, class: auth.Write, audit: a} }
 	withName := func(a access) access {
 		a.name = func(req any) string {
 			if w, ok := req.(*runtimev1.WatchRequest); ok && w.GetName() == "" {
@@ -119,89 +122,93 @@ func methods() map[string]access {
 		return a
 	}
 	return map[string]access{
-		authv1.Auth_Signup_FullMethodName:         {kind: anybody},
-		authv1.Auth_Login_FullMethodName:          {kind: anybody},
-		authv1.Auth_Refresh_FullMethodName:        {kind: anybody},
-		authv1.Auth_Logout_FullMethodName:         {kind: anybody},
-		authv1.Auth_WhoAmI_FullMethodName:         {kind: anAccount},
-		authv1.Auth_ChangePassword_FullMethodName: {kind: anAccount},
-		authv1.Accounts_Create_FullMethodName:     write("auth"),
-		authv1.Accounts_List_FullMethodName:       read("auth"),
-		authv1.Accounts_Update_FullMethodName:     write("auth"),
-		authv1.Accounts_Delete_FullMethodName:     write("auth"),
-		authv1.Rules_Create_FullMethodName:        write("auth"),
-		authv1.Rules_List_FullMethodName:          read("auth"),
-		authv1.Rules_Delete_FullMethodName:        write("auth"),
-		authv1.Rules_Explain_FullMethodName:       write("auth"),
-		authv1.Tokens_Create_FullMethodName:       {kind: anAccount},
-		authv1.Tokens_List_FullMethodName:         {kind: anAccount},
-		authv1.Tokens_Delete_FullMethodName:       {kind: anAccount},
-		authv1.Namespaces_List_FullMethodName:     {kind: anAccount},
-		authv1.Namespaces_Create_FullMethodName:   {kind: operator},
-		authv1.Namespaces_Delete_FullMethodName:   {kind: anAccount},
-		authv1.Keys_List_FullMethodName:           {kind: operator},
-		authv1.Keys_Rotate_FullMethodName:         {kind: operator},
+		authv1.Auth_Signup_FullMethodName:         {kind: anybody, audit: recorded, platform: true},
+		authv1.Auth_Login_FullMethodName:          {kind: anybody, audit: recordedAfter},
+		authv1.Auth_Refresh_FullMethodName:        {kind: anybody, audit: recordedReuse},
+		authv1.Auth_Logout_FullMethodName:         {kind: anybody, audit: recorded},
+		authv1.Auth_WhoAmI_FullMethodName:         {kind: anAccount, audit: unrecorded},
+		authv1.Auth_ChangePassword_FullMethodName: {kind: anAccount, audit: recorded},
+		authv1.Accounts_Create_FullMethodName:     write("auth", recorded),
+		authv1.Accounts_List_FullMethodName:       read("auth", unrecorded),
+		authv1.Accounts_Update_FullMethodName:     write("auth", recorded),
+		authv1.Accounts_Delete_FullMethodName:     write("auth", recorded),
+		authv1.Rules_Create_FullMethodName:        write("auth", recorded),
+		authv1.Rules_List_FullMethodName:          read("auth", unrecorded),
+		authv1.Rules_Update_FullMethodName:        write("auth", recorded),
+		authv1.Rules_Delete_FullMethodName:        write("auth", recorded),
+		authv1.Rules_Explain_FullMethodName:       write("auth", unrecorded),
+		authv1.Tokens_Create_FullMethodName:       {kind: anAccount, audit: recorded},
+		authv1.Tokens_List_FullMethodName:         {kind: anAccount, audit: unrecorded},
+		authv1.Tokens_Delete_FullMethodName:       {kind: anAccount, audit: recorded},
+		authv1.Namespaces_List_FullMethodName:     {kind: anAccount, audit: unrecorded},
+		authv1.Namespaces_Create_FullMethodName:   {kind: operator, audit: recorded, platform: true},
+		authv1.Namespaces_Delete_FullMethodName:   {kind: anAccount, audit: recorded, platform: true},
+		authv1.Keys_List_FullMethodName:           {kind: operator, audit: unrecorded},
+		authv1.Keys_Rotate_FullMethodName:         {kind: operator, audit: recorded, platform: true},
+		// What others have done is for those who could do it.
+		authv1.Audit_Read_FullMethodName:   write("auth", unrecorded),
+		authv1.Audit_Verify_FullMethodName: write("auth", unrecorded),
 
-		configv1.Config_Get_FullMethodName:      revealing(read("config")),
-		configv1.Config_Set_FullMethodName:      write("config"),
-		configv1.Config_Delete_FullMethodName:   write("config"),
-		configv1.Config_List_FullMethodName:     revealing(read("config")),
-		configv1.Config_History_FullMethodName:  revealing(read("config")),
-		configv1.Config_Rollback_FullMethodName: write("config"),
-		configv1.Config_Watch_FullMethodName:    revealing(read("config")),
+		configv1.Config_Get_FullMethodName:      revealing(read("config", recordedSecrets)),
+		configv1.Config_Set_FullMethodName:      write("config", recorded),
+		configv1.Config_Delete_FullMethodName:   write("config", recorded),
+		configv1.Config_List_FullMethodName:     revealing(read("config", recordedSecrets)),
+		configv1.Config_History_FullMethodName:  revealing(read("config", recordedSecrets)),
+		configv1.Config_Rollback_FullMethodName: write("config", recorded),
+		configv1.Config_Watch_FullMethodName:    revealing(read("config", recordedSecrets)),
 
-		registryv1.Registry_Register_FullMethodName:   withService(write("registry")),
-		registryv1.Registry_Renew_FullMethodName:      withService(write("registry")),
-		registryv1.Registry_Deregister_FullMethodName: withService(write("registry")),
-		registryv1.Registry_List_FullMethodName:       read("registry"),
-		registryv1.Registry_Watch_FullMethodName:      read("registry"),
-		registryv1.Registry_Health_FullMethodName:     withService(read("registry")),
+		registryv1.Registry_Register_FullMethodName:   withService(write("registry", recorded)),
+		registryv1.Registry_Renew_FullMethodName:      withService(write("registry", unrecorded)),
+		registryv1.Registry_Deregister_FullMethodName: withService(write("registry", recorded)),
+		registryv1.Registry_List_FullMethodName:       read("registry", unrecorded),
+		registryv1.Registry_Watch_FullMethodName:      read("registry", unrecorded),
+		registryv1.Registry_Health_FullMethodName:     withService(read("registry", unrecorded)),
 		// Who may call a service may see what it is made of.
-		registryv1.Registry_Get_FullMethodName:       withName(read("service")),
-		registryv1.Registry_GetSchema_FullMethodName: withService(read("service")),
+		registryv1.Registry_Get_FullMethodName:       withName(read("service", unrecorded)),
+		registryv1.Registry_GetSchema_FullMethodName: withService(read("service", unrecorded)),
 
-		eventsv1.Events_Publish_FullMethodName:      withTopic(write("events")),
-		eventsv1.Events_Read_FullMethodName:         withTopic(read("events")),
-		eventsv1.Events_Consume_FullMethodName:      withTopic(write("events")),
-		eventsv1.Events_Broadcast_FullMethodName:    withTopic(write("events")),
-		eventsv1.Events_Subscribe_FullMethodName:    sharing(withTopic(read("events"))),
-		eventsv1.Events_ListTopics_FullMethodName:   read("events"),
-		eventsv1.Events_SetRetention_FullMethodName: withTopic(write("events")),
-		eventsv1.Events_DeleteTopic_FullMethodName:  withTopic(write("events")),
-		eventsv1.Events_ListGroups_FullMethodName:   withTopic(read("events")),
-		eventsv1.Events_DeleteGroup_FullMethodName:  withTopic(write("events")),
+		eventsv1.Events_Publish_FullMethodName:      withTopic(write("events", unrecorded)),
+		eventsv1.Events_Read_FullMethodName:         withTopic(read("events", unrecorded)),
+		eventsv1.Events_Consume_FullMethodName:      withTopic(write("events", unrecorded)),
+		eventsv1.Events_Broadcast_FullMethodName:    withTopic(write("events", unrecorded)),
+		eventsv1.Events_Subscribe_FullMethodName:    sharing(withTopic(read("events", unrecorded))),
+		eventsv1.Events_ListTopics_FullMethodName:   read("events", unrecorded),
+		eventsv1.Events_SetRetention_FullMethodName: withTopic(write("events", recorded)),
+		eventsv1.Events_DeleteTopic_FullMethodName:  withTopic(write("events", recorded)),
+		eventsv1.Events_ListGroups_FullMethodName:   withTopic(read("events", unrecorded)),
+		eventsv1.Events_DeleteGroup_FullMethodName:  withTopic(write("events", recorded)),
 
-		runtimev1.Runtime_Apply_FullMethodName:    withName(write("runtime")),
-		runtimev1.Runtime_Scale_FullMethodName:    withName(write("runtime")),
-		runtimev1.Runtime_Restart_FullMethodName:  withName(write("runtime")),
-		runtimev1.Runtime_Rollback_FullMethodName: withName(write("runtime")),
-		runtimev1.Runtime_Undo_FullMethodName:     withName(write("runtime")),
-		runtimev1.Runtime_Delete_FullMethodName:   withName(write("runtime")),
-		runtimev1.Runtime_Get_FullMethodName:      withName(read("runtime")),
-		runtimev1.Runtime_List_FullMethodName:     read("runtime"),
-		runtimev1.Runtime_Watch_FullMethodName:    withName(read("runtime")),
-		runtimev1.Runtime_Releases_FullMethodName: withName(read("runtime")),
-		runtimev1.Runtime_Changes_FullMethodName:  withName(read("runtime")),
-		runtimev1.Runtime_Journal_FullMethodName:  withName(read("runtime")),
-		runtimev1.Runtime_Logs_FullMethodName:     withName(read("runtime")),
+		runtimev1.Runtime_Apply_FullMethodName:    withName(write("runtime", recorded)),
+		runtimev1.Runtime_Scale_FullMethodName:    withName(write("runtime", recorded)),
+		runtimev1.Runtime_Restart_FullMethodName:  withName(write("runtime", recorded)),
+		runtimev1.Runtime_Rollback_FullMethodName: withName(write("runtime", recorded)),
+		runtimev1.Runtime_Undo_FullMethodName:     withName(write("runtime", recorded)),
+		runtimev1.Runtime_Delete_FullMethodName:   withName(write("runtime", recorded)),
+		runtimev1.Runtime_Get_FullMethodName:      withName(read("runtime", unrecorded)),
+		runtimev1.Runtime_List_FullMethodName:     read("runtime", unrecorded),
+		runtimev1.Runtime_Watch_FullMethodName:    withName(read("runtime", unrecorded)),
+		runtimev1.Runtime_Releases_FullMethodName: withName(read("runtime", unrecorded)),
+		runtimev1.Runtime_Changes_FullMethodName:  withName(read("runtime", unrecorded)),
+		runtimev1.Runtime_Journal_FullMethodName:  withName(read("runtime", unrecorded)),
+		runtimev1.Runtime_Logs_FullMethodName:     withName(read("runtime", unrecorded)),
 
-		storev1.Store_Read_FullMethodName:   withTable(read("store")),
-		storev1.Store_List_FullMethodName:   withTable(read("store")),
-		storev1.Store_Watch_FullMethodName:  withTable(read("store")),
-		storev1.Store_Write_FullMethodName:  withTable(write("store")),
-		storev1.Store_Delete_FullMethodName: withTable(write("store")),
-		storev1.Store_Batch_FullMethodName:  withTable(write("store")),
+		storev1.Store_Read_FullMethodName:   withTable(read("store", unrecorded)),
+		storev1.Store_List_FullMethodName:   withTable(read("store", unrecorded)),
+		storev1.Store_Watch_FullMethodName:  withTable(read("store", unrecorded)),
+		storev1.Store_Write_FullMethodName:  withTable(write("store", unrecorded)),
+		storev1.Store_Delete_FullMethodName: withTable(write("store", unrecorded)),
+		storev1.Store_Batch_FullMethodName:  withTable(write("store", unrecorded)),
 		// Of many tables: the handlers ask about each.
-		storev1.Store_Tables_FullMethodName:    read("store"),
-		storev1.Store_Databases_FullMethodName: read("store"),
-		storev1.Store_Export_FullMethodName:    withAnyTable(read("store")),
-		storev1.Store_Import_FullMethodName:    write("store"),
+		storev1.Store_Tables_FullMethodName:    read("store", unrecorded),
+		storev1.Store_Databases_FullMethodName: read("store", unrecorded),
+		storev1.Store_Export_FullMethodName:    withAnyTable(read("store", unrecorded)),
+		storev1.Store_Import_FullMethodName:    write("store", unrecorded),
 
-		"/grpc.health.v1.Health/Check":                                   {kind: anybody},
-		"/grpc.health.v1.Health/List":                                    {kind: anybody},
-		"/grpc.health.v1.Health/Watch":                                   {kind: anybody},
-		"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo":      {kind: ownCheck},
-		"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": {kind: ownCheck},
+		"/grpc.health.v1.Health/Check":                                   {kind: anybody, audit: unrecorded},
+		"/grpc.health.v1.Health/List":                                    {kind: anybody, audit: unrecorded},
+		"/grpc.health.v1.Health/Watch":                                   {kind: anybody, audit: unrecorded},
+		"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo":      {kind: ownCheck, audit: unrecorded},
+		"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": {kind: ownCheck, audit: unrecorded},
 	}
 }
 
@@ -240,6 +247,8 @@ type guard struct {
 	auth    *auth.Auth
 	proxy   *proxy.Proxy
 	methods map[string]access
+	// recorder records the calls that methods says it of.
+	recorder *recorder
 	// life ends when the server begins to stop: who watches something would hold it
 	// up.
 	life context.Context //nolint:containedctx // that of the server
@@ -254,26 +263,28 @@ var errStopping = errors.New("the server is shutting down")
 // call be the one that gets a new one.
 func (g *guard) admit(ctx context.Context, a access) (context.Context, error) {
 	c, err := g.identify(ctx)
-	if err != nil && a.kind != anybody {
-		return nil, err
+	if a.kind == anybody {
+		err = nil
 	}
 	if p, ok := peer.FromContext(ctx); ok {
 		c.address = p.Addr.String()
 		c.local = isLoopback(c.address)
 	}
-	return context.WithValue(ctx, callerKey{}, c), nil
+	return context.WithValue(ctx, callerKey{}, c), err
 }
 
-// identify returns who makes a call, and the zero caller with an error.
+// identify returns who makes a call; nobody, in the namespace that is asked for, with
+// an error.
 func (g *guard) identify(ctx context.Context) (caller, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
+	ns := first(md, proxy.KeyNamespace)
 	token, err := bearer(md)
 	if err != nil {
-		return caller{}, err
+		return caller{namespace: ns}, err
 	}
-	id, ns, err := g.proxy.Identify(ctx, token, first(md, proxy.KeyNamespace))
+	id, ns, err := g.proxy.Identify(ctx, token, ns)
 	if err != nil {
-		return caller{}, err
+		return caller{namespace: first(md, proxy.KeyNamespace)}, err
 	}
 	return caller{Identity: id, token: token, namespace: ns}, nil
 }
@@ -325,14 +336,17 @@ func (g *guard) check(ctx context.Context, method string, a access, req any) err
 
 func (g *guard) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	a, known := g.methods[info.FullMethod]
-	if !known {
+	if !known || a.audit == undecided {
 		return nil, auth.ErrDenied
 	}
 	ctx, err := g.admit(ctx, a)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = g.check(ctx, info.FullMethod, a, req)
 	}
-	if err := g.check(ctx, info.FullMethod, a, req); err != nil {
+	if a.records(req) {
+		return g.recorder.unary(ctx, a, info.FullMethod, req, err, next)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return next(ctx, req)
@@ -341,7 +355,7 @@ func (g *guard) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 func (g *guard) stream(srv any, s grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 	a, known := g.methods[info.FullMethod]
 	switch {
-	case known:
+	case known && a.audit != undecided:
 	case srv == nil: // of nobody here: forwarded
 		return next(srv, s)
 	default:
@@ -349,25 +363,30 @@ func (g *guard) stream(srv any, s grpc.ServerStream, info *grpc.StreamServerInfo
 	}
 	ctx, err := g.admit(s.Context(), a)
 	if err != nil {
+		if a.audit == recorded {
+			_, err = g.recorder.begin(ctx, a, info.FullMethod, nil, err)
+		}
 		return err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(g.life, func() { cancel(errStopping) })()
+	var rec *recording
 	err = next(srv, &checkedStream{ServerStream: s, ctx: ctx, check: func(req any) error {
-		if err := g.check(ctx, info.FullMethod, a, req); err != nil {
-			return err
+		err := g.check(ctx, info.FullMethod, a, req)
+		if a.records(req) {
+			rec, err = g.recorder.begin(ctx, a, info.FullMethod, req, err)
 		}
-		if a.kind != anybody {
+		if err == nil && a.kind != anybody {
 			go func() { cancel(g.follow(ctx, info.FullMethod, a, req)) }()
 		}
-		return nil
+		return err
 	}})
 	// The handler knows no more than that its context has ended.
 	if cause := context.Cause(ctx); cause != nil && s.Context().Err() == nil {
-		return cause
+		err = cause
 	}
-	return err
+	return rec.end(ctx, err)
 }
 
 // follow returns why a streaming call must not go on, as soon as that is so: it was

@@ -43,6 +43,8 @@ micro.auth.v1.Accounts/Create                                  login      login 
 micro.auth.v1.Accounts/Delete                                  login      login      denied     denied     yes        login      token
 micro.auth.v1.Accounts/List                                    login      login      yes        yes        yes        login      token
 micro.auth.v1.Accounts/Update                                  login      login      denied     denied     yes        login      token
+micro.auth.v1.Audit/Read                                       login      login      denied     denied     yes        login      token
+micro.auth.v1.Audit/Verify                                     login      login      denied     denied     yes        login      token
 micro.auth.v1.Auth/ChangePassword                              login      yes        yes        yes        yes        yes        token
 micro.auth.v1.Auth/Login                                       yes        yes        yes        yes        yes        yes        yes
 micro.auth.v1.Auth/Logout                                      yes        yes        yes        yes        yes        yes        yes
@@ -58,6 +60,7 @@ micro.auth.v1.Rules/Create                                     login      login 
 micro.auth.v1.Rules/Delete                                     login      login      denied     denied     yes        login      token
 micro.auth.v1.Rules/Explain                                    login      login      denied     denied     yes        login      token
 micro.auth.v1.Rules/List                                       login      login      yes        yes        yes        login      token
+micro.auth.v1.Rules/Update                                     login      login      denied     denied     yes        login      token
 micro.auth.v1.Tokens/Create                                    login      yes        yes        denied     yes        yes        token
 micro.auth.v1.Tokens/Delete                                    login      yes        yes        denied     yes        yes        token
 micro.auth.v1.Tokens/List                                      login      yes        yes        yes        yes        yes        token

@@ -27,13 +27,13 @@ func (c caller) mayGive(scopes []string) error {
 
 func (a *accountsAPI) Update(ctx context.Context, req *authv1.UpdateAccountRequest) (*authv1.UpdateAccountResponse, error) {
 	c := callerOf(ctx)
-	u := auth.AccountUpdate{Password: req.Password, Disabled: req.Disabled}
+	u := auth.AccountUpdate{Password: req.Password, Disabled: req.Disabled, Metadata: req.GetMetadata()}
 	if req.GetScopes() != nil {
 		scopes := req.GetScopes().GetScopes()
 		u.Scopes = &scopes
 	}
 	switch {
-	case u == auth.AccountUpdate{}:
+	case u.Scopes == nil && u.Password == nil && u.Disabled == nil && len(u.Metadata) == 0:
 		return nil, invalid("nothing to change of the account %q", req.GetId())
 	case u.Password != nil && c.Namespace == c.namespace && c.ID == req.GetId():
 		return nil, errOwnPassword

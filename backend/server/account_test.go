@@ -40,6 +40,43 @@ func TestUpdateAccountGivesNothingAway(t *testing.T) {
 	}
 }
 
+// Tokens of accounts of services are made by who may change accounts, with no scope that
+// he could not give.
+func TestTokensOfServiceAccounts(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	helpdesk, bob := s.account(t, "helpdesk", "helpdesk"), s.account(t, "bob")
+	s.rule(t, &authv1.Rule{Id: "helpdesk", Scope: "helpdesk", Resource: "auth:*:Accounts.Update", Access: authv1.Access_ACCESS_GRANTED})
+	_, err := authv1.NewAccountsClient(s.conn).Create(as(t, s.admin, "acme"), &authv1.CreateAccountRequest{
+		Id: "exporter", Type: authv1.AccountType_ACCOUNT_TYPE_SERVICE, Scopes: []string{"helpdesk", "metrics"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens := authv1.NewTokensClient(s.conn)
+	for _, tt := range []struct {
+		name, token string
+		req         *authv1.CreateTokenRequest
+		want        string
+	}{
+		{"an administrator", s.admin, &authv1.CreateTokenRequest{Name: "a", Account: "exporter", Scopes: []string{"metrics"}}, "OK"},
+		{"who may, with a scope that he has", helpdesk, &authv1.CreateTokenRequest{Name: "b", Account: "exporter", Scopes: []string{"helpdesk"}}, "OK"},
+		{"who may, with a scope that he has not", helpdesk, &authv1.CreateTokenRequest{Name: "c", Account: "exporter", Scopes: []string{"metrics"}}, "DENIED"},
+		{"who may not", bob, &authv1.CreateTokenRequest{Name: "d", Account: "exporter"}, "DENIED"},
+		{"a token of a person", s.admin, &authv1.CreateTokenRequest{Name: "e", Account: "bob"}, "DENIED"},
+		{"his own, by name", bob, &authv1.CreateTokenRequest{Name: "f", Account: "bob"}, "OK"},
+		{"of another namespace", s.stranger(t), &authv1.CreateTokenRequest{Name: "g", Account: "exporter"}, "NOT_FOUND"},
+	} {
+		rsp, err := tokens.Create(as(t, tt.token, "acme"), tt.req)
+		if got := reasonOf(err); got != tt.want {
+			t.Errorf("%s: %v (%v), want %v", tt.name, got, err, tt.want)
+		}
+		if err == nil && rsp.GetToken().GetAccount() != tt.req.GetAccount() {
+			t.Errorf("%s: a token of %s", tt.name, rsp.GetToken().GetAccount())
+		}
+	}
+}
+
 // Another namespace's administrator is nobody here, with a token of his own too.
 func TestTokensStayAtHome(t *testing.T) {
 	t.Parallel()

@@ -12,21 +12,31 @@ import (
 )
 
 // tokensAPI answers micro.auth.v1.Tokens. Tokens are those of the caller's own
-// account, wherever he calls.
+// namespace, wherever he calls.
 type tokensAPI struct {
 	authv1.UnimplementedTokensServer
 	auth *auth.Auth
 }
 
 func (t *tokensAPI) Create(ctx context.Context, req *authv1.CreateTokenRequest) (*authv1.CreateTokenResponse, error) {
-	token := auth.APIToken{Name: req.GetName(), Scopes: req.GetScopes()}
+	c := callerOf(ctx)
+	token := auth.APIToken{Name: req.GetName(), Account: req.GetAccount(), Scopes: req.GetScopes()}
+	if token.Account != "" && token.Account != c.ID {
+		if err := t.manages(ctx, c); err != nil {
+			return nil, fmt.Errorf("make a token of another account: %w", err)
+		}
+		home := caller{Identity: c.Identity, namespace: c.Namespace}
+		if err := home.mayGive(req.GetScopes()); err != nil {
+			return nil, err
+		}
+	}
 	if req.GetExpires() != nil {
 		if err := req.GetExpires().CheckValid(); err != nil {
 			return nil, invalid("expires: %v", err)
 		}
 		token.Expires = req.GetExpires().AsTime()
 	}
-	made, secret, err := t.auth.CreateAPIToken(ctx, callerOf(ctx).Identity, token)
+	made, secret, err := t.auth.CreateAPIToken(ctx, c.Identity, token)
 	if err != nil {
 		return nil, fmt.Errorf("token %q: %w", req.GetName(), err)
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,15 +25,17 @@ func (a *authAPI) Signup(ctx context.Context, req *authv1.SignupRequest) (*authv
 	if !a.signup {
 		return nil, errSignupOff
 	}
-	ns := req.GetNamespace()
-	if ns == "" {
-		ns = req.GetUsername()
-	}
+	ns := signupNamespace(req)
 	s, err := a.auth.Signup(ctx, ns, req.GetUsername(), req.GetPassword())
 	if err != nil {
 		return nil, fmt.Errorf("namespace %q: %w", ns, err)
 	}
 	return &authv1.SignupResponse{Session: session(s)}, nil
+}
+
+// signupNamespace returns the name of the namespace that a request is to make.
+func signupNamespace(req *authv1.SignupRequest) string {
+	return cmp.Or(req.GetNamespace(), req.GetUsername())
 }
 
 func (a *authAPI) Login(ctx context.Context, req *authv1.LoginRequest) (*authv1.LoginResponse, error) {
@@ -79,7 +82,17 @@ func (a *accountsAPI) Create(ctx context.Context, req *authv1.CreateAccountReque
 	if err := c.mayGive(req.GetScopes()); err != nil {
 		return nil, err
 	}
-	acc, err := a.auth.CreateAccount(ctx, c.namespace, req.GetId(), req.GetPassword(), req.GetScopes())
+	typ := auth.User
+	switch req.GetType() {
+	case authv1.AccountType_ACCOUNT_TYPE_UNSPECIFIED, authv1.AccountType_ACCOUNT_TYPE_USER:
+	case authv1.AccountType_ACCOUNT_TYPE_SERVICE:
+		typ = auth.Service
+	default:
+		return nil, invalid("the unknown type %d of an account", req.GetType())
+	}
+	acc, err := a.auth.CreateAccount(ctx, auth.Account{
+		ID: req.GetId(), Namespace: c.namespace, Type: typ, Scopes: req.GetScopes(), Metadata: req.GetMetadata(),
+	}, req.GetPassword())
 	if err != nil {
 		return nil, fmt.Errorf("account %q: %w", req.GetId(), err)
 	}
@@ -120,22 +133,53 @@ type rulesAPI struct {
 
 func (r *rulesAPI) Create(ctx context.Context, req *authv1.CreateRuleRequest) (*authv1.CreateRuleResponse, error) {
 	in := req.GetRule()
-	switch in.GetAccess() {
-	case authv1.Access_ACCESS_GRANTED, authv1.Access_ACCESS_DENIED:
-	default:
-		return nil, invalid("a rule grants or denies")
+	deny, err := denies(in.GetAccess())
+	if err != nil {
+		return nil, err
 	}
-	rule := auth.Rule{
-		ID:       in.GetId(),
-		Scope:    in.GetScope(),
-		Resource: in.GetResource(),
-		Deny:     in.GetAccess() == authv1.Access_ACCESS_DENIED,
-		Priority: in.GetPriority(),
-	}
+	rule := auth.Rule{ID: in.GetId(), Scope: in.GetScope(), Resource: in.GetResource(), Deny: deny, Priority: in.GetPriority()}
 	if err := r.auth.CreateRule(ctx, callerOf(ctx).namespace, rule); err != nil {
 		return nil, fmt.Errorf("rule %q: %w", in.GetId(), err)
 	}
 	return &authv1.CreateRuleResponse{Rule: in}, nil
+}
+
+// denies reports whether a rule denies what it is about.
+func denies(a authv1.Access) (bool, error) {
+	switch a {
+	case authv1.Access_ACCESS_GRANTED, authv1.Access_ACCESS_DENIED:
+		return a == authv1.Access_ACCESS_DENIED, nil
+	default:
+		return false, invalid("a rule grants or denies")
+	}
+}
+
+func (r *rulesAPI) Update(ctx context.Context, req *authv1.UpdateRuleRequest) (*authv1.UpdateRuleResponse, error) {
+	var deny bool
+	if req.Access != nil {
+		var err error
+		if deny, err = denies(req.GetAccess()); err != nil {
+			return nil, err
+		}
+	}
+	rule, err := r.auth.UpdateRule(ctx, callerOf(ctx).namespace, req.GetId(), func(rule *auth.Rule) {
+		if req.Scope != nil {
+			rule.Scope = req.GetScope()
+		}
+		if req.Resource != nil {
+			rule.Resource = req.GetResource()
+		}
+		if req.Access != nil {
+			rule.Deny = deny
+		}
+		if req.Priority != nil {
+			rule.Priority = req.GetPriority()
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("rule %q: %w", req.GetId(), err)
+	}
+	return &authv1.UpdateRuleResponse{Rule: ruleMessage(rule)}, nil
 }
 
 func (r *rulesAPI) List(ctx context.Context, _ *authv1.ListRulesRequest) (*authv1.ListRulesResponse, error) {
@@ -178,6 +222,7 @@ func account(a auth.Account) *authv1.Account {
 		Scopes:    a.Scopes,
 		Created:   timestamppb.New(a.Created),
 		Disabled:  a.Disabled,
+		Metadata:  a.Metadata,
 	}
 }
 

@@ -1,12 +1,14 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strconv"
 	"strings"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -120,14 +122,33 @@ func (s *statuses) of(err error) error {
 	if _, ok := status.FromError(err); ok {
 		return err
 	}
-	for _, m := range s.meanings {
-		if errors.Is(err, m.err) {
-			return withReason(m.code, err.Error(), m.reason, retryInfo(err)...)
-		}
+	if m, ok := s.meaning(err); ok {
+		return withReason(m.code, err.Error(), m.reason, retryInfo(err)...)
 	}
 	id := strings.ToLower(rand.Text()[:10])
 	s.logger.Error("a request failed by a fault of the server", "id", id, "err", err)
 	return withReason(codes.Internal, "internal error "+id+"; the server's log says more", "INTERNAL")
+}
+
+// meaning returns what the table says of an error.
+func (s *statuses) meaning(err error) (meaning, bool) {
+	for _, m := range s.meanings {
+		if errors.Is(err, m.err) {
+			return m, true
+		}
+	}
+	return meaning{}, false
+}
+
+// reason returns the word for an error that has nothing of its text.
+func (s *statuses) reason(err error) string {
+	if failed, ok := errors.AsType[httpError](err); ok {
+		return strconv.Itoa(int(failed))
+	}
+	if m, ok := s.meaning(err); ok {
+		return cmp.Or(m.reason, strings.ToUpper(m.code.String()))
+	}
+	return "INTERNAL"
 }
 
 // retryInfo tells a client when to try again, if the error does.

@@ -31,6 +31,7 @@ import (
 // request that has an answer at once.
 func longStreams() map[string]proto.Message {
 	return map[string]proto.Message{
+		authv1.Audit_Read_FullMethodName:         &authv1.ReadAuditRequest{Follow: true},
 		configv1.Config_Watch_FullMethodName:     &configv1.WatchRequest{},
 		eventsv1.Events_Read_FullMethodName:      &eventsv1.ReadRequest{Topic: "orders", Follow: true},
 		eventsv1.Events_Consume_FullMethodName:   &eventsv1.ConsumeRequest{Topic: "orders", Start: &eventsv1.ConsumeStart{Group: "g"}},
@@ -46,6 +47,7 @@ func longStreams() map[string]proto.Message {
 // finiteStreams are those that end by themselves, or are nobody's in particular.
 func finiteStreams() []string {
 	return []string{
+		authv1.Audit_Verify_FullMethodName,
 		storev1.Store_Export_FullMethodName,
 		storev1.Store_Import_FullMethodName,
 		"/grpc.health.v1.Health/Watch",
@@ -116,8 +118,9 @@ func (s *testServer) deployEcho(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.echo = digest.String()
 	_, err = runtimev1.NewRuntimeClient(s.conn).Apply(as(t, s.admin, "acme"), &runtimev1.ApplyRequest{
-		Name: "echo", Spec: &runtimev1.Spec{Image: "acme/echo@" + digest.String()},
+		Name: "echo", Spec: &runtimev1.Spec{Image: "acme/echo@" + s.echo},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -210,14 +213,6 @@ func TestStreamsEndWithTheirRights(t *testing.T) {
 func TestStreamsOutliveTheirToken(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(c *server.Config) { c.TokenTTL = time.Second })
-	refreshed := func() string {
-		t.Helper()
-		session, err := s.auth.Login(t.Context(), "acme", "alice", password, auth.Client{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return session.Access
-	}
 	session, err := authv1.NewAuthClient(s.conn).Login(as(t, "", ""), &authv1.LoginRequest{Namespace: "acme", Username: "alice", Password: password})
 	if err != nil {
 		t.Fatal(err)
@@ -235,7 +230,7 @@ func TestStreamsOutliveTheirToken(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := configv1.NewConfigClient(s.conn).Set(as(t, refreshed(), "acme"), &configv1.SetRequest{Path: "a", Json: "1"}); err != nil {
+	if _, err := configv1.NewConfigClient(s.conn).Set(as(t, s.login(t, "alice", password), "acme"), &configv1.SetRequest{Path: "a", Json: "1"}); err != nil {
 		t.Fatal(err)
 	}
 	if rsp, err := stream.Recv(); err != nil || rsp.GetJson() != `{"a":1}` {

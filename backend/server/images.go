@@ -42,12 +42,19 @@ func (s *Server) authorizeImages(ctx context.Context, r *http.Request, repositor
 	if action == images.Pull {
 		res.Endpoint, res.Class = "Runtime.Get", auth.Read
 	}
-	switch err := s.auth.Authorize(ctx, caller, ns, res); {
-	case errors.Is(err, auth.ErrNotFound), errors.Is(err, auth.ErrAnonymous), errors.Is(err, auth.ErrDenied):
-		return images.ErrDenied
-	default:
-		return err
+	err = s.auth.Authorize(ctx, caller, ns, res)
+	if what := changes(r, action); what != "" && (err == nil || isRefusal(err)) {
+		err = s.recorder.image(ctx, callerFrom(r, caller, ns), what, repository, err)
 	}
+	if isRefusal(err) {
+		return images.ErrDenied
+	}
+	return err
+}
+
+// callerFrom returns who makes an HTTP request about a namespace.
+func callerFrom(r *http.Request, id auth.Identity, ns string) caller {
+	return caller{Identity: id, namespace: ns, address: r.RemoteAddr, local: isLoopback(r.RemoteAddr)}
 }
 
 // challenge tells a client of /v2/ where it gets a token.
@@ -99,8 +106,9 @@ func (s *Server) exchangePassword(r *http.Request) (string, error) {
 			ns, _, _ = strings.Cut(scope[1], "/")
 		}
 	}
-	session, err := s.auth.Login(r.Context(), ns, account, password, auth.Client{Address: r.RemoteAddr, Local: isLoopback(r.RemoteAddr)})
-	return session.Access, err
+	c := callerFrom(r, auth.Identity{}, ns)
+	session, err := s.auth.Login(r.Context(), ns, account, password, c.client())
+	return session.Access, s.recorder.login(r.Context(), c, ns, account, err)
 }
 
 // hasImage reports whether the server keeps an image.

@@ -201,8 +201,8 @@ func (r *runtimeAPI) Watch(req *runtimev1.WatchRequest, out grpc.ServerStreaming
 	return r.about(ctx, req.GetName(), err)
 }
 
-// entriesAtOnce bounds a message of a journal.
-const entriesAtOnce = 128
+// journalAtOnce bounds a message of a journal.
+const journalAtOnce = 128
 
 func (r *runtimeAPI) Journal(req *runtimev1.JournalRequest, out grpc.ServerStreamingServer[runtimev1.JournalResponse]) error {
 	ctx := out.Context()
@@ -210,7 +210,7 @@ func (r *runtimeAPI) Journal(req *runtimev1.JournalRequest, out grpc.ServerStrea
 		return invalid("the last %d entries", req.GetTail())
 	}
 	err := r.deployer.Journal(ctx, callerOf(ctx).namespace, req.GetName(), int(req.GetTail()), req.GetFollow(), func(entries []deploy.Entry) error {
-		for chunk := range slices.Chunk(entries, entriesAtOnce) {
+		for chunk := range slices.Chunk(entries, journalAtOnce) {
 			rsp := &runtimev1.JournalResponse{}
 			for _, e := range chunk {
 				rsp.Entries = append(rsp.Entries, entry(e))

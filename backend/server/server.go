@@ -17,7 +17,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	goruntime "runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -30,6 +29,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/micro/micro/v3/backend/audit"
 	"github.com/micro/micro/v3/backend/auth"
 	"github.com/micro/micro/v3/backend/config"
 	"github.com/micro/micro/v3/backend/deploy"
@@ -42,6 +42,7 @@ import (
 	"github.com/micro/micro/v3/backend/tables"
 	"github.com/micro/micro/v3/dynamic"
 	images "github.com/micro/micro/v3/image/registry"
+	"github.com/micro/micro/v3/internal/atomicfile"
 	"github.com/micro/micro/v3/internal/buildinfo"
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
 	configv1 "github.com/micro/micro/v3/proto/micro/config/v1"
@@ -63,8 +64,12 @@ type Config struct {
 	Signup bool
 	// TokenTTL is how long access tokens are good; 0: [auth.AccessTTL].
 	TokenTTL time.Duration
-	Store    store.Store
-	Events   events.Engine
+	// AuditEntries and AuditAge bound what is kept of who did what in each namespace;
+	// 0: not bounded.
+	AuditEntries int64
+	AuditAge     time.Duration
+	Store        store.Store
+	Events       events.Engine
 	// OpenRuntime opens what services run on; the server closes it.
 	OpenRuntime func(ctx context.Context, images runtime.OpenImage) (runtime.Runtime, error)
 	Logger      *slog.Logger
@@ -99,6 +104,8 @@ const (
 type Server struct {
 	config    Config
 	auth      *auth.Auth
+	audit     *audit.Log
+	recorder  *recorder
 	settings  *config.Config
 	registry  *registry.Registry
 	images    *images.Registry
@@ -193,6 +200,9 @@ func (s *Server) open(ctx context.Context) error {
 	if err := s.initialize(ctx); err != nil {
 		return err
 	}
+	if err := s.openAudit(key); err != nil {
+		return fmt.Errorf("open audit: %w", err)
+	}
 	if s.settings, err = config.New(config.Options{Store: c.Store, MasterKey: key}); err != nil {
 		return fmt.Errorf("open config: %w", err)
 	}
@@ -280,7 +290,7 @@ func masterKey(dir string) ([]byte, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		key = make([]byte, masterKeyLen)
 		_, _ = rand.Read(key) // never fails: crypto/rand
-		return key, writeFile(path, key)
+		return key, atomicfile.Write(path, key)
 	}
 	if err != nil {
 		return nil, err
@@ -289,40 +299,6 @@ func masterKey(dir string) ([]byte, error) {
 		return nil, fmt.Errorf("%s has %d bytes, not %d: it is damaged; without it the accounts of this server cannot be used", path, len(key), masterKeyLen)
 	}
 	return key, nil
-}
-
-// writeFile replaces a file so that it is the old one or the new one, whole,
-// whatever happens, and the new one when it has returned nil. Only the owner can read
-// it.
-func writeFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes the names in a directory durable, where a directory can be synced.
-func syncDir(dir string) error {
-	if goruntime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // initialize makes the first account. One that others can reach must not have
@@ -369,7 +345,7 @@ func (s *Server) build() error {
 		return fmt.Errorf("the server's own APIs: %w", err)
 	}
 	c := &s.config
-	s.guard = &guard{auth: s.auth, proxy: s.proxy, methods: methods(), life: s.life}
+	s.guard = &guard{auth: s.auth, proxy: s.proxy, methods: methods(), recorder: s.recorder, life: s.life}
 	schemas := newSchemas(s.registry)
 	s.health = health.NewServer()
 	s.grpc = grpc.NewServer(
@@ -393,6 +369,7 @@ func (s *Server) build() error {
 	configv1.RegisterConfigServer(s.grpc, &configAPI{config: s.settings})
 	authv1.RegisterTokensServer(s.grpc, &tokensAPI{auth: s.auth})
 	authv1.RegisterKeysServer(s.grpc, &keysAPI{auth: s.auth})
+	authv1.RegisterAuditServer(s.grpc, &auditAPI{log: s.audit, auth: s.auth})
 	authv1.RegisterNamespacesServer(s.grpc, &namespacesAPI{auth: s.auth, deleter: s.deleter})
 	s.services = &registryAPI{
 		registry: s.registry, directory: s.directory, schemas: schemas, deployer: s.deployer, forwardable: s.forwardable,
@@ -407,7 +384,7 @@ func (s *Server) build() error {
 	(&reflector{auth: s.auth, registry: s.registry, schemas: schemas, own: s.grpc, apis: apis}).register(s.grpc)
 
 	web := http.NewServeMux()
-	web.Handle("/v2/", s.images)
+	web.Handle("/v2/", s.recorder.images(s.images))
 	web.HandleFunc("GET /v2/token", s.imageToken)
 	web.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, map[string]string{"version": buildinfo.Version()})
@@ -459,6 +436,7 @@ func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener net.L
 		"proxy (HTTP)":  func() error { return s.proxyHTTP.Serve(m.http) },
 		"gateway":       func() error { return s.gatewayHTTP.Serve(gatewayListener) },
 		"lease renewal": func() error { s.directory.renew(ctx); return nil },
+		"audit logs":    func() error { s.pruneAudit(ctx); return nil },
 		"schemas":       func() error { s.directory.collectSchemas(ctx); return nil },
 	} {
 		wg.Go(func() {
@@ -551,5 +529,5 @@ func (s *Server) writeAddresses() error {
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(s.config.DataDir, addressesFile), append(b, '\n'))
+	return atomicfile.Write(filepath.Join(s.config.DataDir, addressesFile), append(b, '\n'))
 }

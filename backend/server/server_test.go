@@ -47,6 +47,11 @@ type testServer struct {
 	auth   *auth.Auth       // over the server's own store
 	admin  string           // alice's access token
 	stop   func() error     // stops the server, once, and returns what Run did
+
+	// What prepare makes.
+	echo    string // the digest of the image of echo
+	foreign string // the address of an instance that is nobody's yet
+	refresh string // the refresh token of another session of alice
 }
 
 // start runs a server in this process, with an empty store in memory and a
@@ -144,9 +149,15 @@ func (s *testServer) openAuth(t *testing.T) *auth.Auth {
 // account makes an account of acme and returns its access token.
 func (s *testServer) account(t *testing.T, id string, scopes ...string) string {
 	t.Helper()
-	if _, err := s.auth.CreateAccount(t.Context(), "acme", id, password, scopes); err != nil {
+	if _, err := s.auth.CreateAccount(t.Context(), auth.Account{Namespace: "acme", ID: id, Scopes: scopes}, password); err != nil {
 		t.Fatal(err)
 	}
+	return s.login(t, id, password)
+}
+
+// login returns an access token of an account of acme.
+func (s *testServer) login(t *testing.T, id, password string) string {
+	t.Helper()
 	session, err := s.auth.Login(t.Context(), "acme", id, password, auth.Client{})
 	if err != nil {
 		t.Fatal(err)

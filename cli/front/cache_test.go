@@ -243,7 +243,7 @@ func TestCacheConcurrent(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if leftovers, _ := filepath.Glob(filepath.Join(c.Dir, "*", "*", ".new-*")); leftovers != nil {
+	if leftovers, _ := filepath.Glob(filepath.Join(c.Dir, "*", "*", ".*-*")); leftovers != nil {
 		t.Errorf("there are %v", leftovers)
 	}
 }

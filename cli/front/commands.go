@@ -7,7 +7,7 @@ type Summary struct{ Name, Short string }
 // front has no command tree to ask. A test holds it against that.
 func Summaries() []Summary {
 	return []Summary{
-		{"auth", "Manage accounts, rules, API tokens and keys"},
+		{"auth", "Manage accounts, rules, API tokens and keys, and see who did what"},
 		{"call", "Call a service"},
 		{"completion", "Write the script that completes commands in a shell"},
 		{"config", "Read and change the configuration of the namespace"},

@@ -11,7 +11,6 @@ import (
 
 	"google.golang.org/protobuf/compiler/protogen"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
@@ -21,6 +20,7 @@ import (
 	"github.com/micro/micro/v3/cli/front"
 	"github.com/micro/micro/v3/dynamic"
 	"github.com/micro/micro/v3/envs"
+	"github.com/micro/micro/v3/internal/protofiles"
 )
 
 // golang returns the call as a Go program, with the code that protoc-gen-go and
@@ -56,23 +56,19 @@ type goProgram struct {
 
 // newGoProgram returns a program that knows the Go names of a schema.
 func newGoProgram(s *dynamic.Schema) (*goProgram, error) {
-	req := &pluginpb.CodeGeneratorRequest{}
-	seen := map[string]bool{}
-	var add func(fd protoreflect.FileDescriptor)
-	add = func(fd protoreflect.FileDescriptor) {
-		if seen[fd.Path()] {
-			return
-		}
-		seen[fd.Path()] = true
-		for i := range fd.Imports().Len() {
-			add(fd.Imports().Get(i).FileDescriptor)
-		}
-		f := protodesc.ToFileDescriptorProto(fd)
-		setGoPackage(f)
-		req.ProtoFile = append(req.ProtoFile, f)
+	var all []protoreflect.FileDescriptor
+	s.Files().RangeFiles(func(fd protoreflect.FileDescriptor) bool {
+		all = append(all, fd)
+		return true
+	})
+	files, err := protofiles.WithImports(all...)
+	if err != nil {
+		return nil, err
 	}
-	s.Files().RangeFiles(func(fd protoreflect.FileDescriptor) bool { add(fd); return true })
-	plugin, err := protogen.Options{}.New(req)
+	for _, f := range files {
+		setGoPackage(f)
+	}
+	plugin, err := protogen.Options{}.New(&pluginpb.CodeGeneratorRequest{ProtoFile: files})
 	if err != nil {
 		return nil, err
 	}

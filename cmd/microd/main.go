@@ -121,18 +121,20 @@ func serve(ctx context.Context, o cli.ServeOptions) (err error) {
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
 	err = server.Run(ctx, server.Config{
-		DataDir:     o.DataDir,
-		Gateway:     o.Gateway,
-		Proxy:       o.Proxy,
-		TLS:         o.TLS,
-		Signup:      o.Signup,
-		TokenTTL:    o.TokenTTL,
-		Store:       b.Store,
-		Events:      b.Events,
-		OpenRuntime: b.OpenRuntime,
-		Logger:      o.Logger,
-		Ready:       func(a server.Addresses) { o.Ready(a.Gateway, a.Proxy) },
-		Password:    o.Password,
+		DataDir:      o.DataDir,
+		Gateway:      o.Gateway,
+		Proxy:        o.Proxy,
+		TLS:          o.TLS,
+		Signup:       o.Signup,
+		TokenTTL:     o.TokenTTL,
+		AuditEntries: o.AuditEntries,
+		AuditAge:     o.AuditAge,
+		Store:        b.Store,
+		Events:       b.Events,
+		OpenRuntime:  b.OpenRuntime,
+		Logger:       o.Logger,
+		Ready:        func(a server.Addresses) { o.Ready(a.Gateway, a.Proxy) },
+		Password:     o.Password,
 	})
 	if taken, ok := errors.AsType[*server.ListenError](err); ok {
 		return &cli.Error{

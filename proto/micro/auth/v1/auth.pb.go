@@ -35,7 +35,8 @@ const (
 	AccountType_ACCOUNT_TYPE_UNSPECIFIED AccountType = 0
 	// A person, or a program that acts for one.
 	AccountType_ACCOUNT_TYPE_USER AccountType = 1
-	// An instance of a service, started by the runtime.
+	// An instance of a service that the runtime has started, or a program that runs
+	// elsewhere.
 	AccountType_ACCOUNT_TYPE_SERVICE AccountType = 2
 )
 
@@ -132,6 +133,56 @@ func (Access) EnumDescriptor() ([]byte, []int) {
 	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{1}
 }
 
+// AuditDecision says whether a call was made.
+type AuditDecision int32
+
+const (
+	AuditDecision_AUDIT_DECISION_UNSPECIFIED AuditDecision = 0
+	AuditDecision_AUDIT_DECISION_ALLOWED     AuditDecision = 1
+	AuditDecision_AUDIT_DECISION_DENIED      AuditDecision = 2
+)
+
+// Enum value maps for AuditDecision.
+var (
+	AuditDecision_name = map[int32]string{
+		0: "AUDIT_DECISION_UNSPECIFIED",
+		1: "AUDIT_DECISION_ALLOWED",
+		2: "AUDIT_DECISION_DENIED",
+	}
+	AuditDecision_value = map[string]int32{
+		"AUDIT_DECISION_UNSPECIFIED": 0,
+		"AUDIT_DECISION_ALLOWED":     1,
+		"AUDIT_DECISION_DENIED":      2,
+	}
+)
+
+func (x AuditDecision) Enum() *AuditDecision {
+	p := new(AuditDecision)
+	*p = x
+	return p
+}
+
+func (x AuditDecision) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (AuditDecision) Descriptor() protoreflect.EnumDescriptor {
+	return file_micro_auth_v1_auth_proto_enumTypes[2].Descriptor()
+}
+
+func (AuditDecision) Type() protoreflect.EnumType {
+	return &file_micro_auth_v1_auth_proto_enumTypes[2]
+}
+
+func (x AuditDecision) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use AuditDecision.Descriptor instead.
+func (AuditDecision) EnumDescriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{2}
+}
+
 // Account is somebody or something that can be logged in.
 type Account struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -146,7 +197,10 @@ type Account struct {
 	// When the account was made.
 	Created *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created,proto3" json:"created,omitempty"`
 	// Whether it cannot log in.
-	Disabled      bool `protobuf:"varint,6,opt,name=disabled,proto3" json:"disabled,omitempty"`
+	Disabled bool `protobuf:"varint,6,opt,name=disabled,proto3" json:"disabled,omitempty"`
+	// What its administrators note about it: up to 32 names of 64 bytes, with values
+	// of 256.
+	Metadata      map[string]string `protobuf:"bytes,7,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -221,6 +275,13 @@ func (x *Account) GetDisabled() bool {
 		return x.Disabled
 	}
 	return false
+}
+
+func (x *Account) GetMetadata() map[string]string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
 }
 
 // Session is what a logged-in client holds.
@@ -956,10 +1017,13 @@ type CreateAccountRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name to log in with.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// At least 8 bytes.
+	// At least 8 bytes; an account of a service may have none.
 	Password string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
 	// What rules may grant to it by name.
-	Scopes        []string `protobuf:"bytes,3,rep,name=scopes,proto3" json:"scopes,omitempty"`
+	Scopes []string `protobuf:"bytes,3,rep,name=scopes,proto3" json:"scopes,omitempty"`
+	// A user when unspecified.
+	Type          AccountType       `protobuf:"varint,4,opt,name=type,proto3,enum=micro.auth.v1.AccountType" json:"type,omitempty"`
+	Metadata      map[string]string `protobuf:"bytes,5,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1011,6 +1075,20 @@ func (x *CreateAccountRequest) GetPassword() string {
 func (x *CreateAccountRequest) GetScopes() []string {
 	if x != nil {
 		return x.Scopes
+	}
+	return nil
+}
+
+func (x *CreateAccountRequest) GetType() AccountType {
+	if x != nil {
+		return x.Type
+	}
+	return AccountType_ACCOUNT_TYPE_UNSPECIFIED
+}
+
+func (x *CreateAccountRequest) GetMetadata() map[string]string {
+	if x != nil {
+		return x.Metadata
 	}
 	return nil
 }
@@ -1414,6 +1492,126 @@ func (x *ListRulesResponse) GetRules() []*Rule {
 	return nil
 }
 
+type UpdateRuleRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Scope         *string                `protobuf:"bytes,2,opt,name=scope,proto3,oneof" json:"scope,omitempty"`
+	Resource      *string                `protobuf:"bytes,3,opt,name=resource,proto3,oneof" json:"resource,omitempty"`
+	Access        *Access                `protobuf:"varint,4,opt,name=access,proto3,enum=micro.auth.v1.Access,oneof" json:"access,omitempty"`
+	Priority      *int32                 `protobuf:"varint,5,opt,name=priority,proto3,oneof" json:"priority,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateRuleRequest) Reset() {
+	*x = UpdateRuleRequest{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateRuleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateRuleRequest) ProtoMessage() {}
+
+func (x *UpdateRuleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateRuleRequest.ProtoReflect.Descriptor instead.
+func (*UpdateRuleRequest) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *UpdateRuleRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *UpdateRuleRequest) GetScope() string {
+	if x != nil && x.Scope != nil {
+		return *x.Scope
+	}
+	return ""
+}
+
+func (x *UpdateRuleRequest) GetResource() string {
+	if x != nil && x.Resource != nil {
+		return *x.Resource
+	}
+	return ""
+}
+
+func (x *UpdateRuleRequest) GetAccess() Access {
+	if x != nil && x.Access != nil {
+		return *x.Access
+	}
+	return Access_ACCESS_UNSPECIFIED
+}
+
+func (x *UpdateRuleRequest) GetPriority() int32 {
+	if x != nil && x.Priority != nil {
+		return *x.Priority
+	}
+	return 0
+}
+
+type UpdateRuleResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Rule          *Rule                  `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateRuleResponse) Reset() {
+	*x = UpdateRuleResponse{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateRuleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateRuleResponse) ProtoMessage() {}
+
+func (x *UpdateRuleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateRuleResponse.ProtoReflect.Descriptor instead.
+func (*UpdateRuleResponse) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *UpdateRuleResponse) GetRule() *Rule {
+	if x != nil {
+		return x.Rule
+	}
+	return nil
+}
+
 type DeleteRuleRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1423,7 +1621,7 @@ type DeleteRuleRequest struct {
 
 func (x *DeleteRuleRequest) Reset() {
 	*x = DeleteRuleRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[25]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1435,7 +1633,7 @@ func (x *DeleteRuleRequest) String() string {
 func (*DeleteRuleRequest) ProtoMessage() {}
 
 func (x *DeleteRuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[25]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1448,7 +1646,7 @@ func (x *DeleteRuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRuleRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRuleRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{25}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *DeleteRuleRequest) GetId() string {
@@ -1466,7 +1664,7 @@ type DeleteRuleResponse struct {
 
 func (x *DeleteRuleResponse) Reset() {
 	*x = DeleteRuleResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[26]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1478,7 +1676,7 @@ func (x *DeleteRuleResponse) String() string {
 func (*DeleteRuleResponse) ProtoMessage() {}
 
 func (x *DeleteRuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[26]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1491,7 +1689,7 @@ func (x *DeleteRuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRuleResponse.ProtoReflect.Descriptor instead.
 func (*DeleteRuleResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{26}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{28}
 }
 
 type UpdateAccountRequest struct {
@@ -1500,15 +1698,17 @@ type UpdateAccountRequest struct {
 	// The scopes that the account has from now on.
 	Scopes *ScopeList `protobuf:"bytes,2,opt,name=scopes,proto3,oneof" json:"scopes,omitempty"`
 	// At least 8 bytes.
-	Password      *string `protobuf:"bytes,3,opt,name=password,proto3,oneof" json:"password,omitempty"`
-	Disabled      *bool   `protobuf:"varint,4,opt,name=disabled,proto3,oneof" json:"disabled,omitempty"`
+	Password *string `protobuf:"bytes,3,opt,name=password,proto3,oneof" json:"password,omitempty"`
+	Disabled *bool   `protobuf:"varint,4,opt,name=disabled,proto3,oneof" json:"disabled,omitempty"`
+	// Names to set; those with an empty value are removed, and others stay.
+	Metadata      map[string]string `protobuf:"bytes,5,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UpdateAccountRequest) Reset() {
 	*x = UpdateAccountRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[27]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1520,7 +1720,7 @@ func (x *UpdateAccountRequest) String() string {
 func (*UpdateAccountRequest) ProtoMessage() {}
 
 func (x *UpdateAccountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[27]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1533,7 +1733,7 @@ func (x *UpdateAccountRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateAccountRequest.ProtoReflect.Descriptor instead.
 func (*UpdateAccountRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{27}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *UpdateAccountRequest) GetId() string {
@@ -1564,6 +1764,13 @@ func (x *UpdateAccountRequest) GetDisabled() bool {
 	return false
 }
 
+func (x *UpdateAccountRequest) GetMetadata() map[string]string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
 // ScopeList is a list that can be left out or be empty.
 type ScopeList struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1574,7 +1781,7 @@ type ScopeList struct {
 
 func (x *ScopeList) Reset() {
 	*x = ScopeList{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[28]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1586,7 +1793,7 @@ func (x *ScopeList) String() string {
 func (*ScopeList) ProtoMessage() {}
 
 func (x *ScopeList) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[28]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1599,7 +1806,7 @@ func (x *ScopeList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScopeList.ProtoReflect.Descriptor instead.
 func (*ScopeList) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{28}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ScopeList) GetScopes() []string {
@@ -1618,7 +1825,7 @@ type UpdateAccountResponse struct {
 
 func (x *UpdateAccountResponse) Reset() {
 	*x = UpdateAccountResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[29]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1630,7 +1837,7 @@ func (x *UpdateAccountResponse) String() string {
 func (*UpdateAccountResponse) ProtoMessage() {}
 
 func (x *UpdateAccountResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[29]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1643,7 +1850,7 @@ func (x *UpdateAccountResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateAccountResponse.ProtoReflect.Descriptor instead.
 func (*UpdateAccountResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{29}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *UpdateAccountResponse) GetAccount() *Account {
@@ -1676,7 +1883,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[30]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1688,7 +1895,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[30]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1701,7 +1908,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{30}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ExplainRequest) GetType() string {
@@ -1808,7 +2015,7 @@ type ExplainResponse struct {
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[31]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1820,7 +2027,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[31]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1833,7 +2040,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{31}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ExplainResponse) GetAllowed() bool {
@@ -1897,7 +2104,7 @@ type PassedRule struct {
 
 func (x *PassedRule) Reset() {
 	*x = PassedRule{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[32]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1909,7 +2116,7 @@ func (x *PassedRule) String() string {
 func (*PassedRule) ProtoMessage() {}
 
 func (x *PassedRule) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[32]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1922,7 +2129,7 @@ func (x *PassedRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PassedRule.ProtoReflect.Descriptor instead.
 func (*PassedRule) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{32}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PassedRule) GetRule() *Rule {
@@ -1958,7 +2165,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[33]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1970,7 +2177,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[33]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1983,7 +2190,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{33}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Token) GetName() string {
@@ -2025,17 +2232,19 @@ type CreateTokenRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Up to 128 letters, digits and -_.@+
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Scopes of the calling account. Without any it may do what every account may.
+	// Scopes of the account. Without any it may do what every account may.
 	Scopes []string `protobuf:"bytes,2,rep,name=scopes,proto3" json:"scopes,omitempty"`
 	// When it stops being accepted; never when unset.
-	Expires       *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expires,proto3" json:"expires,omitempty"`
+	Expires *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expires,proto3" json:"expires,omitempty"`
+	// Whose, which is an account of a service; the calling account when empty.
+	Account       string `protobuf:"bytes,4,opt,name=account,proto3" json:"account,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CreateTokenRequest) Reset() {
 	*x = CreateTokenRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[34]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2047,7 +2256,7 @@ func (x *CreateTokenRequest) String() string {
 func (*CreateTokenRequest) ProtoMessage() {}
 
 func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[34]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2060,7 +2269,7 @@ func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateTokenRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{34}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *CreateTokenRequest) GetName() string {
@@ -2084,6 +2293,13 @@ func (x *CreateTokenRequest) GetExpires() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *CreateTokenRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
 type CreateTokenResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Token *Token                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
@@ -2095,7 +2311,7 @@ type CreateTokenResponse struct {
 
 func (x *CreateTokenResponse) Reset() {
 	*x = CreateTokenResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[35]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2107,7 +2323,7 @@ func (x *CreateTokenResponse) String() string {
 func (*CreateTokenResponse) ProtoMessage() {}
 
 func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[35]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2120,7 +2336,7 @@ func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{35}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *CreateTokenResponse) GetToken() *Token {
@@ -2151,7 +2367,7 @@ type ListTokensRequest struct {
 
 func (x *ListTokensRequest) Reset() {
 	*x = ListTokensRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[36]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2163,7 +2379,7 @@ func (x *ListTokensRequest) String() string {
 func (*ListTokensRequest) ProtoMessage() {}
 
 func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[36]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2176,7 +2392,7 @@ func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensRequest.ProtoReflect.Descriptor instead.
 func (*ListTokensRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{36}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ListTokensRequest) GetPageSize() int32 {
@@ -2211,7 +2427,7 @@ type ListTokensResponse struct {
 
 func (x *ListTokensResponse) Reset() {
 	*x = ListTokensResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[37]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2223,7 +2439,7 @@ func (x *ListTokensResponse) String() string {
 func (*ListTokensResponse) ProtoMessage() {}
 
 func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[37]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2236,7 +2452,7 @@ func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensResponse.ProtoReflect.Descriptor instead.
 func (*ListTokensResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{37}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ListTokensResponse) GetTokens() []*Token {
@@ -2264,7 +2480,7 @@ type DeleteTokenRequest struct {
 
 func (x *DeleteTokenRequest) Reset() {
 	*x = DeleteTokenRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[38]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2276,7 +2492,7 @@ func (x *DeleteTokenRequest) String() string {
 func (*DeleteTokenRequest) ProtoMessage() {}
 
 func (x *DeleteTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[38]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2289,7 +2505,7 @@ func (x *DeleteTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteTokenRequest.ProtoReflect.Descriptor instead.
 func (*DeleteTokenRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{38}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *DeleteTokenRequest) GetName() string {
@@ -2314,7 +2530,7 @@ type DeleteTokenResponse struct {
 
 func (x *DeleteTokenResponse) Reset() {
 	*x = DeleteTokenResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[39]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2326,7 +2542,7 @@ func (x *DeleteTokenResponse) String() string {
 func (*DeleteTokenResponse) ProtoMessage() {}
 
 func (x *DeleteTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[39]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2339,7 +2555,7 @@ func (x *DeleteTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteTokenResponse.ProtoReflect.Descriptor instead.
 func (*DeleteTokenResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{39}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{41}
 }
 
 // Key is a key that access tokens are signed with.
@@ -2358,7 +2574,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[40]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2370,7 +2586,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[40]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2383,7 +2599,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{40}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Key) GetId() string {
@@ -2422,7 +2638,7 @@ type ListKeysRequest struct {
 
 func (x *ListKeysRequest) Reset() {
 	*x = ListKeysRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[41]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2434,7 +2650,7 @@ func (x *ListKeysRequest) String() string {
 func (*ListKeysRequest) ProtoMessage() {}
 
 func (x *ListKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[41]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2447,7 +2663,7 @@ func (x *ListKeysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeysRequest.ProtoReflect.Descriptor instead.
 func (*ListKeysRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{41}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{43}
 }
 
 type ListKeysResponse struct {
@@ -2459,7 +2675,7 @@ type ListKeysResponse struct {
 
 func (x *ListKeysResponse) Reset() {
 	*x = ListKeysResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[42]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2471,7 +2687,7 @@ func (x *ListKeysResponse) String() string {
 func (*ListKeysResponse) ProtoMessage() {}
 
 func (x *ListKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[42]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2484,7 +2700,7 @@ func (x *ListKeysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeysResponse.ProtoReflect.Descriptor instead.
 func (*ListKeysResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{42}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ListKeysResponse) GetKeys() []*Key {
@@ -2505,7 +2721,7 @@ type RotateKeysRequest struct {
 
 func (x *RotateKeysRequest) Reset() {
 	*x = RotateKeysRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[43]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2517,7 +2733,7 @@ func (x *RotateKeysRequest) String() string {
 func (*RotateKeysRequest) ProtoMessage() {}
 
 func (x *RotateKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[43]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2530,7 +2746,7 @@ func (x *RotateKeysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateKeysRequest.ProtoReflect.Descriptor instead.
 func (*RotateKeysRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{43}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *RotateKeysRequest) GetRetireNow() bool {
@@ -2550,7 +2766,7 @@ type RotateKeysResponse struct {
 
 func (x *RotateKeysResponse) Reset() {
 	*x = RotateKeysResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[44]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2562,7 +2778,7 @@ func (x *RotateKeysResponse) String() string {
 func (*RotateKeysResponse) ProtoMessage() {}
 
 func (x *RotateKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[44]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2575,7 +2791,7 @@ func (x *RotateKeysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateKeysResponse.ProtoReflect.Descriptor instead.
 func (*RotateKeysResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{44}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *RotateKeysResponse) GetKey() *Key {
@@ -2597,7 +2813,7 @@ type Namespace struct {
 
 func (x *Namespace) Reset() {
 	*x = Namespace{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[45]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2609,7 +2825,7 @@ func (x *Namespace) String() string {
 func (*Namespace) ProtoMessage() {}
 
 func (x *Namespace) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[45]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2622,7 +2838,7 @@ func (x *Namespace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Namespace.ProtoReflect.Descriptor instead.
 func (*Namespace) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{45}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Namespace) GetName() string {
@@ -2658,7 +2874,7 @@ type ListNamespacesRequest struct {
 
 func (x *ListNamespacesRequest) Reset() {
 	*x = ListNamespacesRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[46]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2670,7 +2886,7 @@ func (x *ListNamespacesRequest) String() string {
 func (*ListNamespacesRequest) ProtoMessage() {}
 
 func (x *ListNamespacesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[46]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2683,7 +2899,7 @@ func (x *ListNamespacesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNamespacesRequest.ProtoReflect.Descriptor instead.
 func (*ListNamespacesRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{46}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ListNamespacesRequest) GetPageSize() int32 {
@@ -2711,7 +2927,7 @@ type ListNamespacesResponse struct {
 
 func (x *ListNamespacesResponse) Reset() {
 	*x = ListNamespacesResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[47]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2723,7 +2939,7 @@ func (x *ListNamespacesResponse) String() string {
 func (*ListNamespacesResponse) ProtoMessage() {}
 
 func (x *ListNamespacesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[47]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2736,7 +2952,7 @@ func (x *ListNamespacesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNamespacesResponse.ProtoReflect.Descriptor instead.
 func (*ListNamespacesResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{47}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ListNamespacesResponse) GetNamespaces() []*Namespace {
@@ -2767,7 +2983,7 @@ type CreateNamespaceRequest struct {
 
 func (x *CreateNamespaceRequest) Reset() {
 	*x = CreateNamespaceRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[48]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2779,7 +2995,7 @@ func (x *CreateNamespaceRequest) String() string {
 func (*CreateNamespaceRequest) ProtoMessage() {}
 
 func (x *CreateNamespaceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[48]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2792,7 +3008,7 @@ func (x *CreateNamespaceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateNamespaceRequest.ProtoReflect.Descriptor instead.
 func (*CreateNamespaceRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{48}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *CreateNamespaceRequest) GetName() string {
@@ -2825,7 +3041,7 @@ type CreateNamespaceResponse struct {
 
 func (x *CreateNamespaceResponse) Reset() {
 	*x = CreateNamespaceResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[49]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2837,7 +3053,7 @@ func (x *CreateNamespaceResponse) String() string {
 func (*CreateNamespaceResponse) ProtoMessage() {}
 
 func (x *CreateNamespaceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[49]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2850,7 +3066,7 @@ func (x *CreateNamespaceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateNamespaceResponse.ProtoReflect.Descriptor instead.
 func (*CreateNamespaceResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{49}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *CreateNamespaceResponse) GetAccount() *Account {
@@ -2869,7 +3085,7 @@ type DeleteNamespaceRequest struct {
 
 func (x *DeleteNamespaceRequest) Reset() {
 	*x = DeleteNamespaceRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[50]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2881,7 +3097,7 @@ func (x *DeleteNamespaceRequest) String() string {
 func (*DeleteNamespaceRequest) ProtoMessage() {}
 
 func (x *DeleteNamespaceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[50]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2894,7 +3110,7 @@ func (x *DeleteNamespaceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteNamespaceRequest.ProtoReflect.Descriptor instead.
 func (*DeleteNamespaceRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{50}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *DeleteNamespaceRequest) GetName() string {
@@ -2912,7 +3128,7 @@ type DeleteNamespaceResponse struct {
 
 func (x *DeleteNamespaceResponse) Reset() {
 	*x = DeleteNamespaceResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[51]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2924,7 +3140,7 @@ func (x *DeleteNamespaceResponse) String() string {
 func (*DeleteNamespaceResponse) ProtoMessage() {}
 
 func (x *DeleteNamespaceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[51]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2937,21 +3153,530 @@ func (x *DeleteNamespaceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteNamespaceResponse.ProtoReflect.Descriptor instead.
 func (*DeleteNamespaceResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{51}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{53}
+}
+
+// AuditEntry is what is known of a call.
+type AuditEntry struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1, 2, 3 and so on in the log of a namespace. Some are not shown: a call has one
+	// when it begins and one when it ends.
+	Sequence int64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// When the call ended, or was refused.
+	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	// What the server calls the call, the same in all that it says of it.
+	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Who made it, as NAMESPACE/ACCOUNT; empty for somebody who is not known.
+	Account     string      `protobuf:"bytes,4,opt,name=account,proto3" json:"account,omitempty"`
+	AccountType AccountType `protobuf:"varint,5,opt,name=account_type,json=accountType,proto3,enum=micro.auth.v1.AccountType" json:"account_type,omitempty"`
+	// The name of the API token that the caller had.
+	Token string `protobuf:"bytes,6,opt,name=token,proto3" json:"token,omitempty"`
+	// Where it came from, as host:port.
+	Address string `protobuf:"bytes,7,opt,name=address,proto3" json:"address,omitempty"`
+	// The namespace that it was about.
+	Namespace string `protobuf:"bytes,8,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// What was called, as "Service.Method".
+	Method string `protobuf:"bytes,9,opt,name=method,proto3" json:"method,omitempty"`
+	// The name of what it was about.
+	Object   string        `protobuf:"bytes,10,opt,name=object,proto3" json:"object,omitempty"`
+	Decision AuditDecision `protobuf:"varint,11,opt,name=decision,proto3,enum=micro.auth.v1.AuditDecision" json:"decision,omitempty"`
+	// "OK", or the reason of the error; empty when the server did not live to see it,
+	// or the call is still under way.
+	Outcome string `protobuf:"bytes,12,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	// How many refused calls were not recorded one by one; the other fields are empty.
+	Missed int64 `protobuf:"varint,13,opt,name=missed,proto3" json:"missed,omitempty"`
+	// The server found what it knew of the end of the log lost, or altered by somebody
+	// else; the other fields are empty.
+	Damaged       bool `protobuf:"varint,14,opt,name=damaged,proto3" json:"damaged,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuditEntry) Reset() {
+	*x = AuditEntry{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuditEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuditEntry) ProtoMessage() {}
+
+func (x *AuditEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuditEntry.ProtoReflect.Descriptor instead.
+func (*AuditEntry) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *AuditEntry) GetSequence() int64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *AuditEntry) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *AuditEntry) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetAccountType() AccountType {
+	if x != nil {
+		return x.AccountType
+	}
+	return AccountType_ACCOUNT_TYPE_UNSPECIFIED
+}
+
+func (x *AuditEntry) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetDecision() AuditDecision {
+	if x != nil {
+		return x.Decision
+	}
+	return AuditDecision_AUDIT_DECISION_UNSPECIFIED
+}
+
+func (x *AuditEntry) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetMissed() int64 {
+	if x != nil {
+		return x.Missed
+	}
+	return 0
+}
+
+func (x *AuditEntry) GetDamaged() bool {
+	if x != nil {
+		return x.Damaged
+	}
+	return false
+}
+
+type ReadAuditRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only what comes after this sequence: that of the last entry that was read, to go
+	// on behind it.
+	After int64 `protobuf:"varint,1,opt,name=after,proto3" json:"after,omitempty"`
+	// Only what was recorded then or later.
+	Since *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
+	// Only calls of this account, as ACCOUNT or NAMESPACE/ACCOUNT.
+	Account string `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
+	// Only calls of this method, as Service.Method or one of the two; case does not
+	// count.
+	Method string `protobuf:"bytes,4,opt,name=method,proto3" json:"method,omitempty"`
+	// End after so many entries; 0 for no end.
+	Limit int32 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
+	// At most so many of the entries that are there, the last ones; 0 for all.
+	Tail int32 `protobuf:"varint,6,opt,name=tail,proto3" json:"tail,omitempty"`
+	// Wait for more.
+	Follow        bool `protobuf:"varint,7,opt,name=follow,proto3" json:"follow,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadAuditRequest) Reset() {
+	*x = ReadAuditRequest{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadAuditRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadAuditRequest) ProtoMessage() {}
+
+func (x *ReadAuditRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadAuditRequest.ProtoReflect.Descriptor instead.
+func (*ReadAuditRequest) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *ReadAuditRequest) GetAfter() int64 {
+	if x != nil {
+		return x.After
+	}
+	return 0
+}
+
+func (x *ReadAuditRequest) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *ReadAuditRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *ReadAuditRequest) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *ReadAuditRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ReadAuditRequest) GetTail() int32 {
+	if x != nil {
+		return x.Tail
+	}
+	return 0
+}
+
+func (x *ReadAuditRequest) GetFollow() bool {
+	if x != nil {
+		return x.Follow
+	}
+	return false
+}
+
+type ReadAuditResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Entries       []*AuditEntry          `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadAuditResponse) Reset() {
+	*x = ReadAuditResponse{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadAuditResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadAuditResponse) ProtoMessage() {}
+
+func (x *ReadAuditResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadAuditResponse.ProtoReflect.Descriptor instead.
+func (*ReadAuditResponse) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *ReadAuditResponse) GetEntries() []*AuditEntry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+type VerifyAuditRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The logs of all namespaces.
+	All bool `protobuf:"varint,1,opt,name=all,proto3" json:"all,omitempty"`
+	// What was noted of the log before, and has to be in it still. Not with all.
+	Noted         []*NotedAuditEntry `protobuf:"bytes,2,rep,name=noted,proto3" json:"noted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyAuditRequest) Reset() {
+	*x = VerifyAuditRequest{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyAuditRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyAuditRequest) ProtoMessage() {}
+
+func (x *VerifyAuditRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyAuditRequest.ProtoReflect.Descriptor instead.
+func (*VerifyAuditRequest) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *VerifyAuditRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+func (x *VerifyAuditRequest) GetNoted() []*NotedAuditEntry {
+	if x != nil {
+		return x.Noted
+	}
+	return nil
+}
+
+// NotedAuditEntry is what Verify told of the last entry at some time.
+type NotedAuditEntry struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sequence      int64                  `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Hash          []byte                 `protobuf:"bytes,2,opt,name=hash,proto3" json:"hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NotedAuditEntry) Reset() {
+	*x = NotedAuditEntry{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NotedAuditEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NotedAuditEntry) ProtoMessage() {}
+
+func (x *NotedAuditEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NotedAuditEntry.ProtoReflect.Descriptor instead.
+func (*NotedAuditEntry) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *NotedAuditEntry) GetSequence() int64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *NotedAuditEntry) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+type VerifyAuditResponse struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// The sequences of the first and of the last entry that is kept; 0 without any.
+	First int64 `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"`
+	Last  int64 `protobuf:"varint,3,opt,name=last,proto3" json:"last,omitempty"`
+	// The SHA-256 of the last entry. Noted elsewhere it tells later whether the log is
+	// still the same one.
+	Hash []byte `protobuf:"bytes,4,opt,name=hash,proto3" json:"hash,omitempty"`
+	// What is wrong, a sentence each; empty: nothing.
+	Problems []string `protobuf:"bytes,5,rep,name=problems,proto3" json:"problems,omitempty"`
+	// There are more problems.
+	More          bool `protobuf:"varint,6,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyAuditResponse) Reset() {
+	*x = VerifyAuditResponse{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyAuditResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyAuditResponse) ProtoMessage() {}
+
+func (x *VerifyAuditResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyAuditResponse.ProtoReflect.Descriptor instead.
+func (*VerifyAuditResponse) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *VerifyAuditResponse) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *VerifyAuditResponse) GetFirst() int64 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *VerifyAuditResponse) GetLast() int64 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+func (x *VerifyAuditResponse) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+func (x *VerifyAuditResponse) GetProblems() []string {
+	if x != nil {
+		return x.Problems
+	}
+	return nil
+}
+
+func (x *VerifyAuditResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
 }
 
 var File_micro_auth_v1_auth_proto protoreflect.FileDescriptor
 
 const file_micro_auth_v1_auth_proto_rawDesc = "" +
 	"\n" +
-	"\x18micro/auth/v1/auth.proto\x12\rmicro.auth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd1\x01\n" +
+	"\x18micro/auth/v1/auth.proto\x12\rmicro.auth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd0\x02\n" +
 	"\aAccount\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12.\n" +
 	"\x04type\x18\x03 \x01(\x0e2\x1a.micro.auth.v1.AccountTypeR\x04type\x12\x16\n" +
 	"\x06scopes\x18\x04 \x03(\tR\x06scopes\x124\n" +
 	"\acreated\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x12\x1a\n" +
-	"\bdisabled\x18\x06 \x01(\bR\bdisabled\"\x8b\x02\n" +
+	"\bdisabled\x18\x06 \x01(\bR\bdisabled\x12@\n" +
+	"\bmetadata\x18\a \x03(\v2$.micro.auth.v1.Account.MetadataEntryR\bmetadata\x1a;\n" +
+	"\rMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x8b\x02\n" +
 	"\aSession\x12!\n" +
 	"\faccess_token\x18\x01 \x01(\tR\vaccessToken\x12A\n" +
 	"\x0eaccess_expires\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\raccessExpires\x12#\n" +
@@ -2990,11 +3715,16 @@ const file_micro_auth_v1_auth_proto_rawDesc = "" +
 	"\fold_password\x18\x01 \x01(\tR\voldPassword\x12!\n" +
 	"\fnew_password\x18\x02 \x01(\tR\vnewPassword\"J\n" +
 	"\x16ChangePasswordResponse\x120\n" +
-	"\asession\x18\x01 \x01(\v2\x16.micro.auth.v1.SessionR\asession\"Z\n" +
+	"\asession\x18\x01 \x01(\v2\x16.micro.auth.v1.SessionR\asession\"\x96\x02\n" +
 	"\x14CreateAccountRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\bpassword\x18\x02 \x01(\tR\bpassword\x12\x16\n" +
-	"\x06scopes\x18\x03 \x03(\tR\x06scopes\"I\n" +
+	"\x06scopes\x18\x03 \x03(\tR\x06scopes\x12.\n" +
+	"\x04type\x18\x04 \x01(\x0e2\x1a.micro.auth.v1.AccountTypeR\x04type\x12M\n" +
+	"\bmetadata\x18\x05 \x03(\v21.micro.auth.v1.CreateAccountRequest.MetadataEntryR\bmetadata\x1a;\n" +
+	"\rMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"I\n" +
 	"\x15CreateAccountResponse\x120\n" +
 	"\aaccount\x18\x01 \x01(\v2\x16.micro.auth.v1.AccountR\aaccount\"Q\n" +
 	"\x13ListAccountsRequest\x12\x1b\n" +
@@ -3013,15 +3743,31 @@ const file_micro_auth_v1_auth_proto_rawDesc = "" +
 	"\x04rule\x18\x01 \x01(\v2\x13.micro.auth.v1.RuleR\x04rule\"\x12\n" +
 	"\x10ListRulesRequest\">\n" +
 	"\x11ListRulesResponse\x12)\n" +
-	"\x05rules\x18\x01 \x03(\v2\x13.micro.auth.v1.RuleR\x05rules\"#\n" +
+	"\x05rules\x18\x01 \x03(\v2\x13.micro.auth.v1.RuleR\x05rules\"\xe3\x01\n" +
+	"\x11UpdateRuleRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x19\n" +
+	"\x05scope\x18\x02 \x01(\tH\x00R\x05scope\x88\x01\x01\x12\x1f\n" +
+	"\bresource\x18\x03 \x01(\tH\x01R\bresource\x88\x01\x01\x122\n" +
+	"\x06access\x18\x04 \x01(\x0e2\x15.micro.auth.v1.AccessH\x02R\x06access\x88\x01\x01\x12\x1f\n" +
+	"\bpriority\x18\x05 \x01(\x05H\x03R\bpriority\x88\x01\x01B\b\n" +
+	"\x06_scopeB\v\n" +
+	"\t_resourceB\t\n" +
+	"\a_accessB\v\n" +
+	"\t_priority\"=\n" +
+	"\x12UpdateRuleResponse\x12'\n" +
+	"\x04rule\x18\x01 \x01(\v2\x13.micro.auth.v1.RuleR\x04rule\"#\n" +
 	"\x11DeleteRuleRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\x14\n" +
-	"\x12DeleteRuleResponse\"\xc4\x01\n" +
+	"\x12DeleteRuleResponse\"\xd0\x02\n" +
 	"\x14UpdateAccountRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x125\n" +
 	"\x06scopes\x18\x02 \x01(\v2\x18.micro.auth.v1.ScopeListH\x00R\x06scopes\x88\x01\x01\x12\x1f\n" +
 	"\bpassword\x18\x03 \x01(\tH\x01R\bpassword\x88\x01\x01\x12\x1f\n" +
-	"\bdisabled\x18\x04 \x01(\bH\x02R\bdisabled\x88\x01\x01B\t\n" +
+	"\bdisabled\x18\x04 \x01(\bH\x02R\bdisabled\x88\x01\x01\x12M\n" +
+	"\bmetadata\x18\x05 \x03(\v21.micro.auth.v1.UpdateAccountRequest.MetadataEntryR\bmetadata\x1a;\n" +
+	"\rMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\t\n" +
 	"\a_scopesB\v\n" +
 	"\t_passwordB\v\n" +
 	"\t_disabled\"#\n" +
@@ -3054,11 +3800,12 @@ const file_micro_auth_v1_auth_proto_rawDesc = "" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x16\n" +
 	"\x06scopes\x18\x03 \x03(\tR\x06scopes\x124\n" +
 	"\acreated\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x124\n" +
-	"\aexpires\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\"v\n" +
+	"\aexpires\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\"\x90\x01\n" +
 	"\x12CreateTokenRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06scopes\x18\x02 \x03(\tR\x06scopes\x124\n" +
-	"\aexpires\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\"Y\n" +
+	"\aexpires\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x12\x18\n" +
+	"\aaccount\x18\x04 \x01(\tR\aaccount\"Y\n" +
 	"\x13CreateTokenResponse\x12*\n" +
 	"\x05token\x18\x01 \x01(\v2\x14.micro.auth.v1.TokenR\x05token\x12\x16\n" +
 	"\x06secret\x18\x02 \x01(\tR\x06secret\"a\n" +
@@ -3109,7 +3856,48 @@ const file_micro_auth_v1_auth_proto_rawDesc = "" +
 	"\aaccount\x18\x01 \x01(\v2\x16.micro.auth.v1.AccountR\aaccount\",\n" +
 	"\x16DeleteNamespaceRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"\x19\n" +
-	"\x17DeleteNamespaceResponse*\\\n" +
+	"\x17DeleteNamespaceResponse\"\xd4\x03\n" +
+	"\n" +
+	"AuditEntry\x12\x1a\n" +
+	"\bsequence\x18\x01 \x01(\x03R\bsequence\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\x12\x18\n" +
+	"\aaccount\x18\x04 \x01(\tR\aaccount\x12=\n" +
+	"\faccount_type\x18\x05 \x01(\x0e2\x1a.micro.auth.v1.AccountTypeR\vaccountType\x12\x14\n" +
+	"\x05token\x18\x06 \x01(\tR\x05token\x12\x18\n" +
+	"\aaddress\x18\a \x01(\tR\aaddress\x12\x1c\n" +
+	"\tnamespace\x18\b \x01(\tR\tnamespace\x12\x16\n" +
+	"\x06method\x18\t \x01(\tR\x06method\x12\x16\n" +
+	"\x06object\x18\n" +
+	" \x01(\tR\x06object\x128\n" +
+	"\bdecision\x18\v \x01(\x0e2\x1c.micro.auth.v1.AuditDecisionR\bdecision\x12\x18\n" +
+	"\aoutcome\x18\f \x01(\tR\aoutcome\x12\x16\n" +
+	"\x06missed\x18\r \x01(\x03R\x06missed\x12\x18\n" +
+	"\adamaged\x18\x0e \x01(\bR\adamaged\"\xce\x01\n" +
+	"\x10ReadAuditRequest\x12\x14\n" +
+	"\x05after\x18\x01 \x01(\x03R\x05after\x120\n" +
+	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x18\n" +
+	"\aaccount\x18\x03 \x01(\tR\aaccount\x12\x16\n" +
+	"\x06method\x18\x04 \x01(\tR\x06method\x12\x14\n" +
+	"\x05limit\x18\x05 \x01(\x05R\x05limit\x12\x12\n" +
+	"\x04tail\x18\x06 \x01(\x05R\x04tail\x12\x16\n" +
+	"\x06follow\x18\a \x01(\bR\x06follow\"H\n" +
+	"\x11ReadAuditResponse\x123\n" +
+	"\aentries\x18\x01 \x03(\v2\x19.micro.auth.v1.AuditEntryR\aentries\"\\\n" +
+	"\x12VerifyAuditRequest\x12\x10\n" +
+	"\x03all\x18\x01 \x01(\bR\x03all\x124\n" +
+	"\x05noted\x18\x02 \x03(\v2\x1e.micro.auth.v1.NotedAuditEntryR\x05noted\"A\n" +
+	"\x0fNotedAuditEntry\x12\x1a\n" +
+	"\bsequence\x18\x01 \x01(\x03R\bsequence\x12\x12\n" +
+	"\x04hash\x18\x02 \x01(\fR\x04hash\"\xa1\x01\n" +
+	"\x13VerifyAuditResponse\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x14\n" +
+	"\x05first\x18\x02 \x01(\x03R\x05first\x12\x12\n" +
+	"\x04last\x18\x03 \x01(\x03R\x04last\x12\x12\n" +
+	"\x04hash\x18\x04 \x01(\fR\x04hash\x12\x1a\n" +
+	"\bproblems\x18\x05 \x03(\tR\bproblems\x12\x12\n" +
+	"\x04more\x18\x06 \x01(\bR\x04more*\\\n" +
 	"\vAccountType\x12\x1c\n" +
 	"\x18ACCOUNT_TYPE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11ACCOUNT_TYPE_USER\x10\x01\x12\x18\n" +
@@ -3117,7 +3905,11 @@ const file_micro_auth_v1_auth_proto_rawDesc = "" +
 	"\x06Access\x12\x16\n" +
 	"\x12ACCESS_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eACCESS_GRANTED\x10\x01\x12\x11\n" +
-	"\rACCESS_DENIED\x10\x022\xc8\x03\n" +
+	"\rACCESS_DENIED\x10\x02*f\n" +
+	"\rAuditDecision\x12\x1e\n" +
+	"\x1aAUDIT_DECISION_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16AUDIT_DECISION_ALLOWED\x10\x01\x12\x19\n" +
+	"\x15AUDIT_DECISION_DENIED\x10\x022\xc8\x03\n" +
 	"\x04Auth\x12E\n" +
 	"\x06Signup\x12\x1c.micro.auth.v1.SignupRequest\x1a\x1d.micro.auth.v1.SignupResponse\x12B\n" +
 	"\x05Login\x12\x1b.micro.auth.v1.LoginRequest\x1a\x1c.micro.auth.v1.LoginResponse\x12H\n" +
@@ -3129,10 +3921,11 @@ const file_micro_auth_v1_auth_proto_rawDesc = "" +
 	"\x06Create\x12#.micro.auth.v1.CreateAccountRequest\x1a$.micro.auth.v1.CreateAccountResponse\x12O\n" +
 	"\x04List\x12\".micro.auth.v1.ListAccountsRequest\x1a#.micro.auth.v1.ListAccountsResponse\x12S\n" +
 	"\x06Update\x12#.micro.auth.v1.UpdateAccountRequest\x1a$.micro.auth.v1.UpdateAccountResponse\x12S\n" +
-	"\x06Delete\x12#.micro.auth.v1.DeleteAccountRequest\x1a$.micro.auth.v1.DeleteAccountResponse2\xba\x02\n" +
+	"\x06Delete\x12#.micro.auth.v1.DeleteAccountRequest\x1a$.micro.auth.v1.DeleteAccountResponse2\x89\x03\n" +
 	"\x05Rules\x12M\n" +
 	"\x06Create\x12 .micro.auth.v1.CreateRuleRequest\x1a!.micro.auth.v1.CreateRuleResponse\x12I\n" +
 	"\x04List\x12\x1f.micro.auth.v1.ListRulesRequest\x1a .micro.auth.v1.ListRulesResponse\x12M\n" +
+	"\x06Update\x12 .micro.auth.v1.UpdateRuleRequest\x1a!.micro.auth.v1.UpdateRuleResponse\x12M\n" +
 	"\x06Delete\x12 .micro.auth.v1.DeleteRuleRequest\x1a!.micro.auth.v1.DeleteRuleResponse\x12H\n" +
 	"\aExplain\x12\x1d.micro.auth.v1.ExplainRequest\x1a\x1e.micro.auth.v1.ExplainResponse2\xf7\x01\n" +
 	"\x06Tokens\x12O\n" +
@@ -3146,7 +3939,10 @@ const file_micro_auth_v1_auth_proto_rawDesc = "" +
 	"Namespaces\x12S\n" +
 	"\x04List\x12$.micro.auth.v1.ListNamespacesRequest\x1a%.micro.auth.v1.ListNamespacesResponse\x12W\n" +
 	"\x06Create\x12%.micro.auth.v1.CreateNamespaceRequest\x1a&.micro.auth.v1.CreateNamespaceResponse\x12W\n" +
-	"\x06Delete\x12%.micro.auth.v1.DeleteNamespaceRequest\x1a&.micro.auth.v1.DeleteNamespaceResponseB6Z4github.com/micro/micro/v3/proto/micro/auth/v1;authv1b\x06proto3"
+	"\x06Delete\x12%.micro.auth.v1.DeleteNamespaceRequest\x1a&.micro.auth.v1.DeleteNamespaceResponse2\xa7\x01\n" +
+	"\x05Audit\x12K\n" +
+	"\x04Read\x12\x1f.micro.auth.v1.ReadAuditRequest\x1a .micro.auth.v1.ReadAuditResponse0\x01\x12Q\n" +
+	"\x06Verify\x12!.micro.auth.v1.VerifyAuditRequest\x1a\".micro.auth.v1.VerifyAuditResponse0\x01B6Z4github.com/micro/micro/v3/proto/micro/auth/v1;authv1b\x06proto3"
 
 var (
 	file_micro_auth_v1_auth_proto_rawDescOnce sync.Once
@@ -3160,149 +3956,179 @@ func file_micro_auth_v1_auth_proto_rawDescGZIP() []byte {
 	return file_micro_auth_v1_auth_proto_rawDescData
 }
 
-var file_micro_auth_v1_auth_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_micro_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
+var file_micro_auth_v1_auth_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_micro_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 63)
 var file_micro_auth_v1_auth_proto_goTypes = []any{
 	(AccountType)(0),                // 0: micro.auth.v1.AccountType
 	(Access)(0),                     // 1: micro.auth.v1.Access
-	(*Account)(nil),                 // 2: micro.auth.v1.Account
-	(*Session)(nil),                 // 3: micro.auth.v1.Session
-	(*Rule)(nil),                    // 4: micro.auth.v1.Rule
-	(*SignupRequest)(nil),           // 5: micro.auth.v1.SignupRequest
-	(*SignupResponse)(nil),          // 6: micro.auth.v1.SignupResponse
-	(*LoginRequest)(nil),            // 7: micro.auth.v1.LoginRequest
-	(*LoginResponse)(nil),           // 8: micro.auth.v1.LoginResponse
-	(*RefreshRequest)(nil),          // 9: micro.auth.v1.RefreshRequest
-	(*RefreshResponse)(nil),         // 10: micro.auth.v1.RefreshResponse
-	(*LogoutRequest)(nil),           // 11: micro.auth.v1.LogoutRequest
-	(*LogoutResponse)(nil),          // 12: micro.auth.v1.LogoutResponse
-	(*WhoAmIRequest)(nil),           // 13: micro.auth.v1.WhoAmIRequest
-	(*WhoAmIResponse)(nil),          // 14: micro.auth.v1.WhoAmIResponse
-	(*ChangePasswordRequest)(nil),   // 15: micro.auth.v1.ChangePasswordRequest
-	(*ChangePasswordResponse)(nil),  // 16: micro.auth.v1.ChangePasswordResponse
-	(*CreateAccountRequest)(nil),    // 17: micro.auth.v1.CreateAccountRequest
-	(*CreateAccountResponse)(nil),   // 18: micro.auth.v1.CreateAccountResponse
-	(*ListAccountsRequest)(nil),     // 19: micro.auth.v1.ListAccountsRequest
-	(*ListAccountsResponse)(nil),    // 20: micro.auth.v1.ListAccountsResponse
-	(*DeleteAccountRequest)(nil),    // 21: micro.auth.v1.DeleteAccountRequest
-	(*DeleteAccountResponse)(nil),   // 22: micro.auth.v1.DeleteAccountResponse
-	(*CreateRuleRequest)(nil),       // 23: micro.auth.v1.CreateRuleRequest
-	(*CreateRuleResponse)(nil),      // 24: micro.auth.v1.CreateRuleResponse
-	(*ListRulesRequest)(nil),        // 25: micro.auth.v1.ListRulesRequest
-	(*ListRulesResponse)(nil),       // 26: micro.auth.v1.ListRulesResponse
-	(*DeleteRuleRequest)(nil),       // 27: micro.auth.v1.DeleteRuleRequest
-	(*DeleteRuleResponse)(nil),      // 28: micro.auth.v1.DeleteRuleResponse
-	(*UpdateAccountRequest)(nil),    // 29: micro.auth.v1.UpdateAccountRequest
-	(*ScopeList)(nil),               // 30: micro.auth.v1.ScopeList
-	(*UpdateAccountResponse)(nil),   // 31: micro.auth.v1.UpdateAccountResponse
-	(*ExplainRequest)(nil),          // 32: micro.auth.v1.ExplainRequest
-	(*ExplainResponse)(nil),         // 33: micro.auth.v1.ExplainResponse
-	(*PassedRule)(nil),              // 34: micro.auth.v1.PassedRule
-	(*Token)(nil),                   // 35: micro.auth.v1.Token
-	(*CreateTokenRequest)(nil),      // 36: micro.auth.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),     // 37: micro.auth.v1.CreateTokenResponse
-	(*ListTokensRequest)(nil),       // 38: micro.auth.v1.ListTokensRequest
-	(*ListTokensResponse)(nil),      // 39: micro.auth.v1.ListTokensResponse
-	(*DeleteTokenRequest)(nil),      // 40: micro.auth.v1.DeleteTokenRequest
-	(*DeleteTokenResponse)(nil),     // 41: micro.auth.v1.DeleteTokenResponse
-	(*Key)(nil),                     // 42: micro.auth.v1.Key
-	(*ListKeysRequest)(nil),         // 43: micro.auth.v1.ListKeysRequest
-	(*ListKeysResponse)(nil),        // 44: micro.auth.v1.ListKeysResponse
-	(*RotateKeysRequest)(nil),       // 45: micro.auth.v1.RotateKeysRequest
-	(*RotateKeysResponse)(nil),      // 46: micro.auth.v1.RotateKeysResponse
-	(*Namespace)(nil),               // 47: micro.auth.v1.Namespace
-	(*ListNamespacesRequest)(nil),   // 48: micro.auth.v1.ListNamespacesRequest
-	(*ListNamespacesResponse)(nil),  // 49: micro.auth.v1.ListNamespacesResponse
-	(*CreateNamespaceRequest)(nil),  // 50: micro.auth.v1.CreateNamespaceRequest
-	(*CreateNamespaceResponse)(nil), // 51: micro.auth.v1.CreateNamespaceResponse
-	(*DeleteNamespaceRequest)(nil),  // 52: micro.auth.v1.DeleteNamespaceRequest
-	(*DeleteNamespaceResponse)(nil), // 53: micro.auth.v1.DeleteNamespaceResponse
-	(*timestamppb.Timestamp)(nil),   // 54: google.protobuf.Timestamp
+	(AuditDecision)(0),              // 2: micro.auth.v1.AuditDecision
+	(*Account)(nil),                 // 3: micro.auth.v1.Account
+	(*Session)(nil),                 // 4: micro.auth.v1.Session
+	(*Rule)(nil),                    // 5: micro.auth.v1.Rule
+	(*SignupRequest)(nil),           // 6: micro.auth.v1.SignupRequest
+	(*SignupResponse)(nil),          // 7: micro.auth.v1.SignupResponse
+	(*LoginRequest)(nil),            // 8: micro.auth.v1.LoginRequest
+	(*LoginResponse)(nil),           // 9: micro.auth.v1.LoginResponse
+	(*RefreshRequest)(nil),          // 10: micro.auth.v1.RefreshRequest
+	(*RefreshResponse)(nil),         // 11: micro.auth.v1.RefreshResponse
+	(*LogoutRequest)(nil),           // 12: micro.auth.v1.LogoutRequest
+	(*LogoutResponse)(nil),          // 13: micro.auth.v1.LogoutResponse
+	(*WhoAmIRequest)(nil),           // 14: micro.auth.v1.WhoAmIRequest
+	(*WhoAmIResponse)(nil),          // 15: micro.auth.v1.WhoAmIResponse
+	(*ChangePasswordRequest)(nil),   // 16: micro.auth.v1.ChangePasswordRequest
+	(*ChangePasswordResponse)(nil),  // 17: micro.auth.v1.ChangePasswordResponse
+	(*CreateAccountRequest)(nil),    // 18: micro.auth.v1.CreateAccountRequest
+	(*CreateAccountResponse)(nil),   // 19: micro.auth.v1.CreateAccountResponse
+	(*ListAccountsRequest)(nil),     // 20: micro.auth.v1.ListAccountsRequest
+	(*ListAccountsResponse)(nil),    // 21: micro.auth.v1.ListAccountsResponse
+	(*DeleteAccountRequest)(nil),    // 22: micro.auth.v1.DeleteAccountRequest
+	(*DeleteAccountResponse)(nil),   // 23: micro.auth.v1.DeleteAccountResponse
+	(*CreateRuleRequest)(nil),       // 24: micro.auth.v1.CreateRuleRequest
+	(*CreateRuleResponse)(nil),      // 25: micro.auth.v1.CreateRuleResponse
+	(*ListRulesRequest)(nil),        // 26: micro.auth.v1.ListRulesRequest
+	(*ListRulesResponse)(nil),       // 27: micro.auth.v1.ListRulesResponse
+	(*UpdateRuleRequest)(nil),       // 28: micro.auth.v1.UpdateRuleRequest
+	(*UpdateRuleResponse)(nil),      // 29: micro.auth.v1.UpdateRuleResponse
+	(*DeleteRuleRequest)(nil),       // 30: micro.auth.v1.DeleteRuleRequest
+	(*DeleteRuleResponse)(nil),      // 31: micro.auth.v1.DeleteRuleResponse
+	(*UpdateAccountRequest)(nil),    // 32: micro.auth.v1.UpdateAccountRequest
+	(*ScopeList)(nil),               // 33: micro.auth.v1.ScopeList
+	(*UpdateAccountResponse)(nil),   // 34: micro.auth.v1.UpdateAccountResponse
+	(*ExplainRequest)(nil),          // 35: micro.auth.v1.ExplainRequest
+	(*ExplainResponse)(nil),         // 36: micro.auth.v1.ExplainResponse
+	(*PassedRule)(nil),              // 37: micro.auth.v1.PassedRule
+	(*Token)(nil),                   // 38: micro.auth.v1.Token
+	(*CreateTokenRequest)(nil),      // 39: micro.auth.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),     // 40: micro.auth.v1.CreateTokenResponse
+	(*ListTokensRequest)(nil),       // 41: micro.auth.v1.ListTokensRequest
+	(*ListTokensResponse)(nil),      // 42: micro.auth.v1.ListTokensResponse
+	(*DeleteTokenRequest)(nil),      // 43: micro.auth.v1.DeleteTokenRequest
+	(*DeleteTokenResponse)(nil),     // 44: micro.auth.v1.DeleteTokenResponse
+	(*Key)(nil),                     // 45: micro.auth.v1.Key
+	(*ListKeysRequest)(nil),         // 46: micro.auth.v1.ListKeysRequest
+	(*ListKeysResponse)(nil),        // 47: micro.auth.v1.ListKeysResponse
+	(*RotateKeysRequest)(nil),       // 48: micro.auth.v1.RotateKeysRequest
+	(*RotateKeysResponse)(nil),      // 49: micro.auth.v1.RotateKeysResponse
+	(*Namespace)(nil),               // 50: micro.auth.v1.Namespace
+	(*ListNamespacesRequest)(nil),   // 51: micro.auth.v1.ListNamespacesRequest
+	(*ListNamespacesResponse)(nil),  // 52: micro.auth.v1.ListNamespacesResponse
+	(*CreateNamespaceRequest)(nil),  // 53: micro.auth.v1.CreateNamespaceRequest
+	(*CreateNamespaceResponse)(nil), // 54: micro.auth.v1.CreateNamespaceResponse
+	(*DeleteNamespaceRequest)(nil),  // 55: micro.auth.v1.DeleteNamespaceRequest
+	(*DeleteNamespaceResponse)(nil), // 56: micro.auth.v1.DeleteNamespaceResponse
+	(*AuditEntry)(nil),              // 57: micro.auth.v1.AuditEntry
+	(*ReadAuditRequest)(nil),        // 58: micro.auth.v1.ReadAuditRequest
+	(*ReadAuditResponse)(nil),       // 59: micro.auth.v1.ReadAuditResponse
+	(*VerifyAuditRequest)(nil),      // 60: micro.auth.v1.VerifyAuditRequest
+	(*NotedAuditEntry)(nil),         // 61: micro.auth.v1.NotedAuditEntry
+	(*VerifyAuditResponse)(nil),     // 62: micro.auth.v1.VerifyAuditResponse
+	nil,                             // 63: micro.auth.v1.Account.MetadataEntry
+	nil,                             // 64: micro.auth.v1.CreateAccountRequest.MetadataEntry
+	nil,                             // 65: micro.auth.v1.UpdateAccountRequest.MetadataEntry
+	(*timestamppb.Timestamp)(nil),   // 66: google.protobuf.Timestamp
 }
 var file_micro_auth_v1_auth_proto_depIdxs = []int32{
 	0,  // 0: micro.auth.v1.Account.type:type_name -> micro.auth.v1.AccountType
-	54, // 1: micro.auth.v1.Account.created:type_name -> google.protobuf.Timestamp
-	54, // 2: micro.auth.v1.Session.access_expires:type_name -> google.protobuf.Timestamp
-	54, // 3: micro.auth.v1.Session.refresh_expires:type_name -> google.protobuf.Timestamp
-	2,  // 4: micro.auth.v1.Session.account:type_name -> micro.auth.v1.Account
-	1,  // 5: micro.auth.v1.Rule.access:type_name -> micro.auth.v1.Access
-	3,  // 6: micro.auth.v1.SignupResponse.session:type_name -> micro.auth.v1.Session
-	3,  // 7: micro.auth.v1.LoginResponse.session:type_name -> micro.auth.v1.Session
-	3,  // 8: micro.auth.v1.RefreshResponse.session:type_name -> micro.auth.v1.Session
-	2,  // 9: micro.auth.v1.WhoAmIResponse.account:type_name -> micro.auth.v1.Account
-	3,  // 10: micro.auth.v1.ChangePasswordResponse.session:type_name -> micro.auth.v1.Session
-	2,  // 11: micro.auth.v1.CreateAccountResponse.account:type_name -> micro.auth.v1.Account
-	2,  // 12: micro.auth.v1.ListAccountsResponse.accounts:type_name -> micro.auth.v1.Account
-	4,  // 13: micro.auth.v1.CreateRuleRequest.rule:type_name -> micro.auth.v1.Rule
-	4,  // 14: micro.auth.v1.CreateRuleResponse.rule:type_name -> micro.auth.v1.Rule
-	4,  // 15: micro.auth.v1.ListRulesResponse.rules:type_name -> micro.auth.v1.Rule
-	30, // 16: micro.auth.v1.UpdateAccountRequest.scopes:type_name -> micro.auth.v1.ScopeList
-	2,  // 17: micro.auth.v1.UpdateAccountResponse.account:type_name -> micro.auth.v1.Account
-	4,  // 18: micro.auth.v1.ExplainResponse.rule:type_name -> micro.auth.v1.Rule
-	2,  // 19: micro.auth.v1.ExplainResponse.account:type_name -> micro.auth.v1.Account
-	34, // 20: micro.auth.v1.ExplainResponse.passed:type_name -> micro.auth.v1.PassedRule
-	4,  // 21: micro.auth.v1.PassedRule.rule:type_name -> micro.auth.v1.Rule
-	54, // 22: micro.auth.v1.Token.created:type_name -> google.protobuf.Timestamp
-	54, // 23: micro.auth.v1.Token.expires:type_name -> google.protobuf.Timestamp
-	54, // 24: micro.auth.v1.CreateTokenRequest.expires:type_name -> google.protobuf.Timestamp
-	35, // 25: micro.auth.v1.CreateTokenResponse.token:type_name -> micro.auth.v1.Token
-	35, // 26: micro.auth.v1.ListTokensResponse.tokens:type_name -> micro.auth.v1.Token
-	54, // 27: micro.auth.v1.Key.created:type_name -> google.protobuf.Timestamp
-	54, // 28: micro.auth.v1.Key.retires:type_name -> google.protobuf.Timestamp
-	42, // 29: micro.auth.v1.ListKeysResponse.keys:type_name -> micro.auth.v1.Key
-	42, // 30: micro.auth.v1.RotateKeysResponse.key:type_name -> micro.auth.v1.Key
-	54, // 31: micro.auth.v1.Namespace.created:type_name -> google.protobuf.Timestamp
-	47, // 32: micro.auth.v1.ListNamespacesResponse.namespaces:type_name -> micro.auth.v1.Namespace
-	2,  // 33: micro.auth.v1.CreateNamespaceResponse.account:type_name -> micro.auth.v1.Account
-	5,  // 34: micro.auth.v1.Auth.Signup:input_type -> micro.auth.v1.SignupRequest
-	7,  // 35: micro.auth.v1.Auth.Login:input_type -> micro.auth.v1.LoginRequest
-	9,  // 36: micro.auth.v1.Auth.Refresh:input_type -> micro.auth.v1.RefreshRequest
-	11, // 37: micro.auth.v1.Auth.Logout:input_type -> micro.auth.v1.LogoutRequest
-	13, // 38: micro.auth.v1.Auth.WhoAmI:input_type -> micro.auth.v1.WhoAmIRequest
-	15, // 39: micro.auth.v1.Auth.ChangePassword:input_type -> micro.auth.v1.ChangePasswordRequest
-	17, // 40: micro.auth.v1.Accounts.Create:input_type -> micro.auth.v1.CreateAccountRequest
-	19, // 41: micro.auth.v1.Accounts.List:input_type -> micro.auth.v1.ListAccountsRequest
-	29, // 42: micro.auth.v1.Accounts.Update:input_type -> micro.auth.v1.UpdateAccountRequest
-	21, // 43: micro.auth.v1.Accounts.Delete:input_type -> micro.auth.v1.DeleteAccountRequest
-	23, // 44: micro.auth.v1.Rules.Create:input_type -> micro.auth.v1.CreateRuleRequest
-	25, // 45: micro.auth.v1.Rules.List:input_type -> micro.auth.v1.ListRulesRequest
-	27, // 46: micro.auth.v1.Rules.Delete:input_type -> micro.auth.v1.DeleteRuleRequest
-	32, // 47: micro.auth.v1.Rules.Explain:input_type -> micro.auth.v1.ExplainRequest
-	36, // 48: micro.auth.v1.Tokens.Create:input_type -> micro.auth.v1.CreateTokenRequest
-	38, // 49: micro.auth.v1.Tokens.List:input_type -> micro.auth.v1.ListTokensRequest
-	40, // 50: micro.auth.v1.Tokens.Delete:input_type -> micro.auth.v1.DeleteTokenRequest
-	43, // 51: micro.auth.v1.Keys.List:input_type -> micro.auth.v1.ListKeysRequest
-	45, // 52: micro.auth.v1.Keys.Rotate:input_type -> micro.auth.v1.RotateKeysRequest
-	48, // 53: micro.auth.v1.Namespaces.List:input_type -> micro.auth.v1.ListNamespacesRequest
-	50, // 54: micro.auth.v1.Namespaces.Create:input_type -> micro.auth.v1.CreateNamespaceRequest
-	52, // 55: micro.auth.v1.Namespaces.Delete:input_type -> micro.auth.v1.DeleteNamespaceRequest
-	6,  // 56: micro.auth.v1.Auth.Signup:output_type -> micro.auth.v1.SignupResponse
-	8,  // 57: micro.auth.v1.Auth.Login:output_type -> micro.auth.v1.LoginResponse
-	10, // 58: micro.auth.v1.Auth.Refresh:output_type -> micro.auth.v1.RefreshResponse
-	12, // 59: micro.auth.v1.Auth.Logout:output_type -> micro.auth.v1.LogoutResponse
-	14, // 60: micro.auth.v1.Auth.WhoAmI:output_type -> micro.auth.v1.WhoAmIResponse
-	16, // 61: micro.auth.v1.Auth.ChangePassword:output_type -> micro.auth.v1.ChangePasswordResponse
-	18, // 62: micro.auth.v1.Accounts.Create:output_type -> micro.auth.v1.CreateAccountResponse
-	20, // 63: micro.auth.v1.Accounts.List:output_type -> micro.auth.v1.ListAccountsResponse
-	31, // 64: micro.auth.v1.Accounts.Update:output_type -> micro.auth.v1.UpdateAccountResponse
-	22, // 65: micro.auth.v1.Accounts.Delete:output_type -> micro.auth.v1.DeleteAccountResponse
-	24, // 66: micro.auth.v1.Rules.Create:output_type -> micro.auth.v1.CreateRuleResponse
-	26, // 67: micro.auth.v1.Rules.List:output_type -> micro.auth.v1.ListRulesResponse
-	28, // 68: micro.auth.v1.Rules.Delete:output_type -> micro.auth.v1.DeleteRuleResponse
-	33, // 69: micro.auth.v1.Rules.Explain:output_type -> micro.auth.v1.ExplainResponse
-	37, // 70: micro.auth.v1.Tokens.Create:output_type -> micro.auth.v1.CreateTokenResponse
-	39, // 71: micro.auth.v1.Tokens.List:output_type -> micro.auth.v1.ListTokensResponse
-	41, // 72: micro.auth.v1.Tokens.Delete:output_type -> micro.auth.v1.DeleteTokenResponse
-	44, // 73: micro.auth.v1.Keys.List:output_type -> micro.auth.v1.ListKeysResponse
-	46, // 74: micro.auth.v1.Keys.Rotate:output_type -> micro.auth.v1.RotateKeysResponse
-	49, // 75: micro.auth.v1.Namespaces.List:output_type -> micro.auth.v1.ListNamespacesResponse
-	51, // 76: micro.auth.v1.Namespaces.Create:output_type -> micro.auth.v1.CreateNamespaceResponse
-	53, // 77: micro.auth.v1.Namespaces.Delete:output_type -> micro.auth.v1.DeleteNamespaceResponse
-	56, // [56:78] is the sub-list for method output_type
-	34, // [34:56] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	66, // 1: micro.auth.v1.Account.created:type_name -> google.protobuf.Timestamp
+	63, // 2: micro.auth.v1.Account.metadata:type_name -> micro.auth.v1.Account.MetadataEntry
+	66, // 3: micro.auth.v1.Session.access_expires:type_name -> google.protobuf.Timestamp
+	66, // 4: micro.auth.v1.Session.refresh_expires:type_name -> google.protobuf.Timestamp
+	3,  // 5: micro.auth.v1.Session.account:type_name -> micro.auth.v1.Account
+	1,  // 6: micro.auth.v1.Rule.access:type_name -> micro.auth.v1.Access
+	4,  // 7: micro.auth.v1.SignupResponse.session:type_name -> micro.auth.v1.Session
+	4,  // 8: micro.auth.v1.LoginResponse.session:type_name -> micro.auth.v1.Session
+	4,  // 9: micro.auth.v1.RefreshResponse.session:type_name -> micro.auth.v1.Session
+	3,  // 10: micro.auth.v1.WhoAmIResponse.account:type_name -> micro.auth.v1.Account
+	4,  // 11: micro.auth.v1.ChangePasswordResponse.session:type_name -> micro.auth.v1.Session
+	0,  // 12: micro.auth.v1.CreateAccountRequest.type:type_name -> micro.auth.v1.AccountType
+	64, // 13: micro.auth.v1.CreateAccountRequest.metadata:type_name -> micro.auth.v1.CreateAccountRequest.MetadataEntry
+	3,  // 14: micro.auth.v1.CreateAccountResponse.account:type_name -> micro.auth.v1.Account
+	3,  // 15: micro.auth.v1.ListAccountsResponse.accounts:type_name -> micro.auth.v1.Account
+	5,  // 16: micro.auth.v1.CreateRuleRequest.rule:type_name -> micro.auth.v1.Rule
+	5,  // 17: micro.auth.v1.CreateRuleResponse.rule:type_name -> micro.auth.v1.Rule
+	5,  // 18: micro.auth.v1.ListRulesResponse.rules:type_name -> micro.auth.v1.Rule
+	1,  // 19: micro.auth.v1.UpdateRuleRequest.access:type_name -> micro.auth.v1.Access
+	5,  // 20: micro.auth.v1.UpdateRuleResponse.rule:type_name -> micro.auth.v1.Rule
+	33, // 21: micro.auth.v1.UpdateAccountRequest.scopes:type_name -> micro.auth.v1.ScopeList
+	65, // 22: micro.auth.v1.UpdateAccountRequest.metadata:type_name -> micro.auth.v1.UpdateAccountRequest.MetadataEntry
+	3,  // 23: micro.auth.v1.UpdateAccountResponse.account:type_name -> micro.auth.v1.Account
+	5,  // 24: micro.auth.v1.ExplainResponse.rule:type_name -> micro.auth.v1.Rule
+	3,  // 25: micro.auth.v1.ExplainResponse.account:type_name -> micro.auth.v1.Account
+	37, // 26: micro.auth.v1.ExplainResponse.passed:type_name -> micro.auth.v1.PassedRule
+	5,  // 27: micro.auth.v1.PassedRule.rule:type_name -> micro.auth.v1.Rule
+	66, // 28: micro.auth.v1.Token.created:type_name -> google.protobuf.Timestamp
+	66, // 29: micro.auth.v1.Token.expires:type_name -> google.protobuf.Timestamp
+	66, // 30: micro.auth.v1.CreateTokenRequest.expires:type_name -> google.protobuf.Timestamp
+	38, // 31: micro.auth.v1.CreateTokenResponse.token:type_name -> micro.auth.v1.Token
+	38, // 32: micro.auth.v1.ListTokensResponse.tokens:type_name -> micro.auth.v1.Token
+	66, // 33: micro.auth.v1.Key.created:type_name -> google.protobuf.Timestamp
+	66, // 34: micro.auth.v1.Key.retires:type_name -> google.protobuf.Timestamp
+	45, // 35: micro.auth.v1.ListKeysResponse.keys:type_name -> micro.auth.v1.Key
+	45, // 36: micro.auth.v1.RotateKeysResponse.key:type_name -> micro.auth.v1.Key
+	66, // 37: micro.auth.v1.Namespace.created:type_name -> google.protobuf.Timestamp
+	50, // 38: micro.auth.v1.ListNamespacesResponse.namespaces:type_name -> micro.auth.v1.Namespace
+	3,  // 39: micro.auth.v1.CreateNamespaceResponse.account:type_name -> micro.auth.v1.Account
+	66, // 40: micro.auth.v1.AuditEntry.time:type_name -> google.protobuf.Timestamp
+	0,  // 41: micro.auth.v1.AuditEntry.account_type:type_name -> micro.auth.v1.AccountType
+	2,  // 42: micro.auth.v1.AuditEntry.decision:type_name -> micro.auth.v1.AuditDecision
+	66, // 43: micro.auth.v1.ReadAuditRequest.since:type_name -> google.protobuf.Timestamp
+	57, // 44: micro.auth.v1.ReadAuditResponse.entries:type_name -> micro.auth.v1.AuditEntry
+	61, // 45: micro.auth.v1.VerifyAuditRequest.noted:type_name -> micro.auth.v1.NotedAuditEntry
+	6,  // 46: micro.auth.v1.Auth.Signup:input_type -> micro.auth.v1.SignupRequest
+	8,  // 47: micro.auth.v1.Auth.Login:input_type -> micro.auth.v1.LoginRequest
+	10, // 48: micro.auth.v1.Auth.Refresh:input_type -> micro.auth.v1.RefreshRequest
+	12, // 49: micro.auth.v1.Auth.Logout:input_type -> micro.auth.v1.LogoutRequest
+	14, // 50: micro.auth.v1.Auth.WhoAmI:input_type -> micro.auth.v1.WhoAmIRequest
+	16, // 51: micro.auth.v1.Auth.ChangePassword:input_type -> micro.auth.v1.ChangePasswordRequest
+	18, // 52: micro.auth.v1.Accounts.Create:input_type -> micro.auth.v1.CreateAccountRequest
+	20, // 53: micro.auth.v1.Accounts.List:input_type -> micro.auth.v1.ListAccountsRequest
+	32, // 54: micro.auth.v1.Accounts.Update:input_type -> micro.auth.v1.UpdateAccountRequest
+	22, // 55: micro.auth.v1.Accounts.Delete:input_type -> micro.auth.v1.DeleteAccountRequest
+	24, // 56: micro.auth.v1.Rules.Create:input_type -> micro.auth.v1.CreateRuleRequest
+	26, // 57: micro.auth.v1.Rules.List:input_type -> micro.auth.v1.ListRulesRequest
+	28, // 58: micro.auth.v1.Rules.Update:input_type -> micro.auth.v1.UpdateRuleRequest
+	30, // 59: micro.auth.v1.Rules.Delete:input_type -> micro.auth.v1.DeleteRuleRequest
+	35, // 60: micro.auth.v1.Rules.Explain:input_type -> micro.auth.v1.ExplainRequest
+	39, // 61: micro.auth.v1.Tokens.Create:input_type -> micro.auth.v1.CreateTokenRequest
+	41, // 62: micro.auth.v1.Tokens.List:input_type -> micro.auth.v1.ListTokensRequest
+	43, // 63: micro.auth.v1.Tokens.Delete:input_type -> micro.auth.v1.DeleteTokenRequest
+	46, // 64: micro.auth.v1.Keys.List:input_type -> micro.auth.v1.ListKeysRequest
+	48, // 65: micro.auth.v1.Keys.Rotate:input_type -> micro.auth.v1.RotateKeysRequest
+	51, // 66: micro.auth.v1.Namespaces.List:input_type -> micro.auth.v1.ListNamespacesRequest
+	53, // 67: micro.auth.v1.Namespaces.Create:input_type -> micro.auth.v1.CreateNamespaceRequest
+	55, // 68: micro.auth.v1.Namespaces.Delete:input_type -> micro.auth.v1.DeleteNamespaceRequest
+	58, // 69: micro.auth.v1.Audit.Read:input_type -> micro.auth.v1.ReadAuditRequest
+	60, // 70: micro.auth.v1.Audit.Verify:input_type -> micro.auth.v1.VerifyAuditRequest
+	7,  // 71: micro.auth.v1.Auth.Signup:output_type -> micro.auth.v1.SignupResponse
+	9,  // 72: micro.auth.v1.Auth.Login:output_type -> micro.auth.v1.LoginResponse
+	11, // 73: micro.auth.v1.Auth.Refresh:output_type -> micro.auth.v1.RefreshResponse
+	13, // 74: micro.auth.v1.Auth.Logout:output_type -> micro.auth.v1.LogoutResponse
+	15, // 75: micro.auth.v1.Auth.WhoAmI:output_type -> micro.auth.v1.WhoAmIResponse
+	17, // 76: micro.auth.v1.Auth.ChangePassword:output_type -> micro.auth.v1.ChangePasswordResponse
+	19, // 77: micro.auth.v1.Accounts.Create:output_type -> micro.auth.v1.CreateAccountResponse
+	21, // 78: micro.auth.v1.Accounts.List:output_type -> micro.auth.v1.ListAccountsResponse
+	34, // 79: micro.auth.v1.Accounts.Update:output_type -> micro.auth.v1.UpdateAccountResponse
+	23, // 80: micro.auth.v1.Accounts.Delete:output_type -> micro.auth.v1.DeleteAccountResponse
+	25, // 81: micro.auth.v1.Rules.Create:output_type -> micro.auth.v1.CreateRuleResponse
+	27, // 82: micro.auth.v1.Rules.List:output_type -> micro.auth.v1.ListRulesResponse
+	29, // 83: micro.auth.v1.Rules.Update:output_type -> micro.auth.v1.UpdateRuleResponse
+	31, // 84: micro.auth.v1.Rules.Delete:output_type -> micro.auth.v1.DeleteRuleResponse
+	36, // 85: micro.auth.v1.Rules.Explain:output_type -> micro.auth.v1.ExplainResponse
+	40, // 86: micro.auth.v1.Tokens.Create:output_type -> micro.auth.v1.CreateTokenResponse
+	42, // 87: micro.auth.v1.Tokens.List:output_type -> micro.auth.v1.ListTokensResponse
+	44, // 88: micro.auth.v1.Tokens.Delete:output_type -> micro.auth.v1.DeleteTokenResponse
+	47, // 89: micro.auth.v1.Keys.List:output_type -> micro.auth.v1.ListKeysResponse
+	49, // 90: micro.auth.v1.Keys.Rotate:output_type -> micro.auth.v1.RotateKeysResponse
+	52, // 91: micro.auth.v1.Namespaces.List:output_type -> micro.auth.v1.ListNamespacesResponse
+	54, // 92: micro.auth.v1.Namespaces.Create:output_type -> micro.auth.v1.CreateNamespaceResponse
+	56, // 93: micro.auth.v1.Namespaces.Delete:output_type -> micro.auth.v1.DeleteNamespaceResponse
+	59, // 94: micro.auth.v1.Audit.Read:output_type -> micro.auth.v1.ReadAuditResponse
+	62, // 95: micro.auth.v1.Audit.Verify:output_type -> micro.auth.v1.VerifyAuditResponse
+	71, // [71:96] is the sub-list for method output_type
+	46, // [46:71] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_micro_auth_v1_auth_proto_init() }
@@ -3310,8 +4136,9 @@ func file_micro_auth_v1_auth_proto_init() {
 	if File_micro_auth_v1_auth_proto != nil {
 		return
 	}
-	file_micro_auth_v1_auth_proto_msgTypes[27].OneofWrappers = []any{}
-	file_micro_auth_v1_auth_proto_msgTypes[30].OneofWrappers = []any{
+	file_micro_auth_v1_auth_proto_msgTypes[25].OneofWrappers = []any{}
+	file_micro_auth_v1_auth_proto_msgTypes[29].OneofWrappers = []any{}
+	file_micro_auth_v1_auth_proto_msgTypes[32].OneofWrappers = []any{
 		(*ExplainRequest_Account)(nil),
 		(*ExplainRequest_Service)(nil),
 		(*ExplainRequest_Anonymous)(nil),
@@ -3321,10 +4148,10 @@ func file_micro_auth_v1_auth_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_micro_auth_v1_auth_proto_rawDesc), len(file_micro_auth_v1_auth_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   52,
+			NumEnums:      3,
+			NumMessages:   63,
 			NumExtensions: 0,
-			NumServices:   6,
+			NumServices:   7,
 		},
 		GoTypes:           file_micro_auth_v1_auth_proto_goTypes,
 		DependencyIndexes: file_micro_auth_v1_auth_proto_depIdxs,

@@ -321,12 +321,16 @@ const (
 // Accounts manages the accounts of the caller's namespace.
 type AccountsClient interface {
 	// Create makes an account. ALREADY_EXISTS when the id is taken.
+	//
+	// An account of a service is for a program that the server does not run. It needs
+	// no password: Tokens.Create gives it what it logs in with.
 	Create(ctx context.Context, in *CreateAccountRequest, opts ...grpc.CallOption) (*CreateAccountResponse, error)
 	// List returns the accounts ordered by id, never their passwords.
 	List(ctx context.Context, in *ListAccountsRequest, opts ...grpc.CallOption) (*ListAccountsResponse, error)
-	// Update changes scopes, password or whether the account is disabled, and
-	// leaves alone what the request leaves out. Each change revokes the sessions of
-	// the account; a disabled one cannot log in, and its API tokens are refused.
+	// Update changes scopes, password, metadata or whether the account is disabled,
+	// and leaves alone what the request leaves out. Each change but that of metadata
+	// revokes the sessions of the account; a disabled one cannot log in, and its API
+	// tokens are refused.
 	//
 	// PERMISSION_DENIED: the account has a scope, or would get one, that the
 	// caller does not have.
@@ -390,12 +394,16 @@ func (c *accountsClient) Delete(ctx context.Context, in *DeleteAccountRequest, o
 // Accounts manages the accounts of the caller's namespace.
 type AccountsServer interface {
 	// Create makes an account. ALREADY_EXISTS when the id is taken.
+	//
+	// An account of a service is for a program that the server does not run. It needs
+	// no password: Tokens.Create gives it what it logs in with.
 	Create(context.Context, *CreateAccountRequest) (*CreateAccountResponse, error)
 	// List returns the accounts ordered by id, never their passwords.
 	List(context.Context, *ListAccountsRequest) (*ListAccountsResponse, error)
-	// Update changes scopes, password or whether the account is disabled, and
-	// leaves alone what the request leaves out. Each change revokes the sessions of
-	// the account; a disabled one cannot log in, and its API tokens are refused.
+	// Update changes scopes, password, metadata or whether the account is disabled,
+	// and leaves alone what the request leaves out. Each change but that of metadata
+	// revokes the sessions of the account; a disabled one cannot log in, and its API
+	// tokens are refused.
 	//
 	// PERMISSION_DENIED: the account has a scope, or would get one, that the
 	// caller does not have.
@@ -519,6 +527,7 @@ var Accounts_ServiceDesc = grpc.ServiceDesc{
 const (
 	Rules_Create_FullMethodName  = "/micro.auth.v1.Rules/Create"
 	Rules_List_FullMethodName    = "/micro.auth.v1.Rules/List"
+	Rules_Update_FullMethodName  = "/micro.auth.v1.Rules/Update"
 	Rules_Delete_FullMethodName  = "/micro.auth.v1.Rules/Delete"
 	Rules_Explain_FullMethodName = "/micro.auth.v1.Rules/Explain"
 )
@@ -531,6 +540,9 @@ type RulesClient interface {
 	Create(ctx context.Context, in *CreateRuleRequest, opts ...grpc.CallOption) (*CreateRuleResponse, error)
 	// List returns the rules in the order in which they are tried.
 	List(ctx context.Context, in *ListRulesRequest, opts ...grpc.CallOption) (*ListRulesResponse, error)
+	// Update changes a rule, and leaves alone what the request leaves out. There is no
+	// moment without the rule. NOT_FOUND when there is none with the id.
+	Update(ctx context.Context, in *UpdateRuleRequest, opts ...grpc.CallOption) (*UpdateRuleResponse, error)
 	// Delete removes a rule. NOT_FOUND when there is none with the id.
 	Delete(ctx context.Context, in *DeleteRuleRequest, opts ...grpc.CallOption) (*DeleteRuleResponse, error)
 	// Explain says whether a call would be allowed and which rule decides.
@@ -568,6 +580,15 @@ func (c *rulesClient) List(ctx context.Context, in *ListRulesRequest, opts ...gr
 	return out, nil
 }
 
+func (c *rulesClient) Update(ctx context.Context, in *UpdateRuleRequest, opts ...grpc.CallOption) (*UpdateRuleResponse, error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateRuleResponse)
+	if err := c.cc.Invoke(ctx, Rules_Update_FullMethodName, in, out, opts...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *rulesClient) Delete(ctx context.Context, in *DeleteRuleRequest, opts ...grpc.CallOption) (*DeleteRuleResponse, error) {
 	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(DeleteRuleResponse)
@@ -596,6 +617,9 @@ type RulesServer interface {
 	Create(context.Context, *CreateRuleRequest) (*CreateRuleResponse, error)
 	// List returns the rules in the order in which they are tried.
 	List(context.Context, *ListRulesRequest) (*ListRulesResponse, error)
+	// Update changes a rule, and leaves alone what the request leaves out. There is no
+	// moment without the rule. NOT_FOUND when there is none with the id.
+	Update(context.Context, *UpdateRuleRequest) (*UpdateRuleResponse, error)
 	// Delete removes a rule. NOT_FOUND when there is none with the id.
 	Delete(context.Context, *DeleteRuleRequest) (*DeleteRuleResponse, error)
 	// Explain says whether a call would be allowed and which rule decides.
@@ -615,6 +639,10 @@ func (UnimplementedRulesServer) Create(context.Context, *CreateRuleRequest) (*Cr
 
 func (UnimplementedRulesServer) List(context.Context, *ListRulesRequest) (*ListRulesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method List not implemented")
+}
+
+func (UnimplementedRulesServer) Update(context.Context, *UpdateRuleRequest) (*UpdateRuleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Update not implemented")
 }
 
 func (UnimplementedRulesServer) Delete(context.Context, *DeleteRuleRequest) (*DeleteRuleResponse, error) {
@@ -672,6 +700,20 @@ func _Rules_List_Handler(srv any, ctx context.Context, dec func(any) error, inte
 	})
 }
 
+func _Rules_Update_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	in := new(UpdateRuleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RulesServer).Update(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: Rules_Update_FullMethodName}
+	return interceptor(ctx, in, info, func(ctx context.Context, req any) (any, error) {
+		return srv.(RulesServer).Update(ctx, req.(*UpdateRuleRequest))
+	})
+}
+
 func _Rules_Delete_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 	in := new(DeleteRuleRequest)
 	if err := dec(in); err != nil {
@@ -707,6 +749,7 @@ var Rules_ServiceDesc = grpc.ServiceDesc{
 	Methods: []grpc.MethodDesc{
 		{MethodName: "Create", Handler: _Rules_Create_Handler},
 		{MethodName: "List", Handler: _Rules_List_Handler},
+		{MethodName: "Update", Handler: _Rules_Update_Handler},
 		{MethodName: "Delete", Handler: _Rules_Delete_Handler},
 		{MethodName: "Explain", Handler: _Rules_Explain_Handler},
 	},
@@ -723,14 +766,16 @@ const (
 
 // TokensClient calls the service micro.auth.v1.Tokens.
 //
-// Tokens manages API tokens: what a program logs in with for a long time. They
-// belong to the account that made them and are sent like access tokens.
+// Tokens manages API tokens: what a program logs in with for a long time. They are
+// sent like access tokens.
 type TokensClient interface {
-	// Create makes a token of the calling account and returns it, this once.
+	// Create makes a token of the calling account, or of an account of a service, and
+	// returns it, this once.
 	//
 	// ALREADY_EXISTS: the account has a token of that name.
-	// PERMISSION_DENIED: a scope that the caller does not have, or a caller who
-	// is no user, or is one by an API token himself.
+	// PERMISSION_DENIED: a scope that the account or the caller does not have, or a
+	// caller who is no user, or is one by an API token himself; those of others take
+	// the rights that Accounts.Update takes.
 	// RESOURCE_EXHAUSTED: the account has 100 tokens.
 	Create(ctx context.Context, in *CreateTokenRequest, opts ...grpc.CallOption) (*CreateTokenResponse, error)
 	// List returns the tokens of the calling account, or of all accounts of its
@@ -786,14 +831,16 @@ func (c *tokensClient) Delete(ctx context.Context, in *DeleteTokenRequest, opts 
 // implementation embeds [UnimplementedTokensServer], by value, and so keeps
 // compiling when the service gets another method.
 //
-// Tokens manages API tokens: what a program logs in with for a long time. They
-// belong to the account that made them and are sent like access tokens.
+// Tokens manages API tokens: what a program logs in with for a long time. They are
+// sent like access tokens.
 type TokensServer interface {
-	// Create makes a token of the calling account and returns it, this once.
+	// Create makes a token of the calling account, or of an account of a service, and
+	// returns it, this once.
 	//
 	// ALREADY_EXISTS: the account has a token of that name.
-	// PERMISSION_DENIED: a scope that the caller does not have, or a caller who
-	// is no user, or is one by an API token himself.
+	// PERMISSION_DENIED: a scope that the account or the caller does not have, or a
+	// caller who is no user, or is one by an API token himself; those of others take
+	// the rights that Accounts.Update takes.
 	// RESOURCE_EXHAUSTED: the account has 100 tokens.
 	Create(context.Context, *CreateTokenRequest) (*CreateTokenResponse, error)
 	// List returns the tokens of the calling account, or of all accounts of its
@@ -1218,5 +1265,164 @@ var Namespaces_ServiceDesc = grpc.ServiceDesc{
 		{MethodName: "Delete", Handler: _Namespaces_Delete_Handler},
 	},
 	Streams:  []grpc.StreamDesc{},
+	Metadata: "micro/auth/v1/auth.proto",
+}
+
+// The paths of the methods of micro.auth.v1.Audit.
+const (
+	Audit_Read_FullMethodName   = "/micro.auth.v1.Audit/Read"
+	Audit_Verify_FullMethodName = "/micro.auth.v1.Audit/Verify"
+)
+
+// AuditClient calls the service micro.auth.v1.Audit.
+//
+// Audit tells who did what: which calls have changed or revealed something of the
+// platform, or were refused. It holds names and never values, and nothing of records,
+// events and calls of services. Each entry carries the SHA-256 of the one before.
+//
+// Every namespace has a log of its own; what is about the whole server, such as
+// namespaces and keys, is in that of "micro". It takes the rights that changing
+// accounts takes.
+type AuditClient interface {
+	// Read sends the calls that are kept, in the order in which they ended. It ends
+	// with the last one unless it is to follow.
+	Read(ctx context.Context, in *ReadAuditRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadAuditResponse], error)
+	// Verify tells what was removed from the log, altered or moved: a message for each
+	// log.
+	//
+	// PERMISSION_DENIED: only an operator verifies the logs of all namespaces.
+	Verify(ctx context.Context, in *VerifyAuditRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[VerifyAuditResponse], error)
+}
+
+type auditClient struct {
+	cc grpc.ClientConnInterface
+}
+
+// NewAuditClient returns a client that calls over a connection. The connection
+// stays the caller's.
+func NewAuditClient(cc grpc.ClientConnInterface) AuditClient {
+	return &auditClient{cc}
+}
+
+func (c *auditClient) Read(ctx context.Context, in *ReadAuditRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadAuditResponse], error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Audit_ServiceDesc.Streams[0], Audit_Read_FullMethodName, opts...)
+	if err != nil {
+		return nil, err
+	}
+	if err := stream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := stream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return &grpc.GenericClientStream[ReadAuditRequest, ReadAuditResponse]{ClientStream: stream}, nil
+}
+
+// Audit_ReadClient is the client's end of a call of Read.
+type Audit_ReadClient = grpc.ServerStreamingClient[ReadAuditResponse]
+
+func (c *auditClient) Verify(ctx context.Context, in *VerifyAuditRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[VerifyAuditResponse], error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Audit_ServiceDesc.Streams[1], Audit_Verify_FullMethodName, opts...)
+	if err != nil {
+		return nil, err
+	}
+	if err := stream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := stream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return &grpc.GenericClientStream[VerifyAuditRequest, VerifyAuditResponse]{ClientStream: stream}, nil
+}
+
+// Audit_VerifyClient is the client's end of a call of Verify.
+type Audit_VerifyClient = grpc.ServerStreamingClient[VerifyAuditResponse]
+
+// AuditServer answers the calls of the service micro.auth.v1.Audit. An
+// implementation embeds [UnimplementedAuditServer], by value, and so keeps
+// compiling when the service gets another method.
+//
+// Audit tells who did what: which calls have changed or revealed something of the
+// platform, or were refused. It holds names and never values, and nothing of records,
+// events and calls of services. Each entry carries the SHA-256 of the one before.
+//
+// Every namespace has a log of its own; what is about the whole server, such as
+// namespaces and keys, is in that of "micro". It takes the rights that changing
+// accounts takes.
+type AuditServer interface {
+	// Read sends the calls that are kept, in the order in which they ended. It ends
+	// with the last one unless it is to follow.
+	Read(*ReadAuditRequest, grpc.ServerStreamingServer[ReadAuditResponse]) error
+	// Verify tells what was removed from the log, altered or moved: a message for each
+	// log.
+	//
+	// PERMISSION_DENIED: only an operator verifies the logs of all namespaces.
+	Verify(*VerifyAuditRequest, grpc.ServerStreamingServer[VerifyAuditResponse]) error
+	mustEmbedUnimplementedAuditServer()
+}
+
+// UnimplementedAuditServer answers every call with the code Unimplemented.
+type UnimplementedAuditServer struct{}
+
+func (UnimplementedAuditServer) Read(*ReadAuditRequest, grpc.ServerStreamingServer[ReadAuditResponse]) error {
+	return status.Error(codes.Unimplemented, "method Read not implemented")
+}
+
+func (UnimplementedAuditServer) Verify(*VerifyAuditRequest, grpc.ServerStreamingServer[VerifyAuditResponse]) error {
+	return status.Error(codes.Unimplemented, "method Verify not implemented")
+}
+
+func (UnimplementedAuditServer) mustEmbedUnimplementedAuditServer() {}
+
+func (UnimplementedAuditServer) testEmbeddedByValue() {}
+
+// UnsafeAuditServer is embedded by an implementation that shall not compile any
+// more when the service gets another method.
+type UnsafeAuditServer interface {
+	mustEmbedUnimplementedAuditServer()
+}
+
+// RegisterAuditServer lets srv answer the calls that come to s. It panics when srv
+// embeds a nil pointer to UnimplementedAuditServer, before a call would.
+func RegisterAuditServer(s grpc.ServiceRegistrar, srv AuditServer) {
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&Audit_ServiceDesc, srv)
+}
+
+func _Audit_Read_Handler(srv any, stream grpc.ServerStream) error {
+	in := new(ReadAuditRequest)
+	if err := stream.RecvMsg(in); err != nil {
+		return err
+	}
+	return srv.(AuditServer).Read(in, &grpc.GenericServerStream[ReadAuditRequest, ReadAuditResponse]{ServerStream: stream})
+}
+
+// Audit_ReadServer is the server's end of a call of Read.
+type Audit_ReadServer = grpc.ServerStreamingServer[ReadAuditResponse]
+
+func _Audit_Verify_Handler(srv any, stream grpc.ServerStream) error {
+	in := new(VerifyAuditRequest)
+	if err := stream.RecvMsg(in); err != nil {
+		return err
+	}
+	return srv.(AuditServer).Verify(in, &grpc.GenericServerStream[VerifyAuditRequest, VerifyAuditResponse]{ServerStream: stream})
+}
+
+// Audit_VerifyServer is the server's end of a call of Verify.
+type Audit_VerifyServer = grpc.ServerStreamingServer[VerifyAuditResponse]
+
+// Audit_ServiceDesc tells grpc-go of the service. It is not to be changed.
+var Audit_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "micro.auth.v1.Audit",
+	HandlerType: (*AuditServer)(nil),
+	Methods:     []grpc.MethodDesc{},
+	Streams: []grpc.StreamDesc{
+		{StreamName: "Read", Handler: _Audit_Read_Handler, ServerStreams: true},
+		{StreamName: "Verify", Handler: _Audit_Verify_Handler, ServerStreams: true},
+	},
 	Metadata: "micro/auth/v1/auth.proto",
 }
