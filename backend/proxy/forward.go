@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"github.com/micro/micro/v3/backend/registry"
 )
 
 // anyStream is how a call is opened whose kind is not known: every kind of call
@@ -31,7 +34,7 @@ func (r *Route) Open(ctx context.Context) (*Stream, error) {
 	var tried []string
 	var failure error
 	for {
-		c, err := r.proxy.pool.pick(r.instances, tried)
+		c, err := r.pick(ctx, tried)
 		if errors.Is(err, ErrNoInstance) && failure != nil {
 			return nil, fmt.Errorf("%w of %s in namespace %q can be reached: %s",
 				ErrNoInstance, r.Service, r.Namespace, status.Convert(failure).Message())
@@ -50,6 +53,28 @@ func (r *Route) Open(ctx context.Context) (*Stream, error) {
 		c.eject()
 		tried = append(tried, c.address)
 		failure = err
+	}
+}
+
+// pick chooses an instance and counts the call, as the pool does. One that was taken out
+// of the registry since the call was resolved is passed over: what waits for its last
+// call to end may not have seen this one. Those that came since then are taken too.
+func (r *Route) pick(ctx context.Context, tried []string) (*conn, error) {
+	for {
+		c, err := r.proxy.pool.pick(r.instances, tried)
+		if err != nil && !errors.Is(err, ErrNoInstance) || !r.changed() {
+			return c, err
+		}
+		err = r.resolve(ctx)
+		if c != nil {
+			if err == nil && slices.ContainsFunc(r.instances, func(in registry.Instance) bool { return in.Address == c.address }) {
+				return c, nil
+			}
+			c.done()
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 }
 
