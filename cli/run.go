@@ -134,7 +134,7 @@ func (o *runOptions) deploy(ctx context.Context, root *cobra.Command, app *App, 
 		return err
 	}
 	p.update(name + " from " + sourceText(spec.GetSource()))
-	img, err := o.build(ctx, app, p, source, name)
+	img, err := app.build(ctx, p, source, name)
 	if err != nil {
 		return err
 	}
@@ -255,13 +255,7 @@ func (o *runOptions) spec(m manifest, source *image.Source) (*runtimev1.Spec, er
 		return nil, err
 	}
 	spec.Version = cmp.Or(o.version, m.Version, source.Ref, "latest")
-	spec.Source = &runtimev1.Source{
-		Address:  source.Address,
-		Folder:   source.Folder,
-		Ref:      source.Ref,
-		Revision: source.Revision,
-		Modified: source.Modified,
-	}
+	spec.Source = sourceOf(source)
 	for _, e := range o.env {
 		k, v, ok := strings.Cut(e, "=")
 		if !ok || k == "" {
@@ -275,12 +269,18 @@ func (o *runOptions) spec(m manifest, source *image.Source) (*runtimev1.Spec, er
 	return spec, nil
 }
 
-func (o *runOptions) build(ctx context.Context, app *App, p *progress, source *image.Source, name string) (*image.Image, error) {
-	dirs, err := app.Dirs()
+// sourceOf returns what is told of a source.
+func sourceOf(s *image.Source) *runtimev1.Source {
+	return &runtimev1.Source{Address: s.Address, Folder: s.Folder, Ref: s.Ref, Revision: s.Revision, Modified: s.Modified}
+}
+
+// build builds a service from its source.
+func (a *App) build(ctx context.Context, p *progress, source *image.Source, name string) (*image.Image, error) {
+	dirs, err := a.Dirs()
 	if err != nil {
 		return nil, err
 	}
-	module, err := sdk.New(app.SDK)
+	module, err := sdk.New(a.SDK)
 	if err != nil {
 		return nil, err
 	}

@@ -11,9 +11,9 @@ import (
 // tree, which this package does not see.
 func Commands() []string {
 	return []string{
-		"auth", "call", "completion", "config", "describe", "env", "events", "exit-codes", "gen", "get", "health", "help", "history", "inspect",
-		"kill", "login", "logout", "logs", "namespace", "new", "releases", "restart", "rollback", "run", "scale", "schema", "server", "services",
-		"signup", "status", "store", "stream", "undo", "update", "user", "version",
+		"apply", "auth", "call", "completion", "config", "delete", "describe", "diff", "env", "events", "exit-codes", "export", "gen", "get", "health",
+		"help", "history", "inspect", "kill", "login", "logout", "logs", "namespace", "new", "releases", "restart", "rollback", "run", "scale",
+		"schema", "server", "services", "signup", "status", "store", "stream", "undo", "update", "user", "version",
 	}
 }
 
@@ -21,8 +21,7 @@ func Commands() []string {
 // to be renamed then.
 func planned() []string {
 	return []string{
-		"apply", "backup", "build", "dashboard", "delete", "dev", "diff", "doctor", "export", "micro", "network", "promote", "registry", "restore",
-		"runtime", "stats", "top", "web",
+		"backup", "build", "dashboard", "dev", "doctor", "micro", "network", "promote", "registry", "restore", "runtime", "stats", "top", "web",
 	}
 }
 

@@ -7,13 +7,17 @@ type Summary struct{ Name, Short string }
 // front has no command tree to ask. A test holds it against that.
 func Summaries() []Summary {
 	return []Summary{
+		{"apply", "Make services run as files declare them"},
 		{"auth", "Manage accounts, rules, API tokens and keys, and see who did what"},
 		{"call", "Call a service"},
 		{"completion", "Write the script that completes commands in a shell"},
 		{"config", "Read and change the configuration of the namespace"},
+		{"delete", "Delete a topic with its events and groups, or one group"},
 		{"describe", "Show a service, method, message or enum"},
+		{"diff", "Show what micro apply would change"},
 		{"env", "Show and change the environments to work with"},
 		{"events", "Publish events to topics and consume them"},
+		{"export", "Print the configuration as a file that can be imported"},
 		{"gen", "Generate Go code from the .proto files of a project"},
 		{"get", "Print the name of the current environment"},
 		{"health", "Ask the instances of services how they are"},

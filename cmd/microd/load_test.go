@@ -114,7 +114,7 @@ func (s *site) stop(sig os.Signal) {
 		return
 	}
 	_ = s.server.Process.Signal(sig)
-	<-s.ended
+	_ = <-s.ended // a signal ended it
 	s.server = nil
 }
 
