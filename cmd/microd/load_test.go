@@ -114,7 +114,7 @@ func (s *site) stop(sig os.Signal) {
 		return
 	}
 	_ = s.server.Process.Signal(sig)
-	_ = <-s.ended // a signal ended it
+	s.Logf("the server ended: %v", <-s.ended)
 	s.server = nil
 }
 
