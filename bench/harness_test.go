@@ -160,18 +160,27 @@ func (l *lineWriter) Write(p []byte) (int, error) {
 type side struct {
 	name string
 	run  func()
+	own  *time.Duration // the processor time of the last run; nil: not known
 }
 
+// ownTime is what the name of a side ends with where its own processor time is meant: what
+// others do for it meanwhile is not in that.
+const ownTime = ", own time"
+
 // takeTurns runs the sides one after the other, rounds times after a warm-up, and
-// returns the median time of each.
+// returns the median time of each, and that of its own.
 func takeTurns(rounds int, sides ...side) map[string]time.Duration {
 	times := map[string][]time.Duration{}
 	for round := range rounds + 1 {
 		for _, s := range sides {
 			began := time.Now()
 			s.run()
-			if round > 0 {
-				times[s.name] = append(times[s.name], time.Since(began))
+			if round == 0 {
+				continue
+			}
+			times[s.name] = append(times[s.name], time.Since(began))
+			if s.own != nil {
+				times[s.name+ownTime] = append(times[s.name+ownTime], *s.own)
 			}
 		}
 	}
@@ -190,13 +199,15 @@ func median[T ~int64](v []T) T {
 // process returns a side that runs a command to its end.
 func (w *world) process(b *testing.B, name string, command string, args ...string) side {
 	b.Helper()
+	own := new(time.Duration)
 	return side{name, func() {
 		cmd := w.command(b, command, args...)
 		cmd.Stdout, cmd.Stderr = nil, nil
 		if err := cmd.Run(); err != nil {
 			b.Fatalf("%s: %v", name, err)
 		}
-	}}
+		*own = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	}, own}
 }
 
 // report reports a ratio under a name that says against what.

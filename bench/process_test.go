@@ -83,6 +83,7 @@ func BenchmarkCall(b *testing.B) {
 		m := takeTurns(rounds, sides...)
 		report(b, ratio(m["micro"], m["client"]), "x-compiled-client")
 		report(b, ratio(m["micro"], m["hello"]), "x-hello")
+		report(b, ratio(m["micro"+ownTime], m["hello"+ownTime]), "own-time-x-hello")
 		for unit, peer := range map[string]string{"x-grpcurl": "grpcurl", "x-grpcurl-protoset": "grpcurl -protoset", "x-buf-curl": "buf curl"} {
 			if m[peer] > 0 {
 				report(b, ratio(m["micro"], m[peer]), unit)
@@ -142,7 +143,7 @@ func BenchmarkEdit(b *testing.B) {
 		}
 		return word
 	}
-	build := side{"go build", func() {
+	build := side{name: "go build", run: func() {
 		edit()
 		cmd := w.command(b, "go", "build", "-o", filepath.Join(w.bin, "built"), ".")
 		cmd.Dir = w.project
@@ -150,14 +151,14 @@ func BenchmarkEdit(b *testing.B) {
 			b.Fatalf("go build: %v\n%s", err, out)
 		}
 	}}
-	run := side{"micro run", func() {
+	run := side{name: "micro run", run: func() {
 		word := edit()
 		w.run(b, "run", w.project)
 		if out := w.run(b, "helloworld", "--name=Alice"); !strings.Contains(out, word+" Alice") {
 			b.Fatalf("the answer is of another build: %s", out)
 		}
 	}}
-	unchanged := side{"unchanged", func() { w.run(b, "run", w.project) }}
+	unchanged := side{name: "unchanged", run: func() { w.run(b, "run", w.project) }}
 	for b.Loop() {
 		m := takeTurns(11, build, run, unchanged)
 		report(b, ratio(m["micro run"], m["go build"]), "x-go-build")

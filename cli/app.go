@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"io/fs"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -51,6 +52,8 @@ type App struct {
 
 	config *envs.Config
 	conn   *grpc.ClientConn
+
+	tokenMu sync.Mutex // see registryToken
 }
 
 // Terminal is what is known of the terminal, if there is one.

@@ -56,9 +56,9 @@ any more are stopped. The set is what the directory or file is called, or --set.
 type planned struct {
 	declared
 
-	want  *runtimev1.Service // as it is declared
-	now   *runtimev1.Service // nil: there is none
-	image *built             // nil: it is in the registry already
+	want    *runtimev1.Service // as it is declared
+	now     *runtimev1.Service // nil: there is none
+	content *content           // nil: it is in the registry already
 }
 
 func (o *applyOptions) run(cmd *cobra.Command, app *App) error {
@@ -138,27 +138,28 @@ func (a *App) planSet(ctx context.Context, p *progress, set fileSet) (plan []*pl
 	return plan, others, nil
 }
 
-// build makes the image of a service, if it has a source, and says how it is to run.
+// build makes the image of a service, if it has a source, and says how the service is to
+// run.
 func (s *planned) build(ctx context.Context, app *App, p *progress) error {
 	spec, err := s.spec()
 	if err != nil {
 		return err
 	}
-	source := &image.Source{}
-	if s.source != "" {
-		if s.image, err = app.buildService(ctx, p, s.source, s.Name); err != nil {
-			return err
-		}
-		if spec.Image, err = s.image.reference(app); err != nil {
-			return err
-		}
-		source = s.image.source
+	switch {
+	case s.source != "":
+		s.content, err = app.buildService(ctx, p, s.source, s.Name)
+	case image.IsReference(s.Image):
+		s.content, err = app.findImage(ctx, p, s.Image, s.Name)
 	}
-	spec.Version = cmp.Or(s.Version, source.Ref, "latest")
-	spec.Source = sourceOf(source)
-	if s.source == "" {
-		spec.Source = s.now.GetSpec().GetSource() // it is not told anew
+	if err != nil {
+		return err
 	}
+	ref := ""
+	spec.Source = s.now.GetSpec().GetSource() // of what is there already nothing new is told
+	if s.content != nil {
+		ref, spec.Image, spec.Source = s.content.source.Ref, s.content.reference, sourceOf(s.content.source)
+	}
+	spec.Version = cmp.Or(s.Version, ref, "latest")
 	s.want = &runtimev1.Service{Name: s.Name, Spec: spec, Rollout: s.rollout(), Instances: s.Instances}
 	if s.want.Instances == 0 {
 		s.want.Instances = max(1, s.now.GetInstances())
@@ -172,8 +173,8 @@ func (o *applyOptions) apply(ctx context.Context, app *App, p *progress, s *plan
 		p.finish()
 		return app.nowRuns(s.now, "is unchanged")
 	}
-	if s.image != nil {
-		if err := s.image.push(ctx, app, p); err != nil {
+	if s.content != nil {
+		if err := s.content.push(ctx); err != nil {
 			return err
 		}
 	}
@@ -231,8 +232,8 @@ func stoppedAt(e *Error, plan []*planned, at int) error {
 
 func closeAll(plan []*planned) {
 	for _, s := range plan {
-		if s.image != nil {
-			_ = s.image.Close() // it was only read
+		if s.content != nil {
+			_ = s.content.close() // it was only read
 		}
 	}
 }
@@ -388,44 +389,70 @@ func (o *diffOptions) print(app *App, list []serviceDiff) error {
 	return t.flush()
 }
 
-// built is an image that was built of a service's source.
-type built struct {
-	*image.Image
-
-	source *image.Source
+// content is what a service is to run: an image that was built, or one of another
+// registry. Both have their names in the environment's registry before they are there.
+type content struct {
+	reference string // REPOSITORY@sha256:HEX
+	source    *image.Source
+	push      func(ctx context.Context) error
+	close     func() error
 }
 
-// Close releases the image and the source.
-func (b *built) Close() error { return errors.Join(b.Image.Close(), b.source.Close()) }
-
 // buildService builds a service from its source.
-func (a *App) buildService(ctx context.Context, p *progress, ref, name string) (*built, error) {
+func (a *App) buildService(ctx context.Context, p *progress, ref, name string) (*content, error) {
+	o := makeOptions{name: name}
 	p.start("packaging", ref)
-	source, err := image.Fetch(ctx, ref, image.FetchOptions{Prompt: a.Interactive(), Progress: showStage(p)})
+	source, err := o.fetch(ctx, a, p, ref)
 	if err != nil {
 		return nil, err
 	}
-	p.update(name + " from " + sourceText(sourceOf(source)))
-	img, err := a.build(ctx, p, source, name)
+	p.update(name + " from " + sourceText(sourceOf(source.Source)))
+	platforms, err := o.platformsIn(ctx, a)
 	if err != nil {
 		return nil, errors.Join(err, source.Close())
 	}
-	return &built{img, source}, nil
-}
-
-// reference returns what the image is called in the environment's registry.
-func (b *built) reference(app *App) (string, error) {
-	ns, err := app.Namespace()
-	return ns + "/" + b.Name() + "@" + b.Digest(), err
-}
-
-// push sends the image to the environment's registry.
-func (b *built) push(ctx context.Context, app *App, p *progress) error {
-	ns, err := app.Namespace()
+	img, err := o.build(ctx, a, p, source.Source, name, platforms)
 	if err != nil {
-		return err
+		return nil, errors.Join(err, source.Close())
 	}
-	p.start("pushing", fmt.Sprintf("%s/%s (%s)", ns, b.Name(), byteSize(b.Size())))
-	_, err = app.push(ctx, p, b.Image, ns+"/"+b.Name())
-	return err
+	to, err := a.registry(p, name)
+	return &content{
+		reference: to.Repository + "@" + img.Digest(),
+		source:    source.Source,
+		push: func(ctx context.Context) error {
+			p.start("pushing", fmt.Sprintf("%s (%s)", to.Repository, byteSize(img.Size())))
+			_, err := img.Push(ctx, to)
+			return err
+		},
+		close: func() error { return errors.Join(img.Close(), source.Close()) },
+	}, err
+}
+
+// findImage finds an image in any registry.
+func (a *App) findImage(ctx context.Context, p *progress, ref, name string) (*content, error) {
+	o := makeOptions{}
+	p.start("finding", ref)
+	platforms, err := o.platformsIn(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	from, err := a.copyFrom(ctx, ref, platforms)
+	if err != nil {
+		return nil, err
+	}
+	found, err := image.Find(ctx, from)
+	if err != nil {
+		return nil, explainCopy(err, from)
+	}
+	to, err := a.registry(p, name)
+	return &content{
+		reference: to.Repository + "@" + found.Digest,
+		source:    &image.Source{Address: found.Repository, Ref: found.Tag},
+		push: func(ctx context.Context) error {
+			p.start("copying", ref)
+			_, err := image.Copy(ctx, from, to)
+			return err
+		},
+		close: func() error { return nil },
+	}, err
 }

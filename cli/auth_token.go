@@ -39,10 +39,7 @@ account of a service, with scopes of that.`,
 			if err != nil {
 				return err
 			}
-			req := &authv1.CreateTokenRequest{Name: args[0], Scopes: scopes, Account: account}
-			if life > 0 {
-				req.Expires = timestamppb.New(app.Now().Add(life))
-			}
+			req := &authv1.CreateTokenRequest{Name: args[0], Scopes: scopes, Account: account, Expires: app.after(life)}
 			rsp, err := authv1.NewTokensClient(conn).Create(ctx, req)
 			if err != nil {
 				return err
@@ -82,6 +79,14 @@ func parseLife(s string) (time.Duration, error) {
 	default:
 		return d, nil
 	}
+}
+
+// after returns the time so much later, nil for 0, which stands for never.
+func (a *App) after(d time.Duration) *timestamppb.Timestamp {
+	if d == 0 {
+		return nil
+	}
+	return timestamppb.New(a.Now().Add(d))
 }
 
 // when shows a time in the time zone of who reads it; never when there is none.

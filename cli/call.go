@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -313,6 +314,13 @@ func (a *App) unknownService(ctx context.Context, root *cobra.Command, name stri
 		if rsp, err := registryv1.NewRegistryClient(conn).List(ctx, &registryv1.ListRequest{}); err == nil {
 			services := serviceNames(rsp)
 			a.rememberServices(services)
+			if slices.Contains(services, name) {
+				return &Error{
+					Message: fmt.Sprintf("%q runs, and does not say what it speaks: it has no reflection, and nothing has registered its schema", name),
+					Hint:    "micro " + name + " --schema FILE",
+					Exit:    ExitNotFound,
+				}
+			}
 			names = append(names, services...)
 		}
 	}

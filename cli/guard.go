@@ -20,7 +20,9 @@ import (
 func readers() map[string]bool {
 	all := map[string]bool{}
 	for service, methods := range map[string]string{
-		"micro.auth.v1.Auth":         "Login Logout Refresh Signup WhoAmI", // sessions of one's own, and an account that nobody had
+		"micro.auth.v1.Auth":         "Login Logout Refresh Signup SendCode GetSignup WhoAmI", // sessions of one's own, and an account that nobody had
+		"micro.auth.v1.Invitations":  "List",
+		"micro.image.v1.Images":      "Get List Platforms",
 		"micro.auth.v1.Accounts":     "List",
 		"micro.auth.v1.Rules":        "List Explain",
 		"micro.auth.v1.Tokens":       "List",

@@ -83,69 +83,6 @@ func (o *credentialOptions) login(ctx context.Context, app *App) error {
 	return app.loggedIn(ctx, e, rsp.GetSession(), storage, fmt.Sprintf("logged in as %s in namespace %s", o.username, ns))
 }
 
-func newSignupCmd(app *App) *cobra.Command {
-	var o credentialOptions
-	cmd := &cobra.Command{
-		Use:   "signup",
-		Short: "Make a namespace with your first account in it",
-		Long: `Make a namespace of your own on the current environment, with an account that
-manages it, and log in. The namespace is named by --namespace, or else like
-the account. The server decides whether that is allowed.`,
-		Example: `  micro signup
-  echo "$PASSWORD" | micro signup --username alice --password-stdin --namespace shop`,
-		Args: exactly(0),
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.signup(cmd.Context(), app) },
-	}
-	o.flags(cmd)
-	return cmd
-}
-
-func (o *credentialOptions) signup(ctx context.Context, app *App) error {
-	storage, err := o.storage(app)
-	if err != nil {
-		return err
-	}
-	e, err := app.Env()
-	if err != nil {
-		return err
-	}
-	warnClear(app, e)
-	conn, err := app.Conn()
-	if err != nil {
-		return err
-	}
-	if err := o.ask(app, "signup"); err != nil {
-		return err
-	}
-	ns := app.namespace
-	if ns == "" && app.Interactive() && !o.passwordStdin {
-		if ns, err = app.prompt(fmt.Sprintf("Namespace [%s]: ", o.username)); err != nil {
-			return err
-		}
-	}
-	if ns == "" {
-		ns = o.username
-	}
-	password, err := o.password(app, "Password (at least 8 characters)")
-	if err != nil {
-		return err
-	}
-	if app.Interactive() && !o.passwordStdin {
-		again, err := app.promptPassword("Password again")
-		if err != nil {
-			return err
-		}
-		if again != password {
-			return usage("micro signup", "the two passwords differ")
-		}
-	}
-	rsp, err := authv1.NewAuthClient(conn).Signup(ctx, &authv1.SignupRequest{Namespace: ns, Username: o.username, Password: password})
-	if err != nil {
-		return err
-	}
-	return app.loggedIn(ctx, e, rsp.GetSession(), storage, fmt.Sprintf("namespace %s is yours; logged in as %s", ns, o.username))
-}
-
 // storage finds out where the token will be kept, before anybody types a
 // password.
 func (o *credentialOptions) storage(app *App) (envs.Storage, error) {
@@ -153,6 +90,12 @@ func (o *credentialOptions) storage(app *App) (envs.Storage, error) {
 	if err != nil {
 		return "", err
 	}
+	return o.storageFor(app, fmt.Sprintf("the token for environment %q", e.Name), e.IsLoopback())
+}
+
+// storageFor finds out where a token will be kept. One that is good on this machine alone
+// may lie in a file without a question.
+func (o *credentialOptions) storageFor(app *App, what string, local bool) (envs.Storage, error) {
 	probe := app.keyring().Probe()
 	switch {
 	case probe == nil:
@@ -161,7 +104,7 @@ func (o *credentialOptions) storage(app *App) (envs.Storage, error) {
 		return "", probe
 	case o.insecure:
 		return envs.InFile, nil
-	case e.IsLoopback():
+	case local:
 		fmt.Fprintf(app.Err, "%s: the token is kept in a file that only you can read\n", front.Line(probe.Error()))
 		return envs.InFile, nil
 	}
@@ -175,10 +118,18 @@ func (o *credentialOptions) storage(app *App) (envs.Storage, error) {
 		}
 	}
 	return "", &Error{
-		Message: fmt.Sprintf("the token for environment %q has nowhere to go: %s", e.Name, probe),
+		Message: fmt.Sprintf("%s has nowhere to go: %s", what, probe),
 		Hint:    "start a keyring (Secret Service), or use --insecure-storage to keep it in a file that only you can read",
 		Exit:    ExitError,
 	}
+}
+
+// storageText says where a token is.
+func storageText(s envs.Storage) string {
+	if s == envs.InFile {
+		return "in a file"
+	}
+	return "in the keyring"
 }
 
 // warnClear says that everybody on the way can read the password.
@@ -239,11 +190,7 @@ func (a *App) loggedIn(ctx context.Context, e envs.Env, s *authv1.Session, stora
 	if err := sessionFrom(s).Save(dirs, e, storage, a.keyring()); err != nil {
 		return err
 	}
-	where := "in the keyring"
-	if storage == envs.InFile {
-		where = "in a file"
-	}
-	fmt.Fprintf(a.Out, "%s (environment %q, token %s)\n", done, e.Name, where)
+	fmt.Fprintf(a.Out, "%s (environment %q, token %s)\n", done, e.Name, storageText(storage))
 	return nil
 }
 

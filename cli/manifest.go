@@ -25,7 +25,7 @@ type manifest struct {
 	Name        string              `yaml:"name,omitempty" doc:"What the service is called by: a DNS label of a-z, 0-9 and -. The folder's name when left out." example:"shop"`
 	Environment string              `yaml:"environment,omitempty" doc:"The environment that micro run acts on in this folder, unless --env names another." example:"dev"`
 	Source      string              `yaml:"source,omitempty" doc:"In a file for micro apply: the folder, relative to the file, or the git address that the service is built from." example:"./shop"`
-	Image       string              `yaml:"image,omitempty" doc:"In a file for micro apply: the image in the environment's registry, in place of a source." example:"micro/shop@sha256:0a1b…"`
+	Image       string              `yaml:"image,omitempty" doc:"In a file for micro apply, in place of a source: an image of the environment's registry, or HOST/REPOSITORY:TAG of any other." example:"micro/shop@sha256:0a1b…"`
 	Version     string              `yaml:"version,omitempty" doc:"The version to show. The git ref, else latest, when left out." example:"v1.2.0"`
 	Instances   int32               `yaml:"instances,omitempty" doc:"How many instances run. When left out, as many as micro scale said last, which is 1 at first." example:"3"`
 	Env         map[string]envValue `yaml:"env,omitempty" doc:"Environment variables of each instance: a text, or {config: PATH} for what the configuration has there when the instance starts. Names that begin with MICRO_ are micro's own."`

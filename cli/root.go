@@ -93,8 +93,8 @@ service that runs: micro SERVICE [ENDPOINT] --field=value.`,
 		newStatusCmd(app), newInspectCmd(app), newReleasesCmd(app), newServicesCmd(app), newGetCmd(app), newHealthCmd(app), newLogsCmd(app),
 		newCallCmd(app), newStreamCmd(app), newHistoryCmd(app), newDescribeCmd(app))
 	group("data", newStoreCmd(app), newConfigCmd(app), newEventsCmd(app))
-	group("source", newNewCmd(app), newGenCmd(app), newSchemaCmd(app))
-	group("access", newEnvCmd(app), newLoginCmd(app), newLogoutCmd(app), newSignupCmd(app), newUserCmd(app), newAuthCmd(app), newNamespaceCmd(app))
+	group("source", newNewCmd(app), newGenCmd(app), newBuildCmd(app), newImageCmd(app), newSchemaCmd(app))
+	group("access", newEnvCmd(app), newLoginCmd(app), newLogoutCmd(app), newGitCmd(app), newSignupCmd(app), newUserCmd(app), newAuthCmd(app), newNamespaceCmd(app))
 	group("server", newServerCmd(app))
 	root.AddCommand(newVersionCmd(app), newExitCodesTopic(), newCompletionCmd())
 	root.SetHelpCommandGroupID("")

@@ -12,17 +12,20 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/micro/micro/v3/cli/front"
 	"github.com/micro/micro/v3/envs"
 	"github.com/micro/micro/v3/image"
-	"github.com/micro/micro/v3/internal/sdk"
+	imagev1 "github.com/micro/micro/v3/proto/micro/image/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
 
 // runOptions say what to build and how it should run.
 type runOptions struct {
-	name      string
+	makeOptions
+	image     string // in a registry; empty: it is built
 	version   string
 	instances int32
 	env       []string
@@ -31,17 +34,14 @@ type runOptions struct {
 }
 
 func (o *runOptions) flags(cmd *cobra.Command) {
+	o.makeOptions.flags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.name, "name", "", "name of the service (micro.yaml, else the directory's)")
+	f.StringVar(&o.image, "image", "", "run this image from any registry, and build nothing")
 	f.StringVar(&o.version, "version", "", "version to show (the git ref, else latest)")
-	f.Int32VarP(&o.instances, "instances", "i", 0, "how many instances (micro.yaml, else 1)")
+	f.Int32VarP(&o.instances, "instances", "i", 0, "how many instances (micro.yaml, else as many as there are, 1 at first)")
 	f.StringArrayVar(&o.env, "env-var", nil, "environment variable of the service as NAME=VALUE; can be repeated")
 	f.BoolVar(&o.noWait, "no-wait", false, "do not wait until the service runs")
 }
-
-const sourceHelp = `SOURCE is a directory, or a git address: github.com/OWNER/REPO, the same on another
-host, https://, ssh:// or file://; then /FOLDER for a folder of it and @REF for
-a branch, tag or commit.`
 
 func newRunCmd(app *App) *cobra.Command {
 	var o runOptions
@@ -59,7 +59,8 @@ starts; those that run keep what they began with until "micro restart".
 
 ` + sourceHelp,
 		Example: `  micro run .
-  micro run ../path
+  micro run ./bin/server
+  micro run --image registry.example.com/team/app:v1
   micro run github.com/owner/repo/sub@main`,
 		Args: atMostOne(),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, app, args) },
@@ -92,6 +93,9 @@ func (o *runOptions) run(cmd *cobra.Command, app *App, args []string) error {
 	if len(args) == 1 {
 		source = args[0]
 	}
+	if o.image != "" && (len(args) == 1 || o.dockerfile != "") {
+		return usage("micro run --help", "an image is run as it is: --image goes with neither a source nor a Dockerfile")
+	}
 	if err := app.pinEnv(source); err != nil {
 		return err
 	}
@@ -112,51 +116,22 @@ func (o *runOptions) run(cmd *cobra.Command, app *App, args []string) error {
 }
 
 func (o *runOptions) deploy(ctx context.Context, root *cobra.Command, app *App, p *progress, ref string) error {
-	p.start("packaging", ref)
-	source, err := image.Fetch(ctx, ref, image.FetchOptions{Prompt: app.Interactive(), Progress: showStage(p)})
+	bring := o.fromSource
+	if o.image != "" {
+		bring, ref = o.fromRegistry, o.image
+	}
+	req, err := bring(ctx, root, app, p, ref)
 	if err != nil {
 		return err
 	}
-	defer source.Close()
-	m, err := readManifest(source.Dir)
-	if err != nil {
-		return err
-	}
-	name := cmp.Or(o.name, m.Name, source.Name)
-	if isCommand(root, name) {
-		return usage("micro run "+ref+" --name OTHER", "a service cannot be called %q, because micro has a command of that name", name)
-	}
-	if !isServiceName(name) {
-		return usage("", "%q cannot name a service: use 1 to 63 of a-z, 0-9 and '-', beginning and ending with a letter or digit", name)
-	}
-	spec, err := o.spec(m, source)
-	if err != nil {
-		return err
-	}
-	p.update(name + " from " + sourceText(spec.GetSource()))
-	img, err := app.build(ctx, p, source, name)
-	if err != nil {
-		return err
-	}
-	defer img.Close()
-
+	req.UpdateOnly = o.update
 	callCtx, client, err := app.runtime(ctx)
 	if err != nil {
 		return err
 	}
-	ns, err := app.Namespace()
-	if err != nil {
-		return err
-	}
-	p.start("pushing", fmt.Sprintf("%s/%s (%s)", ns, name, byteSize(img.Size())))
-	if spec.Image, err = app.push(ctx, p, img, ns+"/"+name); err != nil {
-		return err
-	}
-	p.update(fmt.Sprintf("%s/%s (%s)", ns, name, byteSize(img.Size())))
+	name := req.GetName()
 	p.start("starting", name)
-	applied, err := client.Apply(callCtx, &runtimev1.ApplyRequest{
-		Name: name, Spec: spec, UpdateOnly: o.update, Instances: cmp.Or(o.instances, m.Instances), Rollout: m.rollout(),
-	})
+	applied, err := client.Apply(callCtx, req)
 	if err != nil {
 		return err
 	}
@@ -240,12 +215,155 @@ func (a *App) pin(env, file string) error {
 	return nil
 }
 
+// fromSource builds a service and puts its image into the environment's registry. It
+// returns how the service should run.
+func (o *runOptions) fromSource(ctx context.Context, root *cobra.Command, app *App, p *progress, ref string) (*runtimev1.ApplyRequest, error) {
+	p.start("packaging", ref)
+	source, err := o.fetch(ctx, app, p, ref)
+	if err != nil {
+		return nil, err
+	}
+	defer source.Close()
+	if err := checkRunName(root, source.name, ref); err != nil {
+		return nil, err
+	}
+	spec, err := o.spec(source.manifest, source.Source)
+	if err != nil {
+		return nil, err
+	}
+	p.update(source.name + " from " + sourceText(spec.GetSource()))
+	platforms, err := o.platformsIn(ctx, app)
+	if err != nil {
+		return nil, err
+	}
+	img, err := o.build(ctx, app, p, source.Source, source.name, platforms)
+	if err != nil {
+		return nil, err
+	}
+	defer img.Close()
+	to, err := app.registry(p, source.name)
+	if err != nil {
+		return nil, err
+	}
+	p.start("pushing", fmt.Sprintf("%s (%s)", to.Repository, byteSize(img.Size())))
+	if spec.Image, err = img.Push(ctx, to); err != nil {
+		return nil, err
+	}
+	p.update(fmt.Sprintf("%s (%s)", to.Repository, byteSize(img.Size())))
+	o.share(ctx, p, img)
+	m := source.manifest
+	return &runtimev1.ApplyRequest{Name: source.name, Spec: spec, Instances: cmp.Or(o.instances, m.Instances), Rollout: m.rollout()}, nil
+}
+
+// fromRegistry copies an image from any registry into that of the environment. It
+// returns how the service should run.
+func (o *runOptions) fromRegistry(ctx context.Context, root *cobra.Command, app *App, p *progress, ref string) (*runtimev1.ApplyRequest, error) {
+	if !image.IsReference(ref) {
+		return nil, usage("micro run --help", "%q names no image in a registry; it has the form HOST/REPOSITORY:TAG", ref)
+	}
+	_, repository, _, err := image.SplitReference(strings.SplitN(ref, "@", 2)[0])
+	if err != nil {
+		return nil, err
+	}
+	name := cmp.Or(o.name, image.ServiceName(repository))
+	if err := checkRunName(root, name, "--image "+ref); err != nil {
+		return nil, err
+	}
+	platforms, err := o.platformsIn(ctx, app)
+	if err != nil {
+		return nil, err
+	}
+	from, err := app.copyFrom(ctx, ref, platforms)
+	if err != nil {
+		return nil, err
+	}
+	to, err := app.registry(p, name)
+	if err != nil {
+		return nil, err
+	}
+	p.start("copying", ref)
+	copied, err := image.Copy(ctx, from, to)
+	if err != nil {
+		return nil, explainCopy(err, from)
+	}
+	p.update(fmt.Sprintf("%s to %s (%s)", ref, to.Repository, byteSize(copied.Size)))
+	spec, err := o.spec(manifest{}, &image.Source{Address: copied.Repository, Ref: copied.Tag})
+	if err != nil {
+		return nil, err
+	}
+	spec.Image = copied.Reference
+	return &runtimev1.ApplyRequest{Name: name, Spec: spec, Instances: o.instances}, nil
+}
+
+// copyFrom says where an image of any registry is found; the one of the environment wants
+// the environment's token.
+func (a *App) copyFrom(ctx context.Context, ref string, platforms []string) (image.CopyOptions, error) {
+	registry, _, _, err := image.SplitReference(strings.SplitN(ref, "@", 2)[0])
+	if err != nil {
+		return image.CopyOptions{}, err
+	}
+	from := image.CopyOptions{Reference: ref, Platforms: platforms}
+	if own, ok := a.ownRegistry(ctx, registry); ok {
+		from.PlainHTTP, from.TLS, from.Token = own.PlainHTTP, own.TLS, own.Token
+	}
+	return from, nil
+}
+
+// explainCopy tells of a registry that wants to know who asks how to be known there.
+func explainCopy(err error, from image.CopyOptions) error {
+	if !errors.Is(err, image.ErrAuth) || from.Token != nil {
+		return err
+	}
+	registry, _, _, splitErr := image.SplitReference(strings.SplitN(from.Reference, "@", 2)[0])
+	if splitErr != nil {
+		return err
+	}
+	return &Error{Message: err.Error(), Hint: "docker login " + registry, Exit: ExitLogin}
+}
+
+// platformsIn returns the platforms that an image is wanted for: those that were asked
+// for, or those of the environment.
+func (o *makeOptions) platformsIn(ctx context.Context, app *App) ([]string, error) {
+	if len(o.platforms) > 0 {
+		return o.platforms, nil
+	}
+	ctx, client, err := app.images(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rsp, err := client.Platforms(ctx, &imagev1.PlatformsRequest{})
+	if status.Code(err) == codes.Unimplemented { // an older server
+		return []string{runtime.GOOS + "/" + runtime.GOARCH}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return rsp.GetPlatforms()[:min(1, len(rsp.GetPlatforms()))], nil
+}
+
+// checkRunName returns an error for what cannot name a service. Again is how the command
+// goes on that says another name.
+func checkRunName(root *cobra.Command, name, again string) error {
+	if isCommand(root, name) {
+		return usage("micro run "+again+" --name OTHER", "a service cannot be called %q, because micro has a command of that name", name)
+	}
+	if !isServiceName(name) {
+		return badServiceName(name)
+	}
+	return nil
+}
+
 // isServiceName reports whether a name is a DNS label of RFC 1123, in lower case.
 func isServiceName(s string) bool {
 	if s == "" || len(s) > 63 || s[0] == '-' || s[len(s)-1] == '-' {
 		return false
 	}
 	return !strings.ContainsFunc(s, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' })
+}
+
+// badServiceName is the error of a name that no service can have.
+func badServiceName(name string) error {
+	return usage("", "%q cannot name a service: use 1 to 63 of a-z, 0-9 and '-', beginning and ending with a letter or digit", name)
 }
 
 // spec merges manifest and flags; flags win.
@@ -274,60 +392,44 @@ func sourceOf(s *image.Source) *runtimev1.Source {
 	return &runtimev1.Source{Address: s.Address, Folder: s.Folder, Ref: s.Ref, Revision: s.Revision, Modified: s.Modified}
 }
 
-// build builds a service from its source.
-func (a *App) build(ctx context.Context, p *progress, source *image.Source, name string) (*image.Image, error) {
-	dirs, err := a.Dirs()
-	if err != nil {
-		return nil, err
-	}
-	module, err := sdk.New(a.SDK)
-	if err != nil {
-		return nil, err
-	}
-	proxy, err := filepath.Abs(filepath.Join(dirs.Cache, "sdk-proxy"))
-	if err != nil {
-		return nil, err
-	}
-	version, err := module.WriteProxy(proxy)
-	if err != nil {
-		return nil, err
-	}
-	return image.Build(ctx, source, image.BuildOptions{
-		Name:      name,
-		Platform:  runtime.GOOS + "/" + runtime.GOARCH,
-		Overrides: []image.Override{{Module: sdk.Path, Version: version, ProxyDir: proxy}},
-		CacheDir:  filepath.Join(dirs.Cache, "build"),
-		Progress:  showStage(p),
-	})
+// registryToken is Token for transfers, of which several may go on at once.
+func (a *App) registryToken(ctx context.Context) (string, error) {
+	a.tokenMu.Lock()
+	defer a.tokenMu.Unlock()
+	return a.Token(ctx)
 }
 
-// push sends an image to the environment's registry.
-func (a *App) push(ctx context.Context, p *progress, img *image.Image, repository string) (string, error) {
+// registry returns the place of a service's image in the environment's registry.
+func (a *App) registry(p *progress, name string) (image.PushOptions, error) {
 	e, err := a.Env()
 	if err != nil {
-		return "", err
+		return image.PushOptions{}, err
+	}
+	ns, err := a.Namespace()
+	if err != nil {
+		return image.PushOptions{}, err
 	}
 	host, useTLS, err := envs.ParseAddress(e.Address)
 	if err != nil {
-		return "", err
+		return image.PushOptions{}, err
 	}
 	if _, ok := envs.SocketPath(host); ok {
-		return "", usage("micro env", "environment %q is a socket (%s), and images can be pushed over TCP alone", e.Name, host)
+		return image.PushOptions{}, usage("micro env", "environment %q is a socket (%s), and images can be pushed over TCP alone", e.Name, host)
 	}
 	o := image.PushOptions{
 		Registry:   host,
-		Repository: repository,
+		Repository: ns + "/" + name,
 		Tag:        "latest",
 		PlainHTTP:  !useTLS,
-		Token:      a.Token,
+		Token:      a.registryToken,
 		Progress:   showStage(p),
 	}
 	if useTLS {
 		if o.TLS, err = e.TLS(); err != nil {
-			return "", err
+			return image.PushOptions{}, err
 		}
 	}
-	return img.Push(ctx, o)
+	return o, nil
 }
 
 // showStage shows what image does.
@@ -336,6 +438,8 @@ func showStage(p *progress) func(image.Event) {
 		switch {
 		case e.Warning:
 			p.note("warning: " + e.Message)
+		case e.Stage == image.Fetching && e.Done > 0:
+			p.update(fmt.Sprintf("%s %s", e.Message, byteSize(e.Done)))
 		case e.Total > 0 && e.Done < e.Total:
 			p.update(fmt.Sprintf("%s %d%% of %s", e.Message, e.Done*100/e.Total, byteSize(e.Total)))
 		}
@@ -346,6 +450,8 @@ func showStage(p *progress) func(image.Event) {
 func explainBuild(err error) error {
 	var build *image.BuildError
 	var pkg *image.PackageError
+	var engine *image.EngineError
+	var private *image.AuthError
 	switch {
 	case errors.As(err, &build):
 		return &Error{Message: "the source does not compile", Details: build.Lines, Hint: build.Hint, Exit: ExitError}
@@ -353,6 +459,18 @@ func explainBuild(err error) error {
 		e := &Error{Message: err.Error(), Exit: ExitError}
 		if len(pkg.Mains) > 0 {
 			e.Hint = "micro run " + pkg.Mains[0]
+		}
+		return e
+	case errors.As(err, &engine):
+		return &Error{Message: engine.Engine + " " + engine.Command + " failed", Details: engine.Lines, Exit: ExitError}
+	case errors.Is(err, image.ErrProgram) && !errors.Is(err, image.ErrDynamic), errors.Is(err, image.ErrPlatform), errors.Is(err, image.ErrEngine):
+		return &Error{Message: err.Error(), Exit: ExitError}
+	case errors.Is(err, image.ErrDynamic):
+		return &Error{Message: err.Error(), Hint: "CGO_ENABLED=0 go build", Exit: ExitError}
+	case errors.As(err, &private):
+		e := &Error{Message: err.Error(), Hint: "micro git login " + private.Host, Exit: ExitLogin}
+		if private.SSH {
+			e.Hint = "ssh-add"
 		}
 		return e
 	case errors.Is(err, image.ErrAuth):

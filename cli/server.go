@@ -20,14 +20,17 @@ import (
 
 // ServeOptions are the settings of a server.
 type ServeOptions struct {
-	DataDir  string
-	Gateway  string
-	Proxy    string
-	Store    string // the URL of the engine
-	Events   string
-	Runtime  string
-	TLS      *tls.Config
-	Signup   bool
+	DataDir string
+	Gateway string
+	Proxy   string
+	Store   string // the URL of the engine
+	Events  string
+	Runtime string
+	TLS     *tls.Config
+	// Signup says who may sign up: "" nobody, "on" everybody, "invite" who has an
+	// invitation, "mail" who can read mail.
+	Signup   string
+	SMTP     SMTPOptions
 	TokenTTL time.Duration
 	// AuditEntries and AuditAge bound what is kept of who did what; 0: not bounded.
 	AuditEntries int64
@@ -36,6 +39,9 @@ type ServeOptions struct {
 	Ready        func(gateway, proxy string)
 	Password     func(namespace, account, password string)
 }
+
+// SMTPOptions are those of the mail server that codes are sent by.
+type SMTPOptions struct{ Address, From, Username, Password string }
 
 func newServerCmd(app *App) *cobra.Command {
 	v := viper.New()
@@ -50,7 +56,12 @@ Every flag can be set by the environment too, as MICRO_SERVER_PROXY for --proxy,
 or in the file server.yaml of the data directory, as "proxy:".
 
 On an address that others can reach the administrator admin gets a random password,
-which is printed once; on this machine alone it is "micro".`,
+which is printed once; on this machine alone it is "micro".
+
+--signup says who may make a namespace of his own: nobody, everybody, who has an
+invitation ("micro auth create invitation"), or who types the code that is sent to his
+mailbox. Without --smtp-address the codes are in the server's log. The password of the
+mail server is MICRO_SERVER_SMTP_PASSWORD, or in a file.`,
 		Example: `  micro server
   micro server --gateway 127.0.0.1:0 --proxy 127.0.0.1:0 --data /srv/micro`,
 		Args: exactly(0),
@@ -63,7 +74,11 @@ which is printed once; on this machine alone it is "micro".`,
 	f.String("store", "embedded:", "engine that keeps accounts, rules and desired state")
 	f.String("events", "embedded:", "engine that keeps what is published")
 	f.String("runtime", "embedded:", "engine that runs services")
-	f.String("signup", "auto", "let anybody make a namespace: on, off, or auto for on when only this machine can reach the server")
+	f.String("signup", "auto", "who may make a namespace: on, off, invite, mail, or auto for on when only this machine can reach the server, else off")
+	f.String("smtp-address", "", "mail server as HOST:PORT, which has to offer STARTTLS; smtps://HOST:PORT for TLS from the beginning")
+	f.String("smtp-from", "", "address that mail comes from, such as \"Acme <no-reply@example.com>\"")
+	f.String("smtp-username", "", "account at the mail server")
+	f.String("smtp-password-file", "", "file with the password at the mail server")
 	f.String("tls-cert", "", "PEM file of the certificate of both addresses")
 	f.String("tls-key", "", "PEM file of the certificate's key")
 	f.Duration("token-lifetime", 10*time.Minute, "how long an access token is good before it has to be renewed; at most 24h")
@@ -129,14 +144,11 @@ func serveOptions(app *App, v *viper.Viper) (ServeOptions, error) {
 			return ServeOptions{}, err
 		}
 	}
-	switch signup := v.GetString("signup"); signup {
-	case "on", "true":
-		o.Signup = true
-	case "off", "false":
-	case "auto":
-		o.Signup = envs.Env{Address: o.Proxy}.IsLoopback() || strings.HasPrefix(o.Proxy, "127.") || strings.HasPrefix(o.Proxy, "localhost:")
-	default:
-		return ServeOptions{}, usage("micro server --help", "--signup is %q, none of on, off, auto", signup)
+	if o.Signup, err = signupMode(v.GetString("signup"), o.Proxy); err != nil {
+		return ServeOptions{}, err
+	}
+	if o.SMTP, err = smtpOptions(v); err != nil {
+		return ServeOptions{}, err
 	}
 	if o.Logger, err = logger(app, v.GetString("log-level"), v.GetString("log-format")); err != nil {
 		return ServeOptions{}, err
@@ -160,6 +172,52 @@ func serveOptions(app *App, v *viper.Viper) (ServeOptions, error) {
 			return ServeOptions{}, fmt.Errorf("the server's certificate: %w", err)
 		}
 		o.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	}
+	return o, nil
+}
+
+// signupMode returns who may sign up with a server that listens on an address.
+func signupMode(flag, proxy string) (string, error) {
+	switch flag {
+	case "on", "true":
+		return "on", nil
+	case "off", "false":
+		return "", nil
+	case "invite", "mail":
+		return flag, nil
+	case "auto":
+		if (envs.Env{Address: proxy}).IsLoopback() || strings.HasPrefix(proxy, "127.") || strings.HasPrefix(proxy, "localhost:") {
+			return "on", nil
+		}
+		return "", nil
+	default:
+		return "", usage("micro server --help", "--signup is %q, none of on, off, auto, invite, mail", flag)
+	}
+}
+
+// smtpOptions reads the settings of the mail server. The password is on no command line,
+// which others can see.
+func smtpOptions(v *viper.Viper) (SMTPOptions, error) {
+	o := SMTPOptions{
+		Address:  v.GetString("smtp-address"),
+		From:     v.GetString("smtp-from"),
+		Username: v.GetString("smtp-username"),
+		Password: v.GetString("smtp-password"),
+	}
+	if file := v.GetString("smtp-password-file"); file != "" {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return SMTPOptions{}, fmt.Errorf("the password of the mail server: %w", err)
+		}
+		o.Password = strings.TrimRight(string(b), "\r\n")
+	}
+	switch {
+	case o.Address != "" && o.From == "":
+		return SMTPOptions{}, usage("micro server --help", "--smtp-address needs --smtp-from")
+	case o.Address == "" && o.Username != "":
+		return SMTPOptions{}, usage("micro server --help", "--smtp-username needs --smtp-address")
+	case (o.Username == "") != (o.Password == ""):
+		return SMTPOptions{}, usage("micro server --help", "the mail server needs both --smtp-username and a password, by --smtp-password-file or MICRO_SERVER_SMTP_PASSWORD")
 	}
 	return o, nil
 }

@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,9 +21,15 @@ import (
 
 // BuildOptions are settings of [Build].
 type BuildOptions struct {
-	Name     string // of the service; empty: the source's
-	Package  string // the main package below the source's directory; empty: the directory itself
-	Platform string // "linux/arm64", "linux/arm/v7"; empty: the one of this machine
+	Name    string // of the service; empty: the source's
+	Package string // the main package below the source's directory; empty: the directory itself
+	// Platforms are those to build for, such as "linux/arm64" and "linux/arm/v7".
+	// None: the one of this machine. Several make an index of images.
+	Platforms []string
+
+	// Dockerfile is built by a container engine of this machine, in the place of
+	// the go command; its path is below the source's directory. Empty: none.
+	Dockerfile string
 
 	// Overrides are modules that this build takes from elsewhere than the
 	// source's go.mod says.
@@ -32,9 +39,12 @@ type BuildOptions struct {
 	// is not linked again. Empty: they are not kept. What was not used for a
 	// month is removed.
 	CacheDir string
-	TempDir  string   // for what is not kept; empty: the system's
-	Go       string   // the go command; empty: "go", found in PATH
-	Env      []string // the environment of the go command; nil: this process's
+	// Seed is where to find what another machine has compiled. Nil: nowhere. Builds
+	// for several platforms do without.
+	Seed    *Seed
+	TempDir string   // for what is not kept; empty: the system's
+	Go      string   // the go command; empty: "go", found in PATH
+	Env     []string // the environment of the go command; nil: this process's
 
 	Progress func(Event)
 }
@@ -70,56 +80,133 @@ const buildTags = "timetzdata"
 // of its replacements; a vendor directory counts unless there is an override for
 // the module.
 //
+// Of a source that is a program there is nothing to compile: it becomes the image's.
+// The error is [ErrProgram] when it cannot. What an engine makes of a Dockerfile is its
+// own affair; without one the error is [ErrEngine].
+//
 // The error is a [*BuildError] for code that does not compile, a
 // [*PackageError] where there is no main package, and [ErrGo] when there is no
 // go command or one that is too old. It is that of ctx when that has ended;
 // everything that was started is ended before Build returns.
 func Build(ctx context.Context, s *Source, o BuildOptions) (_ *Image, err error) {
-	b, err := newBuild(ctx, s, o)
+	if s.Program != "" {
+		return buildProgram(ctx, s, o)
+	}
+	platforms, err := ParsePlatforms(o.Platforms)
 	if err != nil {
 		return nil, err
 	}
+	if o.Dockerfile != "" {
+		return buildDockerfile(ctx, s, platforms, o)
+	}
+	builders := make([]*builder, len(platforms))
+	closeAll := func() error {
+		var err error
+		for _, b := range builders {
+			if b != nil {
+				err = errors.Join(err, b.close())
+			}
+		}
+		return err
+	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, b.close())
+			err = errors.Join(err, closeAll())
 		}
 		if err != nil && ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
 	}()
-
-	schema := make(chan []byte, 1)
-	go func() { schema <- b.compileSchema(ctx) }()
-	err = b.compile(ctx)
-	b.schema = <-schema
+	first, err := newBuild(ctx, s, o)
 	if err != nil {
 		return nil, err
 	}
-	return b.assemble()
+	for n, p := range platforms {
+		b := *first
+		b.platform = p
+		builders[n] = &b
+	}
+	schema := make(chan []byte, 1)
+	go func() { schema <- compileSchema(ctx, first.dir(), first.tools.modRoot(), first.report) }()
+	parts, err := buildAll(ctx, builders)
+	compiled := <-schema
+	if err != nil {
+		return nil, err
+	}
+	i, err := combine(first.name, first.labels(), compiled, parts)
+	if err != nil {
+		return nil, err
+	}
+	i.close = closeAll
+	i.seeded = builders[0].seeded
+	return i, nil
 }
 
-// builder is one run of [Build].
+// buildAll builds for one platform after the other: the go command makes use of all
+// processors by itself.
+func buildAll(ctx context.Context, builders []*builder) ([]part, error) {
+	parts := make([]part, len(builders))
+	for n, b := range builders {
+		if err := b.makeDirs(); err != nil {
+			return nil, err
+		}
+		if err := b.compile(ctx); err != nil {
+			return nil, err
+		}
+		b.report(Event{Stage: Packaging, Message: b.subject()})
+		var err error
+		if parts[n], err = b.describe().image(); err != nil {
+			return nil, err
+		}
+	}
+	return parts, nil
+}
+
+// ParsePlatforms reads the names of platforms, such as "linux/arm64". None means that
+// of this machine. The error says which is none, or comes twice.
+func ParsePlatforms(names []string) ([]v1.Platform, error) {
+	if len(names) == 0 {
+		names = []string{runtime.GOOS + "/" + runtime.GOARCH}
+	}
+	var list []v1.Platform
+	for _, name := range names {
+		p, err := v1.ParsePlatform(name)
+		if err != nil || p.OS == "" || p.Architecture == "" || p.OSVersion != "" {
+			return nil, fmt.Errorf("platform %q: want OS/ARCHITECTURE, such as linux/arm64", name)
+		}
+		if slices.ContainsFunc(list, p.Equals) {
+			return nil, fmt.Errorf("platform %q: it is there twice", name)
+		}
+		list = append(list, *p)
+	}
+	return list, nil
+}
+
+// builder is one run of [Build] for one platform.
 type builder struct {
 	source   *Source
 	options  BuildOptions
 	name     string
+	several  bool // there are builds for other platforms beside this one
 	platform v1.Platform
 	created  time.Time
 	tools    *tools
 	work     string // a directory of this run
 	keep     string // where the program is kept; empty: nowhere
 	program  *os.File
-	schema   []byte // a serialized FileDescriptorSet, or nothing
+	log      []string // what it said
+	seeded   *seeded  // nil: with the user's own build cache
 	report   func(Event)
 }
 
-func newBuild(ctx context.Context, s *Source, o BuildOptions) (*builder, error) {
-	b := &builder{source: s, options: o, name: o.Name}
+// newBuilder returns a builder that has no tools yet.
+func newBuilder(s *Source, o BuildOptions) (*builder, error) {
+	b := &builder{source: s, options: o, name: o.Name, several: len(o.Platforms) > 1}
 	if b.name == "" {
 		b.name = s.Name
 	}
-	if b.name == "" || strings.ContainsAny(b.name, "/\\\x00") || len(b.name) > 63 {
-		return nil, fmt.Errorf("%q cannot be the name of a service", b.name)
+	if err := checkName(b.name); err != nil {
+		return nil, err
 	}
 	var mu sync.Mutex
 	b.report = func(e Event) {
@@ -127,24 +214,37 @@ func newBuild(ctx context.Context, s *Source, o BuildOptions) (*builder, error) 
 		defer mu.Unlock()
 		report(o.Progress, e)
 	}
-	if o.Platform == "" {
-		o.Platform = runtime.GOOS + "/" + runtime.GOARCH
-	}
-	platform, err := v1.ParsePlatform(o.Platform)
-	if err != nil || platform.OS == "" || platform.Architecture == "" {
-		return nil, fmt.Errorf("platform %q: want OS/ARCHITECTURE, such as linux/arm64", o.Platform)
-	}
-	b.platform = *platform
-	if b.created, err = created(); err != nil {
+	var err error
+	b.created, err = created()
+	return b, err
+}
+
+func newBuild(ctx context.Context, s *Source, o BuildOptions) (*builder, error) {
+	b, err := newBuilder(s, o)
+	if err != nil {
 		return nil, err
 	}
 	if info, err := os.Stat(b.dir()); err != nil || !info.IsDir() {
 		return nil, fmt.Errorf("package %s: %w", b.place(), ErrNotFound)
 	}
-	if b.tools, err = findTools(ctx, b.dir(), o); err != nil {
-		return nil, err
+	b.tools, err = findTools(ctx, b.dir(), o)
+	return b, err
+}
+
+// checkName returns an error for what cannot name a program in an image.
+func checkName(name string) error {
+	if name == "" || strings.ContainsAny(name, "/\\\x00") || len(name) > 63 {
+		return fmt.Errorf("%q cannot be the name of a service", name)
 	}
-	return b, b.makeDirs()
+	return nil
+}
+
+// subject returns what is built, for people.
+func (b *builder) subject() string {
+	if b.several {
+		return b.name + " for " + b.platform.String()
+	}
+	return b.name
 }
 
 // remote reports whether the source came from a git address.
@@ -248,6 +348,9 @@ func (b *builder) close() error {
 		err = b.program.Close()
 		b.program = nil
 	}
+	if b.work == "" {
+		return err
+	}
 	return errors.Join(err, os.RemoveAll(b.work))
 }
 
@@ -267,7 +370,8 @@ func (b *builder) compile(ctx context.Context) error {
 		// When this fails, it is linked again.
 		_ = os.Link(b.keep, out)
 	}
-	b.report(Event{Stage: Building, Message: b.name})
+	b.report(Event{Stage: Building, Message: b.subject()})
+	b.seeded = b.useSeed(ctx, modules)
 	run := func() error {
 		return b.goBuild(ctx, modules, out)
 	}
@@ -291,17 +395,13 @@ func (b *builder) compile(ctx context.Context) error {
 }
 
 func (b *builder) goBuild(ctx context.Context, m *modules, out string) error {
-	args := []string{
-		"build", "-o", out, "-trimpath", "-buildvcs=false", "-tags=" + buildTags,
-		// Without symbols and debugging information the link takes half the
-		// time. The build ID stays: without it go links again what has not
-		// changed, and it is made of the content only.
-		"-ldflags=-s -w",
-	}
+	args := append([]string{"build", "-o", out}, buildFlags()...)
 	c := command{
 		dir: b.dir(), args: append(append(args, m.flags...), "."),
 		env: append(m.env, b.platformEnv()...), progress: b.report,
 	}
+	b.log = nil
+	c.said = func(line string) { b.log = append(b.log, m.clean(line)) }
 	_, err := b.tools.run(ctx, c)
 	if failed, ok := errors.AsType[*exitError](err); ok {
 		return b.failure(failed, m)
@@ -309,22 +409,31 @@ func (b *builder) goBuild(ctx context.Context, m *modules, out string) error {
 	return err
 }
 
+// buildFlags are those of every build. Without symbols and debugging information the
+// link takes half the time. The build ID stays: without it go links again what has
+// not changed, and it is made of the content only.
+func buildFlags() []string {
+	return []string{"-trimpath", "-buildvcs=false", "-tags=" + buildTags, "-ldflags=-s -w"}
+}
+
 // platformEnv returns the settings of go for the platform. Nothing in them is
 // the user's, so that they are the same everywhere.
 func (b *builder) platformEnv() []string {
-	env := []string{
-		"GOOS=" + b.platform.OS, "GOARCH=" + b.platform.Architecture, "CGO_ENABLED=0",
-		"GOTMPDIR=" + b.work,
-	}
-	switch v := strings.TrimPrefix(b.platform.Variant, "v"); {
+	return append(platformSettings(b.platform), "GOTMPDIR="+b.work)
+}
+
+// platformSettings returns what makes go build for a platform.
+func platformSettings(p v1.Platform) []string {
+	env := []string{"GOOS=" + p.OS, "GOARCH=" + p.Architecture, "CGO_ENABLED=0"}
+	switch v := strings.TrimPrefix(p.Variant, "v"); {
 	case v == "":
-	case b.platform.Architecture == "amd64":
+	case p.Architecture == "amd64":
 		env = append(env, "GOAMD64=v"+v)
-	case b.platform.Architecture == "arm64" && !strings.Contains(v, "."):
+	case p.Architecture == "arm64" && !strings.Contains(v, "."):
 		env = append(env, "GOARM64=v"+v+".0")
-	case b.platform.Architecture == "arm64":
+	case p.Architecture == "arm64":
 		env = append(env, "GOARM64=v"+v)
-	case b.platform.Architecture == "arm":
+	case p.Architecture == "arm":
 		env = append(env, "GOARM="+v)
 	}
 	return env

@@ -115,8 +115,8 @@ func TestBuild(t *testing.T) {
 	s := source(t, map[string]string{"go.mod": goMod, "main.go": goMain})
 	var stages []Stage
 	i := buildImage(t, s, BuildOptions{Progress: func(e Event) { stages = append(stages, e.Stage) }})
-	if i.Name() != "app" || i.Platform() != runtime.GOOS+"/"+runtime.GOARCH || i.Size() < 1<<20 || i.Schema() != nil {
-		t.Errorf("got %q for %q of %d bytes", i.Name(), i.Platform(), i.Size())
+	if i.Name() != "app" || i.Platforms()[0].Platform != runtime.GOOS+"/"+runtime.GOARCH || i.Size() < 1<<20 || i.Schema() != nil {
+		t.Errorf("got %q for %q of %d bytes", i.Name(), i.Platforms()[0].Platform, i.Size())
 	}
 	if diff := cmp.Diff([]Stage{Building, Packaging}, stages); diff != "" {
 		t.Errorf("stages (-want +got):\n%s", diff)
@@ -211,9 +211,9 @@ func TestReproducible(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	one := buildImage(t, first, BuildOptions{Platform: "linux/amd64"})
+	one := buildImage(t, first, BuildOptions{Platforms: []string{"linux/amd64"}})
 	two := buildImage(t, second, BuildOptions{
-		Platform: "linux/amd64", CacheDir: t.TempDir(),
+		Platforms: []string{"linux/amd64"}, CacheDir: t.TempDir(),
 		Env: append(os.Environ(), "GOCACHE="+t.TempDir(), "GOFLAGS=-ldflags=-X=main.x=y -tags=x", "GOAMD64=v3", "GOEXPERIMENT=nogreenteagc", "TZ=Asia/Tokyo"),
 	})
 	if one.Digest() != two.Digest() {
@@ -268,6 +268,16 @@ func TestBuildCache(t *testing.T) {
 	write(t, s.Dir, map[string]string{"main.go": goMain})
 	if back := run(); back != first {
 		t.Error("the first source again gives another image")
+	}
+
+	// What the program does not import makes no difference, and nothing is linked.
+	before = kept()
+	write(t, s.Dir, map[string]string{
+		"README.md": "read me", "main_test.go": "package main\n", "other/other.go": "package other\n", "main_plan9.go": "package main\n",
+		".gitignore": "x", "testdata/x.go": "rubbish", "micro.yaml": "name: app\n",
+	})
+	if same := run(); same != first || !os.SameFile(before, kept()) {
+		t.Error("a change of what is not in the program makes another image, or links it")
 	}
 
 	// What nobody built for long goes.
@@ -331,7 +341,7 @@ func TestBuildLabels(t *testing.T) {
 		t.Errorf("labels (-want +got):\n%s", diff)
 	}
 	var m v1.Manifest
-	if err := json.Unmarshal(i.image.data, &m); err != nil {
+	if err := json.Unmarshal(i.root.data, &m); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, m.Annotations); diff != "" {
@@ -365,7 +375,7 @@ func TestBuildPlatform(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"linux", "a/b/c/d", "/"} {
-		if _, err := Build(t.Context(), s, BuildOptions{Platform: bad}); err == nil {
+		if _, err := Build(t.Context(), s, BuildOptions{Platforms: []string{bad}}); err == nil {
 			t.Errorf("%s: no error", bad)
 		}
 	}

@@ -50,6 +50,9 @@ func (f *fetcher) dial(ctx context.Context) (*connection, error) {
 		password, _ := f.userinfo.Password()
 		f.auth = &githttp.BasicAuth{Username: f.userinfo.Username(), Password: password}
 	}
+	if f.auth == nil && f.url.Scheme == "ssh" {
+		f.auth = sshAuth(f.url.User.Username())
+	}
 	c, err := f.connect(ctx)
 	wanted := errors.Is(err, transport.ErrAuthenticationRequired) || errors.Is(err, transport.ErrAuthorizationFailed)
 	if wanted && f.auth == nil && f.url.Scheme != "ssh" {
@@ -159,11 +162,13 @@ func (f *fetcher) explain(err error) error {
 	case errors.Is(err, transport.ErrRepositoryNotFound):
 		return fmt.Errorf("repository %s: %w%s", f.address, ErrNotFound, f.subgroup())
 	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed):
-		return fmt.Errorf("repository %s: there is none, or it is private: %w", f.address, ErrAuth)
+		return f.unauthenticated("there is none, or it is private")
 	case strings.Contains(text, "knownhosts: "):
 		return fmt.Errorf("host %s: its key is not in your known_hosts: %w", f.url.Host, ErrAuth)
-	case strings.Contains(text, "SSH agent"), strings.Contains(text, "unable to authenticate"):
-		return fmt.Errorf("repository %s: no key of your ssh agent opens it: %w", f.address, ErrAuth)
+	case errors.Is(err, errNoKey), strings.Contains(text, errNoKey.Error()):
+		return f.unauthenticated(errNoKey.Error())
+	case strings.Contains(text, "unable to authenticate"):
+		return f.unauthenticated("no key of your ssh agent or in ~/.ssh opens it")
 	case errors.As(err, &certificate):
 		return fmt.Errorf("host %s: %w", f.url.Host, err)
 	case errors.As(err, &dns), errors.As(err, &op):
@@ -171,6 +176,10 @@ func (f *fetcher) explain(err error) error {
 	default:
 		return fmt.Errorf("repository %s: %w", f.address, err)
 	}
+}
+
+func (f *fetcher) unauthenticated(reason string) error {
+	return &AuthError{Address: f.address, Host: f.url.Host, SSH: f.url.Scheme == "ssh", Reason: reason}
 }
 
 // subgroup returns a remark for the one host where owners lie in each other.

@@ -18,9 +18,16 @@ func (f *fetcher) credentials(ctx context.Context) (user, password string, err e
 		return "", "", errors.New("credentials are not sent over http, use https")
 	}
 	if f.options.Credentials != nil {
-		return f.options.Credentials(ctx, f.url.String())
+		user, password, err = f.options.Credentials(ctx, f.url.String())
+		if err != nil || user != "" || password != "" {
+			return user, password, err
+		}
 	}
-	return f.askGit(ctx)
+	user, password, err = f.askGit(ctx)
+	if err == nil && user == "" && password == "" {
+		user, password = askNetrc(f.url.Hostname())
+	}
+	return user, password, err
 }
 
 func loopback(host string) bool {

@@ -92,6 +92,7 @@ func packageName(context *build.Context, dir string) (name string, files bool) {
 func mains(context *build.Context, dir string) []string {
 	var found []string
 	left := 5000
+	ignore := NewIgnore(dir)
 	_ = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return nil //nolint:nilerr // what cannot be read has no program for us
@@ -103,13 +104,13 @@ func mains(context *build.Context, dir string) []string {
 			return nil
 		}
 		name := e.Name()
-		if strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") || slices.Contains([]string{"vendor", "testdata", "node_modules"}, name) {
+		rel, err := filepath.Rel(dir, path)
+		if err != nil || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") ||
+			slices.Contains([]string{"vendor", "testdata", "node_modules"}, name) || ignore.Match(filepath.ToSlash(rel), true) {
 			return fs.SkipDir
 		}
 		if name, _ := packageName(context, path); name == "main" {
-			if rel, err := filepath.Rel(dir, path); err == nil {
-				found = append(found, "./"+filepath.ToSlash(rel))
-			}
+			found = append(found, "./"+filepath.ToSlash(rel))
 		}
 		return nil
 	})
@@ -121,6 +122,9 @@ func (b *builder) failure(e *exitError, m *modules) error {
 	lines := make([]string, 0, len(e.lines))
 	for _, line := range e.lines {
 		lines = append(lines, m.clean(line))
+	}
+	if line := cgoLine(e.lines); line != "" {
+		lines = append(lines, line)
 	}
 	text := strings.Join(lines, "\n")
 	if strings.Contains(text, "requires go >= ") && strings.Contains(text, "GOTOOLCHAIN") {

@@ -69,7 +69,7 @@ func TestBuildErrors(t *testing.T) {
 			t.Parallel()
 			temp := t.TempDir()
 			s := source(t, test.files)
-			_, err := Build(t.Context(), s, BuildOptions{TempDir: temp, Platform: "linux/amd64"})
+			_, err := Build(t.Context(), s, BuildOptions{TempDir: temp, Platforms: []string{"linux/amd64"}})
 			var e *BuildError
 			if !errors.As(err, &e) {
 				t.Fatalf("got %v, want a BuildError", err)

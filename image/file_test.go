@@ -26,7 +26,7 @@ func TestFetchFile(t *testing.T) {
 			for _, c := range f.cases() {
 				t.Run(c.name, func(t *testing.T) {
 					t.Parallel()
-					c.check(t, repository, FetchOptions{})
+					c.check(t, repository)
 				})
 			}
 		})

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/go-git/go-git/v5/plumbing/transport"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -85,7 +86,7 @@ func TestFetchRemote(t *testing.T) {
 			for _, c := range f.cases() {
 				t.Run(c.name, func(t *testing.T) {
 					t.Parallel()
-					c.check(t, h.URL+"/"+name, FetchOptions{})
+					c.check(t, h.URL+"/"+name)
 				})
 			}
 		})
@@ -298,4 +299,28 @@ func pktLine(s string) string {
 	const digits = "0123456789abcdef"
 	n := len(s) + 4
 	return string([]byte{digits[n>>12&15], digits[n>>8&15], digits[n>>4&15], digits[n&15]}) + s
+}
+
+// What there is no way in to says where one logs in.
+func TestAuthError(t *testing.T) {
+	t.Parallel()
+	f := &fetcher{}
+	for address, want := range map[string]AuthError{
+		"github.com/o/r":               {Address: "github.com/o/r", Host: "github.com"},
+		"https://git.example.com:81/r": {Address: "https://git.example.com:81/r", Host: "git.example.com:81"},
+		"git@example.com:r":            {Address: "git@example.com:r", Host: "example.com", SSH: true},
+	} {
+		var err error
+		if f.reference, err = parseReference(address); err != nil {
+			t.Fatal(err)
+		}
+		got, ok := errors.AsType[*AuthError](f.explain(transport.ErrAuthenticationRequired))
+		if !ok || !errors.Is(got, ErrAuth) {
+			t.Fatalf("%s: got %v", address, got)
+		}
+		want.Reason = got.Reason
+		if *got != want {
+			t.Errorf("%s: got %+v, want %+v", address, *got, want)
+		}
+	}
 }

@@ -260,6 +260,7 @@ func TestScan(t *testing.T) {
 		{"small", pack(t, packObject{kind: plumbing.BlobObject, length: 1, content: []byte("x")}), nil},
 		{"large blob", pack(t, packObject{kind: plumbing.BlobObject, length: len(zeros), content: zeros}), ErrTooLarge},
 		{"large blob that says that it is small", pack(t, packObject{kind: plumbing.BlobObject, length: 1, content: zeros}), errAny},
+		{"10 GB of zeros", pack(t, packObject{kind: plumbing.BlobObject, length: 10 << 30, content: zeros}), ErrTooLarge},
 		{"large result of a delta", pack(t, packObject{kind: plumbing.REFDeltaObject, length: len(delta), content: delta}), ErrTooLarge},
 		{"cut", pack(t, packObject{kind: plumbing.BlobObject, length: len(zeros), content: zeros})[:30], errAny},
 		{"no pack", []byte("hello"), errAny},

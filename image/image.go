@@ -15,7 +15,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"path"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -30,6 +30,15 @@ import (
 // comments, in which every file comes after those that it imports.
 const SchemaType = "application/vnd.micro.schema.v1"
 
+// SBOMType is the artifact type, and the media type of its one layer, of the list of
+// what is in an image: an SPDX document in JSON.
+const SBOMType = "application/spdx+json"
+
+// RecordType is the artifact type, and the media type of its one layer, of the record
+// of how an image was built: an in-toto statement with SLSA provenance in JSON, which
+// nobody has signed.
+const RecordType = "application/vnd.in-toto+json"
+
 // Labels that the OCI image specification has names for.
 const (
 	titleLabel    = "org.opencontainers.image.title"
@@ -38,114 +47,158 @@ const (
 	versionLabel  = "org.opencontainers.image.version"
 )
 
-// Image is an image that was built, with what is attached to it. It holds the
-// program open until it is closed. Its methods may be called by one goroutine at
-// a time.
+// Image is an image that was made, for one platform or for several, with what is
+// attached to it. It holds the programs open until it is closed. Its methods may
+// be called by one goroutine at a time.
 type Image struct {
-	name     string
-	platform v1.Platform
-	schema   []byte
-	image    *manifest
-	attached []*manifest // refer to image
+	name   string
+	schema []byte
+	// root is what the digest names: the image, or an index of several.
+	root     *manifest
+	parts    []part
+	attached []*manifest // refer to the root or to a part
+	seeded   *seeded     // how it was built; nil: as always
 	close    func() error
 }
 
-// manifest is a manifest with all that it names.
+// part is the image for one platform.
+type part struct {
+	*manifest
+	platform v1.Platform
+	contents contents
+}
+
+// manifest is a manifest with all that it names, but for other manifests.
 type manifest struct {
 	descriptor v1.Descriptor
 	data       []byte
-	config     *blob
+	config     *blob // nil: it is an index
 	layers     []*blob
+}
+
+// Platform is an image for one platform.
+type Platform struct {
+	Platform string // such as "linux/amd64"
+	Digest   string // "sha256:HEX"
+	Size     int64  // bytes, without what is attached
 }
 
 // Name returns the name of the service.
 func (i *Image) Name() string { return i.name }
 
-// Digest returns the digest of the image as "sha256:HEX".
-func (i *Image) Digest() string { return i.image.descriptor.Digest.String() }
+// Digest returns the digest of the image, or of the index when there are several
+// platforms, as "sha256:HEX".
+func (i *Image) Digest() string { return i.root.descriptor.Digest.String() }
 
-// Platform returns the platform that the image is for, such as "linux/amd64".
-func (i *Image) Platform() string { return i.platform.String() }
+// Platforms returns the images for the platforms, in the order that was asked for.
+func (i *Image) Platforms() []Platform {
+	list := make([]Platform, len(i.parts))
+	for n, p := range i.parts {
+		list[n] = Platform{p.platform.String(), p.descriptor.Digest.String(), p.size()}
+	}
+	return list
+}
 
 // Schema returns the serialized FileDescriptorSet of the service's API, or
 // nothing when there are no .proto files or they do not compile. The caller
 // leaves it as it is.
 func (i *Image) Schema() []byte { return i.schema }
 
-// Size returns how many bytes the image has with all that is attached.
+// Size returns how many bytes the image has with all that is attached. What it
+// has more than once counts once.
 func (i *Image) Size() int64 {
 	var size int64
+	seen := map[v1.Hash]bool{}
 	for _, m := range i.manifests() {
-		size += m.size()
+		size += m.descriptor.Size
+		for _, b := range m.blobs() {
+			if !seen[b.digest] {
+				seen[b.digest] = true
+				size += b.length()
+			}
+		}
 	}
 	return size
 }
 
-// Close releases the program. The image cannot be used any more.
+// Close releases the programs. The image cannot be used any more.
 func (i *Image) Close() error { return i.close() }
 
-// manifests returns the image and what is attached, the image first.
+// manifests returns all manifests in the order to store them in: what is attached,
+// the images, and the root last. When that is there, all is.
 func (i *Image) manifests() []*manifest {
-	return append([]*manifest{i.image}, i.attached...)
+	all := slices.Clone(i.attached)
+	for _, p := range i.parts {
+		if p.manifest != i.root {
+			all = append(all, p.manifest)
+		}
+	}
+	return append(all, i.root)
+}
+
+// blobs returns the configuration, if there is one, and the layers.
+func (m *manifest) blobs() []*blob {
+	if m.config == nil {
+		return nil
+	}
+	return append([]*blob{m.config}, m.layers...)
 }
 
 func (m *manifest) size() int64 {
-	size := m.descriptor.Size + m.config.length()
-	for _, l := range m.layers {
-		size += l.length()
+	size := m.descriptor.Size
+	for _, b := range m.blobs() {
+		size += b.length()
 	}
 	return size
 }
 
-// assemble makes the image of the compiled program.
-func (b *builder) assemble() (*Image, error) {
-	b.report(Event{Stage: Packaging, Message: b.name})
-	base, err := baseLayer(b.created)
-	if err != nil {
-		return nil, fmt.Errorf("base layer: %w", err)
-	}
-	file := b.name
-	if b.platform.OS == "windows" {
-		file += ".exe"
-	}
-	program, err := programLayer(file, b.program, b.created)
-	if err != nil {
-		return nil, fmt.Errorf("layer of %s: %w", b.name, err)
-	}
-	labels := b.labels()
-	created := v1.Time{Time: b.created}
-	config, err := json.Marshal(v1.ConfigFile{
-		OS: b.platform.OS, Architecture: b.platform.Architecture, Variant: b.platform.Variant,
-		Created: created,
-		Config: v1.Config{
-			Entrypoint: []string{path.Join("/app", file)},
-			Env:        []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "SSL_CERT_FILE=/" + certificatesFile},
-			WorkingDir: "/",
-			User:       nobody + ":" + nobody,
-			Labels:     labels,
-		},
-		RootFS: v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{base.digest, program.digest}},
-		History: []v1.History{
-			{Created: created, CreatedBy: "micro", Comment: "certificates, nobody, /tmp"},
-			{Created: created, CreatedBy: "micro", Comment: b.name},
-		},
-	})
-	if err != nil {
-		return nil, err
-	}
-	image, err := newManifest(v1.Manifest{Annotations: labels}, types.OCIConfigJSON, config, base, program)
-	if err != nil {
-		return nil, err
-	}
-	i := &Image{name: b.name, platform: b.platform, schema: b.schema, image: image, close: b.close}
-	if len(b.schema) > 0 {
-		schema, err := attach(image, SchemaType, b.schema)
+// combine makes one image of those for several platforms, and attaches to each and
+// to the whole what is known of it.
+func combine(name string, labels map[string]string, schema []byte, parts []part) (*Image, error) {
+	i := &Image{name: name, schema: schema, root: parts[0].manifest, parts: parts}
+	if len(parts) > 1 {
+		root, err := newIndex(labels, parts)
 		if err != nil {
 			return nil, err
 		}
-		i.attached = append(i.attached, schema)
+		i.root = root
+		if err := i.attach(root, parts); err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range parts {
+		if err := i.attach(p.manifest, []part{p}); err != nil {
+			return nil, err
+		}
 	}
 	return i, nil
+}
+
+// attach attaches what is known of a manifest that is made of some parts.
+func (i *Image) attach(to *manifest, parts []part) error {
+	sbom, err := i.spdx(to, parts)
+	if err != nil {
+		return err
+	}
+	content := []artifact{{SchemaType, i.schema}, {SBOMType, sbom}}
+	if len(parts) == 1 {
+		record, err := parts[0].contents.record.about(i.name, to)
+		if err != nil {
+			return err
+		}
+		content = append(content, artifact{RecordType, record})
+	}
+	for _, a := range content {
+		if len(a.content) == 0 {
+			continue
+		}
+		m, err := a.manifest(to)
+		if err != nil {
+			return err
+		}
+		i.attached = append(i.attached, m)
+	}
+	return nil
 }
 
 // labels returns what the image says of itself. Where a directory lies, and
@@ -168,14 +221,39 @@ func (b *builder) labels() map[string]string {
 	return labels
 }
 
-// attach returns an artifact with one layer that refers to an image.
-func attach(image *manifest, artifactType string, content []byte) (*manifest, error) {
-	layer, err := newBlob(blob{mediaType: types.MediaType(artifactType), head: content})
+// artifact is something that is attached to an image.
+type artifact struct {
+	kind    string // its type, and the media type of its one layer
+	content []byte
+}
+
+// manifest returns a manifest that refers to an image.
+func (a artifact) manifest(image *manifest) (*manifest, error) {
+	layer, err := newBlob(blob{mediaType: types.MediaType(a.kind), head: a.content})
 	if err != nil {
 		return nil, err
 	}
 	subject := image.descriptor
-	return newManifest(v1.Manifest{ArtifactType: artifactType, Subject: &subject}, types.OCIEmptyJSON, []byte("{}"), layer)
+	return newManifest(v1.Manifest{ArtifactType: a.kind, Subject: &subject}, types.OCIEmptyJSON, []byte("{}"), layer)
+}
+
+// newIndex returns an index of images.
+func newIndex(labels map[string]string, parts []part) (*manifest, error) {
+	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Annotations: labels}
+	for _, p := range parts {
+		d := p.descriptor
+		d.Platform = &p.platform
+		index.Manifests = append(index.Manifests, d)
+	}
+	data, err := json.Marshal(index)
+	if err != nil {
+		return nil, err
+	}
+	return &manifest{descriptor: describe(index.MediaType, data), data: data}, nil
+}
+
+func describe(t types.MediaType, data []byte) v1.Descriptor {
+	return v1.Descriptor{MediaType: t, Digest: layout.Digest(data), Size: int64(len(data))}
 }
 
 // newManifest completes a manifest with a configuration and layers.
@@ -192,8 +270,7 @@ func newManifest(m v1.Manifest, configType types.MediaType, config []byte, layer
 	if err != nil {
 		return nil, err
 	}
-	d := v1.Descriptor{MediaType: m.MediaType, Digest: layout.Digest(data), Size: int64(len(data))}
-	return &manifest{descriptor: d, data: data, config: c, layers: layers}, nil
+	return &manifest{descriptor: describe(m.MediaType, data), data: data, config: c, layers: layers}, nil
 }
 
 // WriteLayout writes the image with all that is attached into a directory with
@@ -202,7 +279,7 @@ func newManifest(m v1.Manifest, configType types.MediaType, config []byte, layer
 func (i *Image) WriteLayout(ctx context.Context, dir, tag string) error {
 	l := layout.New(dir, "")
 	for _, m := range i.manifests() {
-		for _, b := range append([]*blob{m.config}, m.layers...) {
+		for _, b := range m.blobs() {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
@@ -210,10 +287,13 @@ func (i *Image) WriteLayout(ctx context.Context, dir, tag string) error {
 				return fmt.Errorf("write image to %s: %w", dir, err)
 			}
 		}
-		if _, err := l.PutManifest(m.data, m.descriptor.MediaType, tag); err != nil {
+		name := ""
+		if m == i.root {
+			name = tag
+		}
+		if _, err := l.PutManifest(m.data, m.descriptor.MediaType, name); err != nil {
 			return fmt.Errorf("write image to %s: %w", dir, err)
 		}
-		tag = "" // what is attached has none
 	}
 	return nil
 }

@@ -52,6 +52,9 @@ func (b *builder) modules(ctx context.Context) (*modules, error) {
 	if err != nil {
 		return nil, &BuildError{Place: b.place(), Lines: strings.Split(err.Error(), "\n")}
 	}
+	if err := b.checkStranger(root, mod); err != nil {
+		return nil, err
+	}
 	overrides := b.effective(mod)
 	for _, o := range overrides {
 		if err := b.download(ctx, o); err != nil {

@@ -32,7 +32,7 @@ func PullSchema(ctx context.Context, reference string) ([]byte, error) {
 		return schema, nil
 	}
 	if t, ok := errors.AsType[*transport.Error](err); ok && t.StatusCode == http.StatusNotFound {
-		err = ErrNotFound
+		err = ErrNotFound // without what the registry says of it, mostly long
 	}
 	return nil, fmt.Errorf("schema of %s: %w", reference, explainPush(ctx, err))
 }
@@ -107,16 +107,21 @@ func (s *Source) Schema(ctx context.Context) ([]byte, error) {
 // order, but for those of other people's code and hidden ones.
 func protoFilesBelow(dir string) ([]string, error) {
 	var files []string
+	ignore := NewIgnore(dir)
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		switch hidden := path != dir && strings.HasPrefix(e.Name(), "."); {
-		case err != nil:
+		if err != nil {
 			return err
-		case e.IsDir() && (hidden || e.Name() == "node_modules" || e.Name() == "vendor"):
-			return fs.SkipDir
-		case hidden || !e.Type().IsRegular() || !strings.HasSuffix(path, ".proto"):
-			return nil
 		}
 		rel, err := filepath.Rel(dir, path)
+		if err != nil || rel == "." {
+			return err
+		}
+		switch hidden := strings.HasPrefix(e.Name(), "."); {
+		case e.IsDir() && (hidden || e.Name() == "node_modules" || e.Name() == "vendor" || ignore.Match(filepath.ToSlash(rel), true)):
+			return fs.SkipDir
+		case hidden || !e.Type().IsRegular() || !strings.HasSuffix(path, ".proto") || ignore.Match(filepath.ToSlash(rel), false):
+			return nil
+		}
 		files = append(files, rel)
 		if len(files) > maxProtoFiles {
 			return fmt.Errorf("more than %d .proto files", maxProtoFiles)

@@ -5,12 +5,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
@@ -42,114 +42,131 @@ type PushOptions struct {
 // [ErrAuth] when the registry wants another token, and [ErrUnreachable] when
 // there is no way to it.
 func (i *Image) Push(ctx context.Context, o PushOptions) (string, error) {
-	var options []name.Option
-	if o.PlainHTTP {
-		options = append(options, name.Insecure)
-	}
-	repository, err := name.NewRepository(o.Registry+"/"+o.Repository, append(options, name.StrictValidation)...)
+	c, err := connectTo(ctx, o.Registry+"/"+o.Repository, access{o.PlainHTTP, o.TLS, o.Token})
 	if err != nil {
 		return "", fmt.Errorf("push %s: %w", i.name, err)
 	}
-	t := o.transport(repository.RegistryStr())
-	defer t.base.CloseIdleConnections()
-	auth := remote.WithAuth(authn.Anonymous)
-	if o.Token == nil {
-		auth = remote.WithAuthFromKeychain(authn.DefaultKeychain)
+	defer c.close()
+	root, err := c.reference(o.Tag, i.Digest())
+	if err == nil {
+		c.transport.sent = newSent(i.Size(), o)
+		err = i.push(ctx, root, c)
 	}
-	for n, m := range i.manifests() {
-		var ref name.Reference = repository.Digest(m.descriptor.Digest.String())
-		if n == 0 && o.Tag != "" {
-			tag, err := name.NewTag(repository.Name()+":"+o.Tag, append(options, name.StrictValidation)...)
-			if err != nil {
-				return "", fmt.Errorf("push %s: %w", i.name, err)
-			}
-			ref = tag
-		}
-		if err := push(ctx, ref, m, o.Progress, auth, remote.WithTransport(t), remote.WithContext(ctx)); err != nil {
-			return "", fmt.Errorf("push %s to %s: %w", i.name, o.Registry, explainPush(ctx, err))
-		}
+	if err != nil {
+		return "", fmt.Errorf("push %s to %s: %w", i.name, o.Registry, explainPush(ctx, err))
 	}
 	return o.Repository + "@" + i.Digest(), nil
 }
 
-// push sends one manifest with its blobs, and tells how far it is.
-func push(ctx context.Context, ref name.Reference, m *manifest, progress func(Event), options ...remote.Option) error {
-	image, err := partial.CompressedToImage(m)
+// push sends all manifests with their blobs, and tells how far it is. The root comes
+// last: what is named by a tag is whole.
+func (i *Image) push(ctx context.Context, root name.Reference, c *connected) error {
+	pusher, err := remote.NewPusher(c.options...)
 	if err != nil {
 		return err
 	}
-	if progress == nil {
-		return remote.Push(ref, image, options...)
-	}
-	updates := make(chan v1.Update, 16)
-	done := make(chan error, 1)
-	go func() { done <- remote.Push(ref, image, append(options, remote.WithProgress(updates))...) }()
-	for u := range updates {
-		if u.Error == nil && ctx.Err() == nil {
-			progress(Event{Stage: Pushing, Message: ref.Context().RepositoryStr(), Done: u.Complete, Total: u.Total})
+	send := func(ctx context.Context, ref name.Reference, m *manifest) error {
+		if err := pusher.Push(ctx, ref, m.taggable()); err != nil {
+			return err
 		}
-	}
-	return <-done
-}
-
-// pushTransport sends requests as [PushOptions] say.
-type pushTransport struct {
-	base      *http.Transport
-	host      string
-	plainHTTP bool
-
-	mu    sync.Mutex
-	token func(ctx context.Context) (string, error) // nil: what the registry says of other ways in is asked for
-}
-
-// authorize adds the token to a request.
-func (t *pushTransport) authorize(req *http.Request) error {
-	if t.token == nil {
+		c.transport.sent.whole(m)
 		return nil
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	token, err := t.token(req.Context())
-	if err == nil && token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
+	// What is attached waits for the disk of the registry mostly, so all go at once.
+	var wg sync.WaitGroup
+	before := i.manifests()
+	before = before[:len(before)-1]
+	errs := make([]error, len(before))
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for n, m := range before {
+		wg.Go(func() {
+			if errs[n] = send(ctx, root.Context().Digest(m.descriptor.Digest.String()), m); errs[n] != nil {
+				cancel()
+			}
+		})
 	}
-	return err
-}
-
-func (o PushOptions) transport(host string) *pushTransport {
-	t := &pushTransport{host: host, token: o.Token, plainHTTP: o.PlainHTTP}
-	base, ok := http.DefaultTransport.(*http.Transport)
-	if !ok {
-		base = &http.Transport{}
+	for _, l := range i.root.layers {
+		wg.Go(func() {
+			// When it fails, the root does, and says so.
+			_ = pusher.Upload(ctx, root.Context(), l)
+		})
 	}
-	t.base = base.Clone()
-	if o.TLS != nil {
-		t.base.TLSClientConfig = o.TLS.Clone()
-	}
-	return t
-}
-
-// RoundTrip sends the token to the registry itself only, not to where it sends
-// its clients.
-func (t *pushTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.URL.Host != t.host {
-		return t.base.RoundTrip(req)
-	}
-	req = req.Clone(req.Context())
-	if err := t.authorize(req); err != nil {
-		if req.Body != nil {
-			err = errors.Join(err, req.Body.Close())
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil && !errors.Is(err, context.Canceled) {
+			return err
 		}
-		return nil, err
 	}
-	if t.plainHTTP {
-		req.URL.Scheme = "http" // the library tries https first
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
-	resp, err := t.base.RoundTrip(req)
-	if err == nil && t.token != nil && resp.StatusCode == http.StatusUnauthorized {
-		return nil, errors.Join(ErrAuth, resp.Body.Close())
+	return send(ctx, root, i.root)
+}
+
+// taggable returns the manifest as the library wants it: an image with its layers, or
+// an index, whose images are sent already.
+func (m *manifest) taggable() remote.Taggable {
+	if m.config == nil {
+		return m
 	}
-	return resp, err
+	image, err := partial.CompressedToImage(m)
+	if err != nil { // it looks at the type alone
+		return m
+	}
+	return image
+}
+
+// sent tells how much of an image has arrived. It is safe for concurrent use.
+type sent struct {
+	total    int64
+	progress func(Event)
+	message  string
+
+	mu   sync.Mutex
+	done int64 // of what is on its way
+	seen map[v1.Hash]bool
+	size int64 // of what is there
+}
+
+func newSent(total int64, o PushOptions) *sent {
+	return &sent{total: total, progress: o.Progress, message: o.Repository, seen: map[v1.Hash]bool{}}
+}
+
+// whole says that a manifest is there with all its blobs, sent or not.
+func (s *sent) whole(m *manifest) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.size += m.descriptor.Size
+	for _, b := range m.blobs() {
+		if !s.seen[b.digest] {
+			s.seen[b.digest] = true
+			s.size += b.length()
+		}
+	}
+	s.done = 0
+	s.tell()
+}
+
+func (s *sent) tell() {
+	report(s.progress, Event{Stage: Pushing, Message: s.message, Done: min(s.size+s.done, s.total), Total: s.total})
+}
+
+// reader tells of each read of a request's body.
+func (s *sent) reader(body io.ReadCloser) io.ReadCloser {
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.TeeReader(body, s), body}
+}
+
+// Write counts what was read.
+func (s *sent) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.done += int64(len(p))
+	s.tell()
+	return len(p), nil
 }
 
 // explainPush says in the words of this package why an image was not pushed.
@@ -171,8 +188,11 @@ func explainPush(ctx context.Context, err error) error {
 		if text == "" {
 			text = http.StatusText(refused.StatusCode)
 		}
-		if refused.StatusCode == http.StatusUnauthorized {
+		switch refused.StatusCode {
+		case http.StatusUnauthorized:
 			return fmt.Errorf("%w: %s", ErrAuth, text)
+		case http.StatusNotFound:
+			return fmt.Errorf("%w: %s", ErrNotFound, text)
 		}
 		return fmt.Errorf("the registry says: %s (%d)", text, refused.StatusCode)
 	case errors.As(err, &dns), errors.As(err, &op):

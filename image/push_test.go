@@ -105,8 +105,8 @@ func TestPush(t *testing.T) {
 			if schema, err := r.Attachment(t.Context(), ref, SchemaType, 1<<20); err != nil || string(schema) != string(i.Schema()) {
 				t.Errorf("schema: %d bytes, %v", len(schema), err)
 			}
-			if n := r.sent(http.MethodPatch); n != 5 { // two layers, two configurations, the schema
-				t.Errorf("%d blobs were sent, want 5", n)
+			if n := r.sent(http.MethodPatch); n != 7 { // two layers, two configurations, schema, SBOM, record
+				t.Errorf("%d blobs were sent, want 7", n)
 			}
 			if _, err := i.Push(t.Context(), o); err != nil {
 				t.Fatal(err)
@@ -158,8 +158,8 @@ func TestPushChanged(t *testing.T) {
 	if _, err := buildImage(t, s, BuildOptions{}).Push(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
-	if n := r.sent(http.MethodPatch); n != 2 {
-		t.Errorf("%d blobs were sent, want the program and the configuration", n)
+	if n := r.sent(http.MethodPatch); n != 4 {
+		t.Errorf("%d blobs were sent, want the program, the configuration, SBOM and record", n)
 	}
 }
 

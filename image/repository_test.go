@@ -161,9 +161,9 @@ func (f *fixture) cases() []fetchCase {
 }
 
 // check fetches a case and compares what comes.
-func (c fetchCase) check(t *testing.T, repository string, o FetchOptions) {
+func (c fetchCase) check(t *testing.T, repository string) {
 	t.Helper()
-	o.TempDir = t.TempDir()
+	o := FetchOptions{TempDir: t.TempDir()}
 	s, err := Fetch(t.Context(), repository+c.rest, o)
 	if err != nil {
 		t.Fatal(err)

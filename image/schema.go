@@ -30,10 +30,10 @@ const (
 // of the folder proto in it. It returns nothing when there are none. A file that
 // does not compile is no reason not to build the program, which has its own
 // copy: there is a warning then, and no schema.
-func (b *builder) compileSchema(ctx context.Context) []byte {
-	data, err := compileProtos(ctx, b.dir(), b.tools.modRoot())
+func compileSchema(ctx context.Context, dir, modRoot string, report func(Event)) []byte {
+	data, err := compileProtos(ctx, dir, modRoot)
 	if err != nil && ctx.Err() == nil {
-		b.report(Event{Stage: Building, Warning: true, Message: "no schema: " + err.Error()})
+		report(Event{Stage: Building, Warning: true, Message: "no schema: " + err.Error()})
 		return nil
 	}
 	return data

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -26,9 +27,25 @@ var (
 	ErrTooLarge = errors.New("too large")
 )
 
-// Source is a directory with the code of a service.
+// AuthError is an [ErrAuth] of a host of repositories.
+type AuthError struct {
+	Address string // of the repository
+	Host    string
+	SSH     bool
+	Reason  string
+}
+
+func (e *AuthError) Error() string {
+	return fmt.Sprintf("repository %s: %s: %s", e.Address, e.Reason, ErrAuth)
+}
+
+// Is reports whether target is [ErrAuth].
+func (e *AuthError) Is(target error) bool { return target == ErrAuth }
+
+// Source is a directory with the code of a service, or a program.
 type Source struct {
-	Dir      string // absolute
+	Dir      string // absolute; of a program, where it lies
+	Program  string // the file of a program that is built already; empty: there is code
 	Name     string // a name for the service: the folder's, as a DNS label
 	Address  string // a directory's base name, or the git address of the repository
 	Folder   string // below the repository's root, for a git address
@@ -62,8 +79,9 @@ type FetchOptions struct {
 	MaxFiles int           // 0: 200000
 
 	// Credentials returns a user name and a password or token for an https
-	// address. It is asked when a host wants some. Nil asks the credential
-	// helpers of the user's git, if there is one.
+	// address. It is asked when a host wants some. When it is nil or has nothing,
+	// the credential helpers of the user's git are asked, if there is one, and
+	// then the user's .netrc.
 	Credentials func(ctx context.Context, url string) (user, password string, err error)
 	// Prompt lets the credential helpers ask on the terminal.
 	Prompt bool
@@ -100,7 +118,7 @@ func (o FetchOptions) withDefaults() FetchOptions {
 // REF is a branch, a tag or a commit, also the first digits of one; without it,
 // and with "latest" where nothing has that name, the default branch is taken. A
 // directory is meant when ref begins with ".", "/" or "~" or when there is one
-// with this name.
+// with this name. In the place of a directory there may be a file, a program.
 //
 // What comes from git lies in a new directory that [Source.Close] removes. It
 // holds the files of the commit, but links that lead out of it and the contents
@@ -125,7 +143,7 @@ func fetch(ctx context.Context, ref string, o FetchOptions) (*Source, error) {
 	if isPath(ref) {
 		return fetchDir(ctx, ref)
 	}
-	if info, err := os.Stat(ref); err == nil && info.IsDir() {
+	if _, err := os.Stat(ref); err == nil {
 		return fetchDir(ctx, ref)
 	}
 	address, err := parseReference(ref)
@@ -166,13 +184,16 @@ func fetchDir(ctx context.Context, dir string) (*Source, error) {
 	case err != nil:
 		return nil, err
 	case !info.IsDir():
-		return nil, fmt.Errorf("%s is a file; a source is a directory", dir)
+		return fetchProgram(abs, info)
 	}
 	base := filepath.Base(abs)
 	s := &Source{Dir: abs, Name: serviceName(base), Address: base}
 	s.Revision, s.Modified = revision(ctx, abs)
 	return s, nil
 }
+
+// ServiceName makes the name of a service, a DNS label, of the last part of a path.
+func ServiceName(p string) string { return serviceName(path.Base(p)) }
 
 // serviceName makes a DNS label of a folder's name.
 func serviceName(base string) string {

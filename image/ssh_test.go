@@ -3,6 +3,7 @@ package image
 import (
 	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/pem"
 	"errors"
 	"io"
 	"net"
@@ -151,13 +152,26 @@ func TestFetchSSH(t *testing.T) {
 
 	trust(hostKey)
 	t.Setenv("SSH_AUTH_SOCK", "")
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("USERPROFILE", home)
 	refused("no agent")
+	// Without an agent the keys that have no passphrase are tried.
+	block, err := ssh.MarshalPrivateKey(key, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, home, map[string]string{".ssh/id_ed25519": string(pem.EncodeToMemory(block)), ".ssh/id_rsa": "rubbish"})
+	f.cases()[0].check(t, repository)
+	if err := os.RemoveAll(filepath.Join(home, ".ssh")); err != nil {
+		t.Fatal(err)
+	}
 	other, otherSigner := newKey(t)
 	serveAgent(t, other)
 	refused("another key")
 	serveAgent(t, key)
 	for _, c := range f.cases() {
-		t.Run(c.name, func(t *testing.T) { c.check(t, repository, FetchOptions{}) })
+		t.Run(c.name, func(t *testing.T) { c.check(t, repository) })
 	}
 	if _, err := Fetch(t.Context(), "ssh://git@"+address+"/none", FetchOptions{TempDir: t.TempDir()}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("no repository: got %v, want %v", err, ErrNotFound)

@@ -110,6 +110,7 @@ type command struct {
 	args     []string
 	env      []string // over that of the tools
 	progress func(Event)
+	said     func(line string) // is told what a command that went well has said; nil: nobody
 }
 
 // exitError is the failure of a command that ran.
@@ -136,6 +137,11 @@ func (t *tools) run(ctx context.Context, c command) ([]byte, error) {
 	var exited *exec.ExitError
 	switch {
 	case err == nil:
+		if c.said != nil {
+			for _, line := range errs.lines {
+				c.said(line)
+			}
+		}
 		return out.Bytes(), nil
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)

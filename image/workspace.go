@@ -27,6 +27,9 @@ func (b *builder) workspace(ctx context.Context, root string, overrides []Overri
 	if err != nil || !uses(work, name, root) || len(work.Use) < 2 && len(work.Replace) == 0 {
 		return nil, nil //nolint:nilerr // a workspace that is broken is none
 	}
+	if err := b.checkWorkspace(work, name); err != nil {
+		return nil, err
+	}
 	m, err := b.workFile(work, name, overrides)
 	if err != nil {
 		return nil, err

@@ -163,7 +163,7 @@ func (a *Auth) Initialize(ctx context.Context, password string) (bool, error) {
 	acc := account{Scopes: []string{ScopeAdmin}, Created: a.now()}
 	acc.setPassword(hashPassword(password))
 	acc.Initial = initial
-	_, err = a.createNamespace(ctx, DefaultNamespace, InitialAccount, acc)
+	_, err = a.createNamespace(ctx, DefaultNamespace, InitialAccount, acc, store.Txn{})
 	return err == nil, err
 }
 

@@ -46,57 +46,19 @@ func (a *Auth) epoch(ctx context.Context, ns string) (string, error) {
 
 func deletingKey(ns string) string { return deletingPrefix + ns }
 
-// Signup makes a namespace with its first account, which administers it, and
-// logs that in.
-func (a *Auth) Signup(ctx context.Context, ns, id, password string) (Session, error) {
-	first, err := a.signup(ctx, ns, id, password)
-	if err != nil {
-		return Session{}, err
-	}
-	return a.openSession(ctx, first)
-}
-
-// CreateNamespace makes a namespace with its first account, which administers it.
-func (a *Auth) CreateNamespace(ctx context.Context, ns, id, password string) (Account, error) {
-	first, err := a.signup(ctx, ns, id, password)
-	return first.public(), err
-}
-
-func (a *Auth) signup(ctx context.Context, ns, id, password string) (held, error) {
-	if !IsName(ns) {
-		return held{}, invalid("%q cannot name a namespace: use 1 to 63 of a-z, 0-9 and '-', beginning and ending with a letter or digit", ns)
-	}
-	if err := checkNew(id, password); err != nil {
-		return held{}, err
-	}
-	// Before the slow hash, and again in the transaction.
-	for _, key := range []string{namespaceKey(ns), deletingKey(ns)} {
-		if _, err := a.store.Get(ctx, key); err == nil {
-			return held{}, ErrExists
-		} else if !errors.Is(err, store.ErrNotFound) {
-			return held{}, err
-		}
-	}
-	hash, err := a.hash(ctx, password)
-	if err != nil {
-		return held{}, err
-	}
-	acc := account{Scopes: []string{ScopeAdmin}, Created: a.now()}
-	acc.setPassword(hash)
-	return a.createNamespace(ctx, ns, id, acc)
-}
-
-func (a *Auth) createNamespace(ctx context.Context, ns, id string, acc account) (held, error) {
+// createNamespace makes a namespace with its first account, in one transaction with
+// what else is to be done. [ErrExists] when a condition of that does not hold, too.
+func (a *Auth) createNamespace(ctx context.Context, ns, id string, acc account, t store.Txn) (held, error) {
 	initial := initialRules()
-	ops := []store.Op{
+	t.If = append(t.If, store.Cond{Key: namespaceKey(ns)}, store.Cond{Key: deletingKey(ns)})
+	t.Do = append(
+		t.Do,
 		store.Put(namespaceKey(ns), encodeJSON(namespace{acc.Created, randomID(), len(initial)})),
 		store.Put(accountKey(ns, id), encodeJSON(acc)),
-		store.Put(indexPrefix+ns, nil),
-	}
+		store.Put(indexPrefix+ns, nil))
 	for _, r := range initial {
-		ops = append(ops, store.Put(ruleKey(ns, r.ID), encodeJSON(r)))
+		t.Do = append(t.Do, store.Put(ruleKey(ns, r.ID), encodeJSON(r)))
 	}
-	t := store.Txn{If: []store.Cond{{Key: namespaceKey(ns)}, {Key: deletingKey(ns)}}, Do: ops}
 	revision, err := a.store.Txn(ctx, t)
 	if errors.Is(err, store.ErrConflict) {
 		return held{}, ErrExists

@@ -4,22 +4,27 @@ import (
 	"errors"
 	"hash/maphash"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 )
 
-// ErrTooMany marks a [TooManyError]: there were too many wrong passwords.
-var ErrTooMany = errors.New("too many wrong passwords")
+// ErrTooMany marks a [TooManyError]: there was too much of something, such as wrong
+// passwords.
+var ErrTooMany = errors.New("too many")
 
-// TooManyError says when a password is looked at again.
-type TooManyError struct{ Retry time.Duration }
+// TooManyError says of what there was too much, and when it is looked at again.
+type TooManyError struct {
+	Of    string
+	Retry time.Duration
+}
 
-func (e *TooManyError) Error() string { return ErrTooMany.Error() }
+func (e *TooManyError) Error() string { return "too many " + e.Of }
 
 // Is makes it an [ErrTooMany].
 func (e *TooManyError) Is(target error) bool { return target == ErrTooMany }
 
-// Client is where a password came from.
+// Client is where a password, or a wish, came from.
 type Client struct {
 	// Address is the client's IP address, with or without a port. Empty: unknown,
 	// and then only the account is looked at.
@@ -67,6 +72,27 @@ var (
 	perAccount          = allowance{burst: 60, every: 3 * time.Second}
 )
 
+// Namespaces that are made from one place, and codes that are sent by mail: to a mailbox,
+// for one place, and in all, since the mail server is not there for us alone.
+var (
+	signupsPerClient = allowance{burst: 60, every: 10 * time.Second}
+	codesPerMailbox  = allowance{burst: 3, every: 5 * time.Minute}
+	codesPerClient   = allowance{burst: 20, every: time.Minute}
+	codesInAll       = allowance{burst: 300, every: 2 * time.Second}
+)
+
+// The kinds of counters; each has cells of its own.
+const (
+	kindAccount = iota
+	kindClient
+	kindAccountAndClient
+	kindSignup
+	kindCodeMailbox
+	kindCodeClient
+	kindCodes
+	kinds
+)
+
 const (
 	throttleRows  = 2
 	throttleCells = 1 << 13
@@ -74,7 +100,7 @@ const (
 	knownFor      = 30 * 24 * time.Hour
 )
 
-// throttle slows guessing at passwords. It holds a fixed amount of memory, however
+// throttle slows guessing at passwords, and what else strangers can do. It holds a fixed amount of memory, however
 // many accounts and addresses there are: each counter is the least of two cells that
 // a secret hash picks, so that an attacker can neither push counters out nor choose
 // whom his guesses are counted for. It forgets with the process. Safe for concurrent
@@ -84,7 +110,7 @@ type throttle struct {
 	seed maphash.Seed
 
 	mu    sync.Mutex
-	cells [3][throttleRows][throttleCells]time.Time // when all of it is free again
+	cells [kinds][throttleRows][throttleCells]time.Time // when all of it is free again
 	known [knownCells]knownClient
 }
 
@@ -129,22 +155,48 @@ func (t *throttle) begin(ns, id string, c Client) (*attempt, error) {
 	a := &attempt{throttle: t, known: t.hash("known", ns, id, client)}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := t.now()
-	if k := t.known[a.known%knownCells]; k.hash != a.known || now.After(k.until) || client == "" {
-		a.counters = append(a.counters, t.counter(0, perAccount, ns, id))
+	if k := t.known[a.known%knownCells]; k.hash != a.known || t.now().After(k.until) || client == "" {
+		a.counters = append(a.counters, t.counter(kindAccount, perAccount, ns, id))
 	}
 	if client != "" {
-		a.counters = append(a.counters, t.counter(1, perClient, client), t.counter(2, perAccountAndClient, ns, id, client))
+		a.counters = append(a.counters,
+			t.counter(kindClient, perClient, client),
+			t.counter(kindAccountAndClient, perAccountAndClient, ns, id, client))
 	}
+	return a, t.take("wrong passwords", a.counters)
+}
+
+// takeSignup counts a wish for a namespace.
+func (t *throttle) takeSignup(c Client) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.take("namespaces from your address", []counter{t.counter(kindSignup, signupsPerClient, c.network())})
+}
+
+// takeCode counts a wish for a code.
+func (t *throttle) takeCode(mailbox string, c Client) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.take("codes were asked for", []counter{
+		t.counter(kindCodeMailbox, codesPerMailbox, strings.ToLower(mailbox)),
+		t.counter(kindCodeClient, codesPerClient, c.network()),
+		t.counter(kindCodes, codesInAll),
+	})
+}
+
+// take takes one of each of some counters, or returns a [TooManyError] when one of them
+// has none. t.mu is held.
+func (t *throttle) take(of string, counters []counter) error {
+	now := t.now()
 	var wait time.Duration
-	for _, c := range a.counters {
+	for _, c := range counters {
 		full := now.Add(time.Duration(c.burst) * c.every)
 		wait = max(wait, c.free().Add(c.every).Sub(full))
 	}
 	if wait > 0 {
-		return nil, &TooManyError{Retry: wait.Truncate(time.Second) + time.Second}
+		return &TooManyError{Of: of, Retry: wait.Truncate(time.Second) + time.Second}
 	}
-	for _, c := range a.counters {
+	for _, c := range counters {
 		for _, cell := range c.cells {
 			if cell.Before(now) {
 				*cell = now
@@ -152,7 +204,7 @@ func (t *throttle) begin(ns, id string, c Client) (*attempt, error) {
 			*cell = cell.Add(c.every)
 		}
 	}
-	return a, nil
+	return nil
 }
 
 // right takes back that the password was counted for wrong, and remembers where it

@@ -1,10 +1,14 @@
 package auth
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"time"
@@ -240,10 +244,50 @@ func (t *tokens) parse(token string, keys *store.View[keyPair]) (verified, error
 	case parsed.Header["typ"] != tokenType, c.Subject == "", !IsName(c.Namespace), c.Session == "":
 		return verified{}, ErrCredentials
 	}
+	for part := range strings.SplitSeq(token[:strings.LastIndexByte(token, '.')], ".") {
+		if text, err := base64.RawURLEncoding.DecodeString(part); err != nil || saysTwice(text) {
+			return verified{}, ErrCredentials
+		}
+	}
 	return verified{
 		identity: Identity{ID: c.Subject, Namespace: c.Namespace, Type: c.Type, Scopes: c.Scopes, Session: c.Session},
 		epoch:    c.Epoch,
 		expires:  c.ExpiresAt.Time,
 		key:      kid,
 	}, nil
+}
+
+// saysTwice reports whether a JSON object has a member of the same name twice, in any
+// letters: of those one reader takes the first and another the last.
+func saysTwice(object []byte) bool {
+	dec := json.NewDecoder(bytes.NewReader(object))
+	seen := map[string]bool{}
+	depth, isName := 0, false
+	for {
+		tok, err := dec.Token()
+		if err != nil {
+			return !errors.Is(err, io.EOF)
+		}
+		switch tok {
+		case json.Delim('{'), json.Delim('['):
+			depth++
+			isName = depth == 1
+			continue
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+			isName = depth == 1
+			continue
+		}
+		if depth != 1 {
+			continue
+		}
+		if name, ok := tok.(string); ok && isName {
+			name = strings.ToLower(name)
+			if seen[name] {
+				return true
+			}
+			seen[name] = true
+		}
+		isName = !isName
+	}
 }

@@ -41,7 +41,7 @@ func seeds(t *testing.T, few, many uint64, f func(t *testing.T, seed uint64)) {
 // server fail in every way. When these are over, what runs is what the model says.
 func TestAgainstModel(t *testing.T) {
 	t.Parallel()
-	seeds(t, 12, 500, func(t *testing.T, seed uint64) {
+	seeds(t, 12, 500, func(t *testing.T, seed uint64) { //nolint:thelper // it is the test
 		inWorld(t, func(w *world) {
 			r := &random{world: w, rnd: rand.New(rand.NewPCG(seed, 0))}
 			r.run(60)
@@ -114,8 +114,21 @@ func (r *random) maybe() error {
 
 func (r *random) run(steps int) {
 	moods := []behaviour{
-		{}, {}, {}, {ready: time.Second}, {exits: time.Second}, {sick: true}, {unready: true}, {hangs: true}, {startErr: errModel},
-		{startErr: errModel, lies: true}, {startErr: runtime.ErrImage}, {slow: time.Second}, {slow: time.Hour}, {stubborn: 2 * time.Second}, {exits: 30 * time.Second},
+		{},
+		{},
+		{},
+		{ready: time.Second},
+		{exits: time.Second},
+		{sick: true},
+		{unready: true},
+		{hangs: true},
+		{startErr: errModel},
+		{startErr: errModel, lies: true},
+		{startErr: runtime.ErrImage},
+		{slow: time.Second},
+		{slow: time.Hour},
+		{stubborn: 2 * time.Second},
+		{exits: 30 * time.Second},
 	}
 	for range steps {
 		switch r.rnd.IntN(13) {
@@ -152,7 +165,7 @@ func (r *random) run(steps int) {
 			}
 			r.open()
 		case 11:
-			r.settings.set("x", fmt.Sprint(r.rnd.IntN(100)))
+			r.settings.set("x", strconv.Itoa(r.rnd.IntN(100)))
 		case 12:
 			r.sim.setClock(time.Duration(r.rnd.Int64N(int64(4*time.Hour))) - 2*time.Hour)
 		}

@@ -17,6 +17,7 @@ import (
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
 	configv1 "github.com/micro/micro/v3/proto/micro/config/v1"
 	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
+	imagev1 "github.com/micro/micro/v3/proto/micro/image/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
@@ -122,7 +123,9 @@ func methods() map[string]access {
 		return a
 	}
 	return map[string]access{
-		authv1.Auth_Signup_FullMethodName:         {kind: anybody, audit: recorded, platform: true},
+		authv1.Auth_GetSignup_FullMethodName:      {kind: anybody, audit: unrecorded},
+		authv1.Auth_SendCode_FullMethodName:       {kind: anybody, audit: unrecorded},
+		authv1.Auth_Signup_FullMethodName:         {kind: anybody, audit: recordedInside, platform: true},
 		authv1.Auth_Login_FullMethodName:          {kind: anybody, audit: recordedAfter},
 		authv1.Auth_Refresh_FullMethodName:        {kind: anybody, audit: recordedReuse},
 		authv1.Auth_Logout_FullMethodName:         {kind: anybody, audit: recorded},
@@ -145,6 +148,9 @@ func methods() map[string]access {
 		authv1.Namespaces_Delete_FullMethodName:   {kind: anAccount, audit: recorded, platform: true},
 		authv1.Keys_List_FullMethodName:           {kind: operator, audit: unrecorded},
 		authv1.Keys_Rotate_FullMethodName:         {kind: operator, audit: recorded, platform: true},
+		authv1.Invitations_Create_FullMethodName:  {kind: operator, audit: recorded, platform: true},
+		authv1.Invitations_List_FullMethodName:    {kind: operator, audit: unrecorded},
+		authv1.Invitations_Delete_FullMethodName:  {kind: operator, audit: recorded, platform: true},
 		// What others have done is for those who could do it.
 		authv1.Audit_Read_FullMethodName:   write("auth", unrecorded),
 		authv1.Audit_Verify_FullMethodName: write("auth", unrecorded),
@@ -191,6 +197,12 @@ func methods() map[string]access {
 		runtimev1.Runtime_Changes_FullMethodName:  withName(read("runtime", unrecorded)),
 		runtimev1.Runtime_Journal_FullMethodName:  withName(read("runtime", unrecorded)),
 		runtimev1.Runtime_Logs_FullMethodName:     withName(read("runtime", unrecorded)),
+
+		imagev1.Images_List_FullMethodName:      read("runtime", unrecorded),
+		imagev1.Images_Get_FullMethodName:       withName(read("runtime", unrecorded)),
+		imagev1.Images_Delete_FullMethodName:    withName(write("runtime", recorded)),
+		imagev1.Images_Prune_FullMethodName:     write("runtime", recorded),
+		imagev1.Images_Platforms_FullMethodName: read("runtime", unrecorded),
 
 		storev1.Store_Read_FullMethodName:   withTable(read("store", unrecorded)),
 		storev1.Store_List_FullMethodName:   withTable(read("store", unrecorded)),

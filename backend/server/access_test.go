@@ -1,10 +1,14 @@
 package server_test
 
 import (
+	"context"
+	"flag"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
@@ -15,6 +19,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/dynamicpb"
 
+	"github.com/micro/micro/v3/backend/auth/authtest"
 	"github.com/micro/micro/v3/backend/server"
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
@@ -22,96 +27,26 @@ import (
 	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
 )
 
-// accessMatrix is who may call what of acme under the rules of a new namespace.
-//
-//	yes     the handler was asked
-//	login   an account of the namespace might
-//	denied  the account may not
-//	token   the token is not good
-//
-// The callers: nobody; an administrator of another namespace; an account of acme
-// without scopes; an instance of one of its services; its administrator; its
-// administrator in a namespace that is not there; somebody with a forged token.
-const accessMatrix = `
-                                                               anonymous  stranger   member     service    admin      nowhere    forged
-grpc.health.v1.Health/Check                                    yes        yes        yes        yes        yes        yes        yes
-grpc.health.v1.Health/List                                     yes        yes        yes        yes        yes        yes        yes
-grpc.health.v1.Health/Watch                                    yes        yes        yes        yes        yes        yes        yes
-grpc.reflection.v1.ServerReflection/ServerReflectionInfo       yes        yes        yes        yes        yes        yes        token
-grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo  yes        yes        yes        yes        yes        yes        token
-micro.auth.v1.Accounts/Create                                  login      login      denied     denied     yes        login      token
-micro.auth.v1.Accounts/Delete                                  login      login      denied     denied     yes        login      token
-micro.auth.v1.Accounts/List                                    login      login      yes        yes        yes        login      token
-micro.auth.v1.Accounts/Update                                  login      login      denied     denied     yes        login      token
-micro.auth.v1.Audit/Read                                       login      login      denied     denied     yes        login      token
-micro.auth.v1.Audit/Verify                                     login      login      denied     denied     yes        login      token
-micro.auth.v1.Auth/ChangePassword                              login      yes        yes        yes        yes        yes        token
-micro.auth.v1.Auth/Login                                       yes        yes        yes        yes        yes        yes        yes
-micro.auth.v1.Auth/Logout                                      yes        yes        yes        yes        yes        yes        yes
-micro.auth.v1.Auth/Refresh                                     yes        yes        yes        yes        yes        yes        yes
-micro.auth.v1.Auth/Signup                                      yes        yes        yes        yes        yes        yes        yes
-micro.auth.v1.Auth/WhoAmI                                      login      yes        yes        yes        yes        yes        token
-micro.auth.v1.Keys/List                                        login      denied     denied     denied     denied     denied     token
-micro.auth.v1.Keys/Rotate                                      login      denied     denied     denied     denied     denied     token
-micro.auth.v1.Namespaces/Create                                login      denied     denied     denied     denied     denied     token
-micro.auth.v1.Namespaces/Delete                                login      denied     denied     denied     denied     denied     token
-micro.auth.v1.Namespaces/List                                  login      yes        yes        yes        yes        yes        token
-micro.auth.v1.Rules/Create                                     login      login      denied     denied     yes        login      token
-micro.auth.v1.Rules/Delete                                     login      login      denied     denied     yes        login      token
-micro.auth.v1.Rules/Explain                                    login      login      denied     denied     yes        login      token
-micro.auth.v1.Rules/List                                       login      login      yes        yes        yes        login      token
-micro.auth.v1.Rules/Update                                     login      login      denied     denied     yes        login      token
-micro.auth.v1.Tokens/Create                                    login      yes        yes        denied     yes        yes        token
-micro.auth.v1.Tokens/Delete                                    login      yes        yes        denied     yes        yes        token
-micro.auth.v1.Tokens/List                                      login      yes        yes        yes        yes        yes        token
-micro.config.v1.Config/Delete                                  login      login      denied     denied     yes        login      token
-micro.config.v1.Config/Get                                     login      login      yes        yes        yes        login      token
-micro.config.v1.Config/History                                 login      login      yes        yes        yes        login      token
-micro.config.v1.Config/List                                    login      login      yes        yes        yes        login      token
-micro.config.v1.Config/Rollback                                login      login      denied     denied     yes        login      token
-micro.config.v1.Config/Set                                     login      login      denied     denied     yes        login      token
-micro.config.v1.Config/Watch                                   login      login      yes        yes        yes        login      token
-micro.events.v1.Events/Broadcast                               login      login      denied     yes        yes        login      token
-micro.events.v1.Events/Consume                                 login      login      denied     yes        yes        login      token
-micro.events.v1.Events/DeleteGroup                             login      login      denied     yes        yes        login      token
-micro.events.v1.Events/DeleteTopic                             login      login      denied     yes        yes        login      token
-micro.events.v1.Events/ListGroups                              login      login      yes        yes        yes        login      token
-micro.events.v1.Events/ListTopics                              login      login      yes        yes        yes        login      token
-micro.events.v1.Events/Publish                                 login      login      denied     yes        yes        login      token
-micro.events.v1.Events/Read                                    login      login      yes        yes        yes        login      token
-micro.events.v1.Events/SetRetention                            login      login      denied     yes        yes        login      token
-micro.events.v1.Events/Subscribe                               login      login      yes        yes        yes        login      token
-micro.registry.v1.Registry/Deregister                          login      login      denied     yes        yes        login      token
-micro.registry.v1.Registry/Get                                 yes        yes        yes        yes        yes        login      token
-micro.registry.v1.Registry/GetSchema                           yes        yes        yes        yes        yes        login      token
-micro.registry.v1.Registry/Health                              login      login      yes        yes        yes        login      token
-micro.registry.v1.Registry/List                                login      login      yes        yes        yes        login      token
-micro.registry.v1.Registry/Register                            login      login      denied     yes        yes        login      token
-micro.registry.v1.Registry/Renew                               login      login      denied     yes        yes        login      token
-micro.registry.v1.Registry/Watch                               login      login      yes        yes        yes        login      token
-micro.runtime.v1.Runtime/Apply                                 login      login      denied     denied     yes        login      token
-micro.runtime.v1.Runtime/Changes                               login      login      yes        yes        yes        login      token
-micro.runtime.v1.Runtime/Delete                                login      login      denied     denied     yes        login      token
-micro.runtime.v1.Runtime/Get                                   login      login      yes        yes        yes        login      token
-micro.runtime.v1.Runtime/Journal                               login      login      yes        yes        yes        login      token
-micro.runtime.v1.Runtime/List                                  login      login      yes        yes        yes        login      token
-micro.runtime.v1.Runtime/Logs                                  login      login      yes        yes        yes        login      token
-micro.runtime.v1.Runtime/Releases                              login      login      yes        yes        yes        login      token
-micro.runtime.v1.Runtime/Restart                               login      login      denied     denied     yes        login      token
-micro.runtime.v1.Runtime/Rollback                              login      login      denied     denied     yes        login      token
-micro.runtime.v1.Runtime/Scale                                 login      login      denied     denied     yes        login      token
-micro.runtime.v1.Runtime/Undo                                  login      login      denied     denied     yes        login      token
-micro.runtime.v1.Runtime/Watch                                 login      login      yes        yes        yes        login      token
-micro.store.v1.Store/Batch                                     login      login      denied     yes        yes        login      token
-micro.store.v1.Store/Databases                                 login      login      yes        yes        yes        login      token
-micro.store.v1.Store/Delete                                    login      login      denied     yes        yes        login      token
-micro.store.v1.Store/Export                                    login      login      yes        yes        yes        login      token
-micro.store.v1.Store/Import                                    login      login      denied     yes        yes        login      token
-micro.store.v1.Store/List                                      login      login      yes        yes        yes        login      token
-micro.store.v1.Store/Read                                      login      login      yes        yes        yes        login      token
-micro.store.v1.Store/Tables                                    login      login      yes        yes        yes        login      token
-micro.store.v1.Store/Watch                                     login      login      yes        yes        yes        login      token
-micro.store.v1.Store/Write                                     login      login      denied     yes        yes        login      token
+var update = flag.Bool("update", false, "write what is compared with the files in testdata")
+
+// accessMatrix is who may call what where under the rules of a new namespace: a line for
+// each method, a column for each caller, and in it a letter for each of the namespaces
+// that are called.
+const accessMatrix = "testdata/access.txt"
+
+const accessLegend = `# Who may call what under the rules of a new namespace. In each column a letter for a call
+# in the caller's own namespace (for nobody: acme), in another one, in that of who runs
+# the server, and in one that is not there:
+#
+#	y  the handler is asked
+#	l  an account of the namespace might, and the caller has none there
+#	d  the caller's account may not
+#	t  the token is not good
+#
+# The callers: nobody; somebody whose token has expired, was revoked, or is forged; an
+# administrator of another namespace; of acme an account that a rule denies everything,
+# one without scopes, an instance of a service and the administrator; and the operator of
+# the server. Written by go test ./backend/server -run TestAccessMatrix -update.
 `
 
 // ownMethods returns the methods of every gRPC service that a server has
@@ -159,26 +94,15 @@ func TestEveryMethodHasAnAccess(t *testing.T) {
 	}
 }
 
-func TestAccessMatrix(t *testing.T) {
-	t.Parallel()
-	s := start(t)
-	s.runEcho(t)
-	refresh, service := s.instance(t, "echo")
-	callers := []struct{ name, token, namespace string }{
-		{"anonymous", "", "acme"},
-		{"stranger", s.stranger(t), "acme"},
-		{"member", s.account(t, "bob"), "acme"},
-		{"service", service, "acme"},
-		{"admin", s.admin, "acme"},
-		{"nowhere", s.admin, "nowhere"},
-		{"forged", s.admin[:len(s.admin)-8] + "AAAAAAAA", "acme"},
-	}
-	// Requests that reach their handler and change nothing.
-	requests := map[string]proto.Message{
+// matrixRequests are requests that reach their handler, change nothing and do not take
+// long, where an empty one does not do.
+func matrixRequests(refresh string) map[string]proto.Message {
+	tooLong := strings.Repeat("x", 2000) // which is not even hashed
+	return map[string]proto.Message{
 		authv1.Auth_Signup_FullMethodName:                                &authv1.SignupRequest{Namespace: "acme", Username: "x", Password: password},
-		authv1.Auth_Login_FullMethodName:                                 &authv1.LoginRequest{Namespace: "acme", Username: "alice", Password: password},
+		authv1.Auth_Login_FullMethodName:                                 &authv1.LoginRequest{Namespace: "acme", Username: "alice", Password: tooLong},
 		authv1.Auth_Refresh_FullMethodName:                               &authv1.RefreshRequest{RefreshToken: refresh},
-		authv1.Auth_ChangePassword_FullMethodName:                        &authv1.ChangePasswordRequest{OldPassword: "wrong", NewPassword: password},
+		authv1.Auth_ChangePassword_FullMethodName:                        &authv1.ChangePasswordRequest{OldPassword: tooLong, NewPassword: password},
 		authv1.Accounts_Delete_FullMethodName:                            &authv1.DeleteAccountRequest{Id: "nobody"},
 		authv1.Accounts_Update_FullMethodName:                            &authv1.UpdateAccountRequest{Id: "nobody", Disabled: new(bool)},
 		authv1.Rules_Delete_FullMethodName:                               &authv1.DeleteRuleRequest{Id: "nothing"},
@@ -206,45 +130,78 @@ func TestAccessMatrix(t *testing.T) {
 		reflectv1.ServerReflection_ServerReflectionInfo_FullMethodName:   listServices(),
 		"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": listServices(),
 	}
+}
+
+func TestAccessMatrix(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.runEcho(t)
+	s.rule(t, &authv1.Rule{Id: "guests", Scope: "guest", Resource: "*:*:*", Access: authv1.Access_ACCESS_DENIED, Priority: 100})
+	refresh, service := s.instance(t, "echo")
+	gone := s.session(t, "gone", "admin")
+	if err := s.auth.Logout(t.Context(), gone.Refresh); err != nil {
+		t.Fatal(err)
+	}
+	callers := []struct{ name, token, own, other string }{
+		{"nobody", "", "acme", "globex"},
+		{"expired", s.forge(t).Token(nil, authtest.Fields{"exp": time.Now().Add(-time.Hour).Unix()}), "acme", "globex"},
+		{"revoked", gone.Access, "acme", "globex"},
+		{"forged", s.admin[:len(s.admin)-8] + "AAAAAAAA", "acme", "globex"},
+		{"stranger", s.stranger(t), "globex", "acme"},
+		{"guest", s.account(t, "carol", "guest"), "acme", "globex"},
+		{"user", s.account(t, "bob"), "acme", "globex"},
+		{"service", service, "acme", "globex"},
+		{"admin", s.admin, "acme", "globex"},
+		{"operator", s.operator(t), "micro", "acme"},
+	}
+	requests := matrixRequests(refresh)
 	var got strings.Builder
 	row := func(name string, cells []string) {
-		line := []any{name}
-		for _, c := range cells {
-			line = append(line, c)
-		}
-		format := "%-62s" + strings.Repeat(" %-10s", len(cells))
-		got.WriteString(strings.TrimRight(fmt.Sprintf(format, line...), " ") + "\n")
+		got.WriteString(strings.TrimRight(fmt.Sprintf("%-62s", name)+" "+strings.Join(cells, " "), " ") + "\n")
 	}
+	got.WriteString(accessLegend + "\n")
 	var names []string
 	for _, c := range callers {
-		names = append(names, c.name)
+		names = append(names, fmt.Sprintf("%-8s", c.name))
 	}
-	got.WriteString("\n")
 	row("", names)
 	for _, m := range ownMethods(t, s) {
 		var cells []string
 		for _, c := range callers {
-			req := requests[pathOf(m)]
-			if req == nil {
-				req = dynamicpb.NewMessage(m.Input())
+			cell := ""
+			for _, ns := range []string{c.own, c.other, "micro", "nowhere"} {
+				req := requests[pathOf(m)]
+				if req == nil {
+					req = dynamicpb.NewMessage(m.Input())
+				}
+				err := firstAnswer(t, s, m, c.token, ns, req)
+				switch reason := reasonOf(err); {
+				case reason == "NOT_LOGGED_IN":
+					cell += "l"
+				case reason == "DENIED":
+					cell += "d"
+				case reason == "TOKEN_EXPIRED", reason == "SESSION_REVOKED", reason == "WRONG_CREDENTIALS" && c.name == "forged" && m.Name() != "Login":
+					cell += "t"
+				case reason == "INTERNAL":
+					t.Errorf("%s of %s in %s: %v", m.FullName(), c.name, ns, err)
+				default:
+					cell += "y"
+				}
 			}
-			err := firstAnswer(t, s, m, c.token, c.namespace, req)
-			cell := "yes"
-			switch reason := reasonOf(err); {
-			case reason == "NOT_LOGGED_IN":
-				cell = "login"
-			case reason == "DENIED":
-				cell = "denied"
-			case reason == "WRONG_CREDENTIALS" && c.name == "forged":
-				cell = "token"
-			case reason == "INTERNAL":
-				t.Errorf("%s of %s: %v", m.FullName(), c.name, err)
-			}
-			cells = append(cells, cell)
+			cells = append(cells, fmt.Sprintf("%-8s", cell))
 		}
 		row(pathOf(m)[1:], cells)
 	}
-	if diff := cmp.Diff(accessMatrix, got.String()); diff != "" {
+	if *update {
+		if err := os.WriteFile(accessMatrix, []byte(got.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(accessMatrix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got.String()); diff != "" {
 		t.Errorf("access (-want +got):\n%s", diff)
 	}
 }
@@ -257,7 +214,9 @@ func listServices() *reflectv1.ServerReflectionRequest {
 // when an answer came first.
 func firstAnswer(t *testing.T, s *testServer, m protoreflect.MethodDescriptor, token, namespace string, req proto.Message) error {
 	t.Helper()
-	stream, err := s.conn.NewStream(as(t, token, namespace), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, pathOf(m))
+	ctx, cancel := context.WithCancel(as(t, token, namespace))
+	defer cancel()
+	stream, err := s.conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, pathOf(m))
 	if err != nil {
 		return err
 	}

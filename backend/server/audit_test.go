@@ -111,6 +111,8 @@ func effects(s *testServer) map[string]effect {
 		authv1.Tokens_Delete_FullMethodName:           {&authv1.DeleteTokenRequest{Name: "old"}, "acme/alice did Tokens.Delete old in acme: OK"},
 		authv1.Namespaces_Create_FullMethodName:       {&authv1.CreateNamespaceRequest{Name: "hooli", Username: "gavin", Password: password}, "micro/admin did Namespaces.Create hooli in : OK"},
 		authv1.Namespaces_Delete_FullMethodName:       {&authv1.DeleteNamespaceRequest{Name: "globex"}, "micro/admin did Namespaces.Delete globex in : OK"},
+		authv1.Invitations_Create_FullMethodName:      {&authv1.CreateInvitationRequest{}, "micro/admin did Invitations.Create  in : OK"},
+		authv1.Invitations_Delete_FullMethodName:      {&authv1.DeleteInvitationRequest{Id: s.invitation}, "micro/admin did Invitations.Delete " + s.invitation + " in : OK"},
 		authv1.Keys_Rotate_FullMethodName:             {&authv1.RotateKeysRequest{}, "micro/admin did Keys.Rotate  in : OK"},
 		configv1.Config_Set_FullMethodName:            {&configv1.SetRequest{Path: "fresh", Json: "1"}, "acme/alice did Config.Set fresh in acme: OK"},
 		configv1.Config_Delete_FullMethodName:         {&configv1.DeleteRequest{Path: "old"}, "acme/alice did Config.Delete old in acme: OK"},
@@ -126,6 +128,10 @@ func effects(s *testServer) map[string]effect {
 		eventsv1.Events_DeleteGroup_FullMethodName:    {&eventsv1.DeleteGroupRequest{Topic: "orders", Group: "g"}, "acme/alice did Events.DeleteGroup orders/g in acme: OK"},
 		runtimev1.Runtime_Apply_FullMethodName:        {&runtimev1.ApplyRequest{Name: "fresh", Spec: &runtimev1.Spec{Image: "acme/echo@" + s.echo}}, "acme/alice did Runtime.Apply fresh in acme: OK"},
 		runtimev1.Runtime_Delete_FullMethodName:       {&runtimev1.DeleteRequest{Name: "echo"}, "acme/alice did Runtime.Delete echo in acme: OK"},
+		runtimev1.Runtime_Scale_FullMethodName:        {&runtimev1.ScaleRequest{Name: "echo", Instances: 2}, "acme/alice did Runtime.Scale echo in acme: OK"},
+		runtimev1.Runtime_Restart_FullMethodName:      {&runtimev1.RestartRequest{Name: "echo"}, "acme/alice did Runtime.Restart echo in acme: OK"},
+		runtimev1.Runtime_Rollback_FullMethodName:     {&runtimev1.RollbackRequest{Name: "echo", Release: 1}, "acme/alice did Runtime.Rollback echo in acme: OK"},
+		runtimev1.Runtime_Undo_FullMethodName:         {&runtimev1.UndoRequest{Name: "echo"}, "acme/alice did Runtime.Undo echo in acme: OK"},
 	}
 }
 
@@ -145,6 +151,10 @@ func (s *testServer) prepare(t *testing.T, method string) string {
 		_, err = s.auth.CreateAccount(ctx, auth.Account{Namespace: "acme", ID: "bob"}, password)
 	case api == "micro.auth.v1.Tokens":
 		_, err = authv1.NewTokensClient(s.conn).Create(ctx, &authv1.CreateTokenRequest{Name: "old"})
+	case api == "micro.auth.v1.Invitations":
+		var made auth.Invitation
+		made, _, err = s.auth.CreateInvitation(ctx, "micro/admin", time.Time{}, 1)
+		s.invitation, caller = made.ID, s.operator(t)
 	case api == "micro.auth.v1.Namespaces", api == "micro.auth.v1.Keys":
 		if m == "Delete" {
 			s.stranger(t)
@@ -166,11 +176,37 @@ func (s *testServer) prepare(t *testing.T, method string) string {
 		_, err = s.config.Events.Fetch(ctx, group, events.Fetch{Limit: 1, AckWait: time.Minute})
 	case api == "micro.runtime.v1.Runtime":
 		s.deployEcho(t)
+		if m == "Rollback" {
+			s.restartEcho(t)
+		}
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	return caller
+}
+
+// restartEcho makes a second release of echo, and returns when nothing is left of the
+// first.
+func (s *testServer) restartEcho(t *testing.T) {
+	t.Helper()
+	client := runtimev1.NewRuntimeClient(s.conn)
+	if _, err := client.Restart(as(t, s.admin, "acme"), &runtimev1.RestartRequest{Name: "echo"}); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := client.Watch(as(t, s.admin, "acme"), &runtimev1.WatchRequest{Name: "echo"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		rsp, err := stream.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if in := rsp.GetService().GetStatus().GetInstances(); len(in) == 1 && in[0].GetRelease() == 2 {
+			return
+		}
+	}
 }
 
 // deaf is a store that takes no entries of the audit log.
@@ -229,6 +265,9 @@ func TestEffectsAreRecorded(t *testing.T) {
 			s := start(t, func(c *server.Config) {
 				d = &deaf{Store: c.Store}
 				c.Store = d
+				if method == authv1.Invitations_Create_FullMethodName {
+					c.Signup = server.SignupInvite
+				}
 			})
 			token := s.prepare(t, method)
 			e, ok := effects(s)[method]

@@ -1,9 +1,7 @@
 package server
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -12,30 +10,12 @@ import (
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
 )
 
-var errSignupOff = errors.New("this server does not let people sign up")
-
 // authAPI answers micro.auth.v1.Auth.
 type authAPI struct {
 	authv1.UnimplementedAuthServer
 	auth   *auth.Auth
-	signup bool
-}
-
-func (a *authAPI) Signup(ctx context.Context, req *authv1.SignupRequest) (*authv1.SignupResponse, error) {
-	if !a.signup {
-		return nil, errSignupOff
-	}
-	ns := signupNamespace(req)
-	s, err := a.auth.Signup(ctx, ns, req.GetUsername(), req.GetPassword())
-	if err != nil {
-		return nil, fmt.Errorf("namespace %q: %w", ns, err)
-	}
-	return &authv1.SignupResponse{Session: session(s)}, nil
-}
-
-// signupNamespace returns the name of the namespace that a request is to make.
-func signupNamespace(req *authv1.SignupRequest) string {
-	return cmp.Or(req.GetNamespace(), req.GetUsername())
+	signup Signup
+	mail   mailer
 }
 
 func (a *authAPI) Login(ctx context.Context, req *authv1.LoginRequest) (*authv1.LoginResponse, error) {

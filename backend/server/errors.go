@@ -27,6 +27,7 @@ import (
 	"github.com/micro/micro/v3/backend/runtime"
 	"github.com/micro/micro/v3/backend/store"
 	"github.com/micro/micro/v3/backend/tables"
+	images "github.com/micro/micro/v3/image/registry"
 )
 
 // errorDomain is the domain of the reasons that a client can tell apart, in
@@ -58,6 +59,13 @@ func meanings() []meaning {
 		{errOwnPassword, codes.FailedPrecondition, "OWN_PASSWORD"},
 		{auth.ErrLastAdmin, codes.FailedPrecondition, "LAST_ADMIN"},
 		{errSignupOff, codes.FailedPrecondition, "SIGNUP_OFF"},
+		{errNeedsInvitation, codes.FailedPrecondition, "INVITATION_NEEDED"},
+		{errNeedsCode, codes.FailedPrecondition, "CODE_NEEDED"},
+		{errNoCodes, codes.FailedPrecondition, "NO_CODES"},
+		{errNoInvitations, codes.FailedPrecondition, "NO_INVITATIONS"},
+		{errMail, codes.Unavailable, "MAIL_FAILED"},
+		{auth.ErrInvitation, codes.PermissionDenied, "BAD_INVITATION"},
+		{auth.ErrCode, codes.PermissionDenied, "BAD_CODE"},
 		{proxy.ErrNoService, codes.NotFound, "NO_SERVICE"},
 		{proxy.ErrNoInstance, codes.Unavailable, "NO_INSTANCE"},
 		{proxy.ErrAmbiguous, codes.FailedPrecondition, "AMBIGUOUS_SERVICE"},
@@ -76,6 +84,10 @@ func meanings() []meaning {
 		{deploy.ErrInvalid, codes.InvalidArgument, "INVALID"},
 		{deploy.ErrState, codes.FailedPrecondition, "NOT_NOW"},
 		{errNoImage, codes.FailedPrecondition, "NO_IMAGE"},
+		{errPlatform, codes.FailedPrecondition, "WRONG_PLATFORM"},
+		{images.ErrNotFound, codes.NotFound, "NOT_FOUND"},
+		{images.ErrInUse, codes.FailedPrecondition, "IMAGE_IN_USE"},
+		{images.ErrName, codes.InvalidArgument, "INVALID"},
 		{errInvalid, codes.InvalidArgument, "INVALID"},
 		{runtime.ErrNotFound, codes.NotFound, "NOT_FOUND"},
 		{tables.ErrNotFound, codes.NotFound, "NOT_FOUND"},

@@ -13,7 +13,7 @@ func Recorded() map[string]string {
 	all := map[string]string{}
 	for name, a := range methods() {
 		all[name] = map[auditing]string{
-			unrecorded: "no", recorded: "yes", recordedAfter: "after", recordedSecrets: "secrets", recordedReuse: "reuse",
+			unrecorded: "no", recorded: "yes", recordedInside: "yes", recordedAfter: "after", recordedSecrets: "secrets", recordedReuse: "reuse",
 		}[a.audit]
 	}
 	return all

@@ -176,11 +176,7 @@ func TestStreamsEndWithTheirRights(t *testing.T) {
 			if _, err := authv1.NewRulesClient(s.conn).Delete(as(t, s.admin, "acme"), &authv1.DeleteRuleRequest{Id: "read"}); err != nil {
 				t.Fatal(err)
 			}
-			s.account(t, "bob", "watchers")
-			bob, err := s.auth.Login(t.Context(), "acme", "bob", password, auth.Client{})
-			if err != nil {
-				t.Fatal(err)
-			}
+			bob := s.session(t, "bob", "watchers")
 			bobs := map[string]grpc.ClientStream{}
 			others := make(chan error, len(longStreams()))
 			for method, req := range longStreams() {

@@ -95,8 +95,8 @@ func (s *Server) exchangePassword(r *http.Request) (string, error) {
 	if !ok || password == "" {
 		return "", auth.ErrAnonymous
 	}
-	if user == tokenUser {
-		_, err := s.auth.Verify(r.Context(), password)
+	// A token says by itself who it is for; people put all sorts of names beside it.
+	if _, err := s.auth.Verify(r.Context(), password); err == nil || user == tokenUser {
 		return password, err
 	}
 	ns, account, found := strings.Cut(user, "/")
@@ -111,20 +111,35 @@ func (s *Server) exchangePassword(r *http.Request) (string, error) {
 	return session.Access, s.recorder.login(r.Context(), c, ns, account, err)
 }
 
-// hasImage reports whether the server keeps an image.
-func (s *Server) hasImage(ctx context.Context, ref string) bool {
-	return s.images.Exists(ctx, ref) == nil
+// platform is what services run on here.
+func platform() string { return goruntime.GOOS + "/" + goruntime.GOARCH }
+
+// hasImage returns an error when the server does not keep an image, or it is for
+// another platform. An image that it keeps stays for a while.
+func (s *Server) hasImage(ctx context.Context, ref string) error {
+	if err := s.images.Exists(ctx, ref); err != nil {
+		return fmt.Errorf("%s: %w", ref, errNoImage)
+	}
+	in, err := s.images.Image(ctx, ref, platform())
+	if errors.Is(err, images.ErrPlatform) || err == nil && in.OS != "" && (in.OS != goruntime.GOOS || in.Architecture != goruntime.GOARCH) {
+		return fmt.Errorf("%s: %w, which runs %s", ref, errPlatform, platform())
+	}
+	return err
+}
+
+// imagesNeeded returns the images that a namespace needs.
+func (s *Server) imagesNeeded(ctx context.Context, ns string) ([]string, error) {
+	return s.deployer.Images(ctx, ns)
 }
 
 // openImage gives an image to the runtime.
 func (s *Server) openImage(ctx context.Context, ref string) (*runtime.Image, error) {
-	platform := goruntime.GOOS + "/" + goruntime.GOARCH
-	in, err := s.images.Image(ctx, ref, platform)
+	in, err := s.images.Image(ctx, ref, platform())
 	switch {
 	case errors.Is(err, images.ErrNotFound):
 		return nil, fmt.Errorf("%w: image %s", runtime.ErrNotFound, ref)
 	case errors.Is(err, images.ErrPlatform):
-		return nil, fmt.Errorf("%w: it is not for %s", runtime.ErrImage, platform)
+		return nil, fmt.Errorf("%w: it is not for %s", runtime.ErrImage, platform())
 	case err != nil:
 		return nil, err
 	}
@@ -142,7 +157,17 @@ func (s *Server) openImage(ctx context.Context, ref string) (*runtime.Image, err
 	return out, nil
 }
 
-// imageSchema returns the schema that the build of an image has recorded.
+// imageSchema returns the schema that the build of an image has recorded: of the whole,
+// or of the part of it that runs here.
 func (s *Server) imageSchema(ctx context.Context, ref string) ([]byte, error) {
-	return s.images.Attachment(ctx, ref, image.SchemaType, dynamic.MaxSchema)
+	schema, err := s.images.Attachment(ctx, ref, image.SchemaType, dynamic.MaxSchema)
+	if !errors.Is(err, images.ErrNotFound) {
+		return schema, err
+	}
+	in, err := s.images.Image(ctx, ref, platform())
+	if err != nil {
+		return nil, err
+	}
+	repository, _, _ := strings.Cut(ref, "@")
+	return s.images.Attachment(ctx, repository+"@"+in.Digest, image.SchemaType, dynamic.MaxSchema)
 }

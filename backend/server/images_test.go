@@ -56,6 +56,7 @@ func TestImageTokens(t *testing.T) {
 		{"an account of the repository's namespace", "/v2/token" + scope, basic("alice", password), 200},
 		{"an account of the default namespace", "/v2/token", basic("admin", "micro"), 200},
 		{"an access token", "/v2/token", basic("token", s.admin), 200},
+		{"an access token beside an account", "/v2/token", basic("alice", s.admin), 200},
 		{"nothing", "/v2/token", "", 401},
 		{"a wrong password", "/v2/token", basic("acme/alice", "wrong"), 401},
 		{"an account that is not there", "/v2/token", basic("acme/nobody", password), 401},

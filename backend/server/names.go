@@ -11,17 +11,17 @@ import (
 // tree, which this package does not see.
 func Commands() []string {
 	return []string{
-		"apply", "auth", "call", "completion", "config", "delete", "describe", "diff", "env", "events", "exit-codes", "export", "gen", "get", "health",
-		"help", "history", "inspect", "kill", "login", "logout", "logs", "namespace", "new", "releases", "restart", "rollback", "run", "scale",
-		"schema", "server", "services", "signup", "status", "store", "stream", "undo", "update", "user", "version",
+		"apply", "auth", "build", "call", "completion", "config", "delete", "describe", "diff", "env", "events", "exit-codes", "export", "gen", "get",
+		"git", "health", "help", "history", "image", "inspect", "kill", "login", "logout", "logs", "namespace", "new", "releases", "restart",
+		"rollback", "run", "scale", "schema", "server", "services", "signup", "status", "store", "stream", "undo", "update", "user", "version",
 	}
 }
 
 // planned returns words that are kept for commands to come, so that no service has
-// to be renamed then.
+// to be renamed then, and build-cache, the repository of what builds have compiled.
 func planned() []string {
 	return []string{
-		"backup", "build", "dashboard", "dev", "doctor", "micro", "network", "promote", "registry", "restore", "runtime", "stats", "top", "web",
+		"backup", "build-cache", "dashboard", "dev", "doctor", "micro", "network", "promote", "registry", "restore", "runtime", "stats", "top", "web",
 	}
 }
 

@@ -16,6 +16,8 @@ func TestCommandsKnowWhatChanges(t *testing.T) {
 		authv1.Rules_Explain_FullMethodName:         false, // it takes the right to change rules, and changes none
 		authv1.Audit_Read_FullMethodName:            false, // for those who could do what it tells of
 		authv1.Audit_Verify_FullMethodName:          false,
+		authv1.Invitations_Create_FullMethodName:    true,
+		authv1.Invitations_Delete_FullMethodName:    true,
 		authv1.Auth_ChangePassword_FullMethodName:   true,
 		authv1.Tokens_Create_FullMethodName:         true,
 		authv1.Tokens_Delete_FullMethodName:         true,

@@ -28,6 +28,7 @@ const (
 	undecided       auditing = iota
 	unrecorded               // it changes nothing of the platform and reveals no secret, or is about records, events and calls
 	recorded                 // the call before it has any effect, and then how it ended
+	recordedInside           // as recorded, when the handler calls recordNow: what a stranger is refused is not worth more than a note
 	recordedAfter            // how it ended, before anybody is told: it has no effect but what it tells
 	recordedSecrets          // as recordedAfter, if it asks for secrets; a service's own, once in an hour
 	recordedReuse            // that a refresh token was used by two
@@ -304,6 +305,21 @@ func (r *recorder) unary(
 			r.reused(ctx, a, method, reuse)
 		}
 		return rsp, err
+	case refusal == nil && a.audit == recordedInside:
+		rec, err := r.recording(ctx, a, method, req)
+		if err != nil {
+			return nil, err
+		}
+		rsp, err := call(context.WithValue(ctx, recordingKey{}, rec), req)
+		switch {
+		case rec.begun != 0:
+			err = rec.end(ctx, err)
+		case err != nil:
+			rec.note(audit.Made, r.reason(err))
+		default:
+			err = errors.New("a call that should have been recorded was not")
+		}
+		return rsp, err
 	case refusal == nil && (a.audit == recordedAfter || a.audit == recordedSecrets):
 		rec, err := r.recording(ctx, a, method, req)
 		if err != nil {
@@ -321,6 +337,17 @@ func (r *recorder) unary(
 		return nil, err
 	}
 	return rsp, nil
+}
+
+type recordingKey struct{}
+
+// recordNow records that the call with the given context is about to have its effect.
+func recordNow(ctx context.Context) error {
+	rec, ok := ctx.Value(recordingKey{}).(*recording)
+	if !ok {
+		return errors.New("a call that nobody records")
+	}
+	return rec.begin(ctx)
 }
 
 // after records how a call has ended that is nothing until somebody is told, and

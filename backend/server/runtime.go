@@ -15,7 +15,10 @@ import (
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
 
-var errNoImage = errors.New("the image is not in this server's registry")
+var (
+	errNoImage  = errors.New("the image is not in this server's registry")
+	errPlatform = errors.New("the image is not for the platform of this server")
+)
 
 // runtimeAPI answers micro.runtime.v1.Runtime.
 type runtimeAPI struct {
@@ -23,8 +26,9 @@ type runtimeAPI struct {
 	deployer *deploy.Deployer
 	runtime  runtime.Runtime
 	settings *config.Config
-	// hasImage reports whether the server's registry has an image.
-	hasImage func(ctx context.Context, ref string) bool
+	// hasImage returns an error when the server's registry has no such image, or
+	// none that can run here.
+	hasImage func(ctx context.Context, ref string) error
 }
 
 func (r *runtimeAPI) Apply(ctx context.Context, req *runtimev1.ApplyRequest) (*runtimev1.ApplyResponse, error) {
@@ -37,8 +41,11 @@ func (r *runtimeAPI) Apply(ctx context.Context, req *runtimev1.ApplyRequest) (*r
 		return nil, err
 	}
 	// An image of another namespace does not become one's own by running it.
-	if !strings.HasPrefix(spec.Image, c.namespace+"/") || !r.hasImage(ctx, spec.Image) {
+	if !strings.HasPrefix(spec.Image, c.namespace+"/") {
 		return nil, fmt.Errorf("%s: %w", spec.Image, errNoImage)
+	}
+	if err := r.hasImage(ctx, spec.Image); err != nil {
+		return nil, err
 	}
 	if err := r.checkReferences(ctx, spec); err != nil {
 		return nil, err

@@ -47,6 +47,7 @@ import (
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
 	configv1 "github.com/micro/micro/v3/proto/micro/config/v1"
 	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
+	imagev1 "github.com/micro/micro/v3/proto/micro/image/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
@@ -60,8 +61,10 @@ type Config struct {
 	Gateway, Proxy string
 	// TLS is for both ports; nil: in clear.
 	TLS *tls.Config
-	// Signup lets anybody make a namespace of his own.
-	Signup bool
+	// Signup says who may make a namespace of his own.
+	Signup Signup
+	// SMTP sends the codes that [SignupMail] needs.
+	SMTP SMTP
 	// TokenTTL is how long access tokens are good; 0: [auth.AccessTTL].
 	TokenTTL time.Duration
 	// AuditEntries and AuditAge bound what is kept of who did what in each namespace;
@@ -106,6 +109,7 @@ type Server struct {
 	auth      *auth.Auth
 	audit     *audit.Log
 	recorder  *recorder
+	mail      mailer
 	settings  *config.Config
 	registry  *registry.Registry
 	images    *images.Registry
@@ -140,6 +144,9 @@ func Run(ctx context.Context, c Config) (err error) {
 	s.life, s.endLife = context.WithCancel(context.WithoutCancel(ctx))
 	defer s.endLife()
 	defer func() { err = errors.Join(err, s.close()) }()
+	if s.mail, err = newMailer(c.SMTP, c.Logger); err != nil {
+		return err
+	}
 
 	// Ports first: a server that is there already is the likeliest mistake.
 	proxyListener, err := listen(ctx, "proxy", c.Proxy)
@@ -215,6 +222,7 @@ func (s *Server) open(ctx context.Context) error {
 	s.images, err = images.Open(filepath.Join(c.DataDir, "images"), images.Options{
 		Authorize: s.authorizeImages,
 		Challenge: challenge,
+		Needed:    s.imagesNeeded,
 		Log:       c.Logger,
 	})
 	if err != nil {
@@ -363,7 +371,8 @@ func (s *Server) build() error {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: idleFor, Timeout: 20 * time.Second}),
 	)
-	authv1.RegisterAuthServer(s.grpc, &authAPI{auth: s.auth, signup: c.Signup})
+	authv1.RegisterAuthServer(s.grpc, &authAPI{auth: s.auth, signup: c.Signup, mail: s.mail})
+	authv1.RegisterInvitationsServer(s.grpc, &invitationsAPI{auth: s.auth, signup: c.Signup})
 	authv1.RegisterAccountsServer(s.grpc, &accountsAPI{auth: s.auth})
 	authv1.RegisterRulesServer(s.grpc, &rulesAPI{auth: s.auth})
 	configv1.RegisterConfigServer(s.grpc, &configAPI{config: s.settings})
@@ -379,6 +388,7 @@ func (s *Server) build() error {
 	runtimev1.RegisterRuntimeServer(s.grpc, &runtimeAPI{
 		deployer: s.deployer, runtime: s.runtime, settings: s.settings, hasImage: s.hasImage,
 	})
+	imagev1.RegisterImagesServer(s.grpc, &imageAPI{images: s.images})
 	storev1.RegisterStoreServer(s.grpc, &storeAPI{tables: tables.New(c.Store), authorize: s.guard.checkTable})
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	(&reflector{auth: s.auth, registry: s.registry, schemas: schemas, own: s.grpc, apis: apis}).register(s.grpc)
@@ -436,6 +446,7 @@ func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener net.L
 		"proxy (HTTP)":  func() error { return s.proxyHTTP.Serve(m.http) },
 		"gateway":       func() error { return s.gatewayHTTP.Serve(gatewayListener) },
 		"lease renewal": func() error { s.directory.renew(ctx); return nil },
+		"images":        func() error { s.pruneImages(ctx); return nil },
 		"audit logs":    func() error { s.pruneAudit(ctx); return nil },
 		"schemas":       func() error { s.directory.collectSchemas(ctx); return nil },
 	} {

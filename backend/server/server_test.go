@@ -52,6 +52,8 @@ type testServer struct {
 	echo    string // the digest of the image of echo
 	foreign string // the address of an instance that is nobody's yet
 	refresh string // the refresh token of another session of alice
+
+	invitation string // the id of one
 }
 
 // start runs a server in this process, with an empty store in memory and a
@@ -79,7 +81,7 @@ func start(t *testing.T, options ...func(*server.Config)) *testServer {
 		DataDir: t.TempDir(),
 		Gateway: "127.0.0.1:0",
 		Proxy:   "127.0.0.1:0",
-		Signup:  true,
+		Signup:  server.SignupOn,
 		Store:   st,
 		Events:  ev,
 		OpenRuntime: func(context.Context, runtime.OpenImage) (runtime.Runtime, error) {
@@ -149,10 +151,20 @@ func (s *testServer) openAuth(t *testing.T) *auth.Auth {
 // account makes an account of acme and returns its access token.
 func (s *testServer) account(t *testing.T, id string, scopes ...string) string {
 	t.Helper()
+	return s.session(t, id, scopes...).Access
+}
+
+// session makes an account of acme and logs it in.
+func (s *testServer) session(t *testing.T, id string, scopes ...string) auth.Session {
+	t.Helper()
 	if _, err := s.auth.CreateAccount(t.Context(), auth.Account{Namespace: "acme", ID: id, Scopes: scopes}, password); err != nil {
 		t.Fatal(err)
 	}
-	return s.login(t, id, password)
+	session, err := s.auth.Login(t.Context(), "acme", id, password, auth.Client{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return session
 }
 
 // login returns an access token of an account of acme.

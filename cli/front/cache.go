@@ -90,7 +90,7 @@ func (c Cache) open(sum string) (*wire.Table, bool) {
 	if !isDigest(sum) {
 		return nil, false
 	}
-	b, err := os.ReadFile(c.table(sum))
+	b, err := readInPlace(c.table(sum))
 	if err != nil {
 		return nil, false
 	}

@@ -60,6 +60,11 @@ func (c *Command) call(ctx context.Context, g Globals, in Invocation) (code int,
 	if known && !a.prepare(entry) || !known && !a.mayFetch() {
 		return 0, false
 	}
+	if c.Interruptible != nil {
+		var stop context.CancelFunc
+		ctx, stop = c.Interruptible(ctx)
+		defer stop()
+	}
 	started, begun := c.Now(), time.Now()
 	answer, err := a.make(ctx)
 	if errors.Is(err, errLeave) {

@@ -287,9 +287,15 @@ func (c Completer) call(g Globals, in Invocation, partial string) (*Completions,
 	}
 	w := word{help: help{t: t, service: in.Service}, partial: partial}
 	w.docs, _ = t.Docs() // completion goes without them
-	m, err := request.Resolve(t, in.Service, in.Words)
-	if err == nil {
-		w.input = m.Input()
+	// Where the first word is begun there is nothing to resolve: that none is the
+	// endpoint Call would be told with all that are nearly called so.
+	named := len(in.Words) > 0
+	if named || len(in.args) > 0 || strings.HasPrefix(partial, "-") {
+		m, err := request.Resolve(t, in.Service, in.Words)
+		if err == nil {
+			w.input = m.Input()
+		}
+		named = named && err == nil
 	}
 	w.scan(in)
 	switch {
@@ -305,7 +311,7 @@ func (c Completer) call(g Globals, in Invocation, partial string) (*Completions,
 		w.files("@", partial[1:])
 	case len(in.args) == 0:
 		w.endpoint(in)
-		if partial == "" && err == nil && len(in.Words) > 0 {
+		if partial == "" && named {
 			w.flag()
 		}
 	default:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,7 +12,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/types/descriptorpb"
 
+	"github.com/micro/micro/v3/dynamic/request"
 	"github.com/micro/micro/v3/dynamic/wire"
 	"github.com/micro/micro/v3/envs"
 )
@@ -439,4 +442,64 @@ func FuzzComplete(f *testing.F) {
 			}
 		}
 	})
+}
+
+// The endpoints that a begun word can be of are those that looking at all of them finds.
+func TestEndpointsFor(t *testing.T) {
+	t.Parallel()
+	file := func(services map[string][]string) *wire.Table {
+		f := &descriptorpb.FileDescriptorProto{
+			Name: new("t.proto"), Package: new("pkg.v1"), Syntax: new("proto3"),
+			MessageType: []*descriptorpb.DescriptorProto{{Name: new("M")}},
+		}
+		for _, name := range slices.Sorted(maps.Keys(services)) {
+			s := &descriptorpb.ServiceDescriptorProto{Name: &name}
+			for _, method := range services[name] {
+				s.Method = append(s.Method, &descriptorpb.MethodDescriptorProto{Name: &method, InputType: new(".pkg.v1.M"), OutputType: new(".pkg.v1.M")})
+			}
+			f.Service = append(f.Service, s)
+		}
+		table, err := wire.Open(compiled(t, parseSchema(t, f)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return table
+	}
+	table := file(map[string][]string{
+		"Shop":     {"Get", "GetAll", "get_all", "List", "Call"},
+		"ShopItem": {"Get", "Put", "GetLast"},
+		"Stock":    {"Get", "Count", "list"},
+		"stock":    {"Get", "Watch"},
+		"Empty":    {},
+	})
+	for _, service := range []string{"shop", "Shop", "pkg.v1.Shop", "stock", "other"} {
+		all := endpoints(table, service)
+		var words []string
+		for _, e := range all {
+			words = append(append(words, e.words...), e.method.Name(), request.Endpoint(e.method), request.ShortName(e.service), e.service)
+			if m, err := request.Resolve(table, service, e.words); err != nil || m != e.method {
+				t.Errorf("%s %v means %v, %v, want %s", service, e.words, m, err, e.method.Path())
+			}
+		}
+		for _, word := range words {
+			for n := range len(word) + 1 {
+				for _, before := range [][]string{nil, {"shop"}, {"Stock"}, {"shop-item"}, {"none"}, {"shop", "get"}} {
+					var want, got []string
+					for _, e := range all {
+						if text, ok := nextWord(e, before, word[:n]); ok {
+							want = append(want, text+" "+e.method.Path())
+						}
+					}
+					for _, e := range endpointsFor(table, service, before, word[:n]) {
+						if text, ok := nextWord(e, before, word[:n]); ok {
+							got = append(got, text+" "+e.method.Path())
+						}
+					}
+					if !slices.Equal(got, want) {
+						t.Fatalf("%s %v %q: %v, want %v", service, before, word[:n], got, want)
+					}
+				}
+			}
+		}
+	}
 }

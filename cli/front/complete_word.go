@@ -76,7 +76,7 @@ func (w *word) endpoint(in Invocation) {
 	before := in.Words
 	w.directive = directiveNoFile | directiveKeepOrder
 	shown := map[string]bool{}
-	for _, e := range endpoints(w.t, w.service) {
+	for _, e := range endpointsFor(w.t, w.service, before, w.partial) {
 		text, ok := nextWord(e, before, w.partial)
 		if !ok || shown[text] || in.Streams && !e.method.ClientStreaming() && !e.method.ServerStreaming() {
 			continue

@@ -12,9 +12,9 @@ import (
 // looked for. A test holds the list against the command tree.
 func IsCommand(word string) bool {
 	switch word {
-	case "apply", "auth", "call", "completion", "config", "delete", "describe", "diff", "env", "events", "exit-codes", "export", "gen", "get", "health",
-		"help", "history", "inspect", "kill", "login", "logout", "logs", "namespace", "new", "releases", "restart", "rollback", "run", "scale",
-		"schema", "server", "services", "signup", "status", "store", "stream", "undo", "update", "user", "version",
+	case "apply", "auth", "build", "call", "completion", "config", "delete", "describe", "diff", "env", "events", "exit-codes", "export", "gen", "get",
+		"git", "health", "help", "history", "image", "inspect", "kill", "login", "logout", "logs", "namespace", "new", "releases", "restart",
+		"rollback", "run", "scale", "schema", "server", "services", "signup", "status", "store", "stream", "undo", "update", "user", "version",
 		"__complete", "__completeNoDesc":
 		return true
 	default:

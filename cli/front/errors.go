@@ -139,6 +139,10 @@ func Explain(s Status, at Place) *Error {
 		e.Hint = "micro status"
 	case "SIGNUP_OFF":
 		e.Hint = "ask who runs the server for an account, then micro login"
+	case "INVITATION_NEEDED":
+		e.Hint = `micro signup --invitation "$INVITATION"`
+	case "CODE_NEEDED", "BAD_CODE":
+		e.Hint = "micro signup --email ADDRESS"
 	case "DISK_FULL":
 		e.Hint = "free some space in the server's data directory; it takes writes again by itself"
 	case "NO_IMAGE":

@@ -28,6 +28,9 @@ type Command struct {
 	Version  string
 	// IsCommand reports whether a word is a command of microd.
 	IsCommand func(word string) bool
+	// Interruptible returns a context that Ctrl-C ends, for as long as a call takes: to
+	// wait for signals costs what other commands do not have. Nil: that of Run.
+	Interruptible func(context.Context) (context.Context, context.CancelFunc)
 }
 
 // Run does the command when it can, and returns its exit code. It reports false,

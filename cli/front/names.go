@@ -2,6 +2,7 @@ package front
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"strings"
 
@@ -17,59 +18,124 @@ import (
 type endpoint struct {
 	method  wire.Method
 	service string // the full name of its gRPC service
-	folded  string // its name
-	name    string // and as it is typed
+	name    string // its own, as it is typed
 	words   []string
 	own     bool // of the gRPC service that is called like the service
 }
 
-// scoped is the folded name of a method, in a gRPC service or in all of those that
-// are, or are not, the service's own.
-type scoped struct {
-	service string
-	own     bool
-	method  string
+// namer knows the words that mean the methods of a service.
+type namer struct {
+	t        *wire.Table
+	service  string
+	own      []wire.Service // those that are called like the service
+	plumbing []wire.Service // those for tools, which are no part of it
+	short    map[string]int // how many of the rest and its own have a short name, folded
+}
+
+func newNamer(t *wire.Table, service string) *namer {
+	n := &namer{t: t, service: service, short: map[string]int{}}
+	for s := range t.Services() {
+		full := s.Name()
+		switch {
+		case request.Means(service, full):
+			n.own = append(n.own, s)
+		case request.Plumbing(full):
+			n.plumbing = append(n.plumbing, s)
+			continue
+		}
+		n.short[request.Fold(request.ShortName(full))]++
+	}
+	return n
+}
+
+// services yields the gRPC services of the service, and whether they are called like it.
+func (n *namer) services() iter.Seq2[wire.Service, bool] {
+	return func(yield func(wire.Service, bool) bool) {
+		for s := range n.t.Services() {
+			own := slices.Contains(n.own, s)
+			if (own || !slices.Contains(n.plumbing, s)) && !yield(s, own) {
+				return
+			}
+		}
+	}
+}
+
+// endpoint returns a method with as few words as mean it, but not none.
+func (n *namer) endpoint(m wire.Method, own bool) endpoint {
+	s, name := m.Service(), m.Name()
+	e := endpoint{method: m, service: s.Name(), name: kebab(name), own: own}
+	alone := m.Namesakes() == 1
+	if !alone {
+		inOwn := named(name, n.own...)
+		alone = own && inOwn == 1 || !own && inOwn == 0 && m.Namesakes()-named(name, n.plumbing...) == 1
+	}
+	short := request.ShortName(e.service)
+	switch {
+	case alone:
+		e.words = []string{e.name}
+	case n.short[request.Fold(short)] == 1 && named(name, s) == 1:
+		e.words = []string{kebab(short), e.name}
+	default:
+		e.words = []string{strings.TrimPrefix(m.Path(), "/")}
+	}
+	return e
+}
+
+// named returns how many methods of gRPC services have a name, folded.
+func named(name string, in ...wire.Service) (count int) {
+	for _, s := range in {
+		for range s.Named(name) {
+			count++
+		}
+	}
+	return count
 }
 
 // endpoints returns the methods of a service, without those that are there for tools
-// only: those of its own gRPC service first, then by their names. What it does
-// grows with how many there are, and not with the square.
+// only: those of its own gRPC service first, then by their names.
 func endpoints(t *wire.Table, service string) []endpoint {
 	var all []endpoint
-	count := map[scoped]int{}    // methods with a name: of the service's own, of others, of each gRPC service
-	services := map[string]int{} // gRPC services with a short name
-	for s := range t.Services() {
-		full := s.Name()
-		own := request.Means(service, full)
-		if request.Plumbing(full) && !own {
+	n := newNamer(t, service)
+	for s, own := range n.services() {
+		for m := range s.Methods() {
+			all = append(all, n.endpoint(m, own))
+		}
+	}
+	sortEndpoints(all)
+	return all
+}
+
+// endpointsFor returns those endpoints that the next word can be of that is begun
+// behind others, and perhaps more. It looks at no more methods than it has to.
+func endpointsFor(t *wire.Table, service string, before []string, partial string) []endpoint {
+	if len(before) > 1 || strings.Contains(partial, ".") {
+		return endpoints(t, service)
+	}
+	var all []endpoint
+	n := newNamer(t, service)
+	for s, own := range n.services() {
+		methods := s.Alike(partial)
+		if full := s.Name(); len(before) == 0 {
+			// The word may be its name, in front of those that it shares with others.
+			short := request.ShortName(full)
+			if _, begun := spelled(partial, kebab(short), short, full); begun && s.HasNamesakes() {
+				methods = s.Methods()
+			}
+		} else if !request.Means(before[0], full) {
 			continue
 		}
-		services[request.Fold(request.ShortName(full))]++
-		for m := range s.Methods() {
-			name := m.Name()
-			e := endpoint{method: m, service: full, folded: request.Fold(name), name: kebab(name), own: own}
-			all = append(all, e)
-			count[scoped{"", own, e.folded}]++
-			count[scoped{full, own, e.folded}]++
+		for m := range methods {
+			all = append(all, n.endpoint(m, own))
 		}
 	}
-	for i := range all {
-		e := &all[i]
-		short := request.ShortName(e.service)
-		hidden := !e.own && count[scoped{"", true, e.folded}] > 0
-		switch {
-		case count[scoped{"", e.own, e.folded}] == 1 && !hidden:
-			e.words = []string{e.name}
-		case services[request.Fold(short)] == 1 && count[scoped{e.service, e.own, e.folded}] == 1:
-			e.words = []string{kebab(short), e.name}
-		default:
-			e.words = []string{strings.TrimPrefix(e.method.Path(), "/")}
-		}
-	}
+	sortEndpoints(all)
+	return all
+}
+
+func sortEndpoints(all []endpoint) {
 	slices.SortStableFunc(all, func(a, b endpoint) int {
 		return cmp.Or(boolInt(b.own)-boolInt(a.own), cmp.Compare(a.service, b.service), cmp.Compare(a.name, b.name))
 	})
-	return all
 }
 
 func boolInt(b bool) int {
@@ -82,12 +148,11 @@ func boolInt(b bool) int {
 // commandWords returns the words after the service's name that mean a method: as
 // few as do, but not none.
 func commandWords(t *wire.Table, service string, m wire.Method) string {
-	for _, e := range endpoints(t, service) {
-		if e.method == m {
-			return strings.Join(e.words, " ")
-		}
+	n := newNamer(t, service)
+	if slices.Contains(n.plumbing, m.Service()) {
+		return strings.TrimPrefix(m.Path(), "/")
 	}
-	return strings.TrimPrefix(m.Path(), "/")
+	return strings.Join(n.endpoint(m, slices.Contains(n.own, m.Service())).words, " ")
 }
 
 // namedField is a field, and its part of a flag's name.

@@ -13,7 +13,6 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	c := &front.Command{
 		Args:      os.Args[1:],
 		Out:       os.Stdout,
@@ -22,9 +21,11 @@ func main() {
 		Now:       time.Now,
 		Version:   buildinfo.Version(),
 		IsCommand: front.IsCommand,
+		Interruptible: func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return signal.NotifyContext(ctx, os.Interrupt)
+		},
 	}
-	code, done := c.Run(ctx)
-	stop()
+	code, done := c.Run(context.Background())
 	if !done {
 		code = front.RunDaemon(os.Args, os.Stderr, c.Version)
 	}

@@ -23,7 +23,7 @@ func TestGuidesAreRun(t *testing.T) {
 		}
 		run.Write(b)
 	}
-	for _, guide := range []string{"access", "events", "running", "store"} {
+	for _, guide := range []string{"access", "events", "images", "running", "store"} {
 		text, err := os.ReadFile(filepath.Join("../../docs/guides", guide+".md"))
 		if err != nil {
 			t.Fatal(err)

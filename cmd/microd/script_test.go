@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -98,6 +99,7 @@ func setup(env *testscript.Env, bin string) error {
 	env.Setenv("GIT_CONFIG_GLOBAL", os.DevNull)
 	env.Setenv("SERVICES", mustAbs("../../testdata/services"))
 	env.Setenv("FIXTURE", mustAbs("../../testdata/fixture/proto"))
+	env.Setenv("PLATFORM", runtime.GOOS+"/"+runtime.GOARCH)
 	env.Setenv("INTEROP", mustAbs("../../testdata/interop"))
 	return nil
 }

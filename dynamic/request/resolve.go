@@ -60,28 +60,6 @@ func Means(word, service string) bool { return endsWith(Fold(service), Fold(word
 // endsWith reports whether a full name is a shorter one, or ends with it after a dot.
 func endsWith(full, short string) bool { return full == short || strings.HasSuffix(full, "."+short) }
 
-// same reports whether two names differ in nothing but case, '-' and '_'. It is what
-// [Fold] tells, without making anything: a schema may have thousands of names.
-func same[T string | []byte](a T, b string) bool {
-	i, j := 0, 0
-	for {
-		for i < len(a) && (a[i] == '-' || a[i] == '_') {
-			i++
-		}
-		for j < len(b) && (b[j] == '-' || b[j] == '_') {
-			j++
-		}
-		if i == len(a) || j == len(b) {
-			return i == len(a) && j == len(b)
-		}
-		if lower(a[i]) != lower(b[j]) {
-			return false
-		}
-		i++
-		j++
-	}
-}
-
 // Fold makes names comparable.
 func Fold(s string) string {
 	return strings.Map(func(r rune) rune {
@@ -112,13 +90,10 @@ func Plumbing(name string) bool {
 // called like the service, else in all of them.
 func resolveMethod(t *wire.Table, service, method string, words []string) (wire.Method, error) {
 	var own, others []wire.Method
-	var name []byte
 	for s := range t.Services() {
 		is := Means(service, s.Name())
-		for m := range s.Methods() {
-			name = m.AppendName(name[:0])
+		for m := range s.Named(method) {
 			switch {
-			case !same(name, method):
 			case is:
 				own = append(own, m)
 			case !Plumbing(s.Name()):
@@ -147,11 +122,7 @@ func resolveIn(t *wire.Table, grpcService, method, typed string) (wire.Method, e
 		if !endsWith(Fold(s.Name()), want) {
 			continue
 		}
-		for m := range s.Methods() {
-			if same(m.Name(), method) {
-				found = append(found, m)
-			}
-		}
+		found = slices.AppendSeq(found, s.Named(method))
 	}
 	return choose(t, found, grpcService, method, typed, fmt.Sprintf("there is no endpoint %q", typed))
 }

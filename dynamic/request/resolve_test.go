@@ -245,15 +245,3 @@ func FuzzResolve(f *testing.F) {
 		}
 	})
 }
-
-func TestSame(t *testing.T) {
-	t.Parallel()
-	names := []string{"", "-", "a", "A", "getUser", "get-user", "GET_USER", "get_use", "_get-user-", "getUsers", "é", "É"}
-	for _, a := range names {
-		for _, b := range names {
-			if got, want := same(a, b), Fold(a) == Fold(b); got != want {
-				t.Errorf("same(%q, %q) = %v, want %v", a, b, got, want)
-			}
-		}
-	}
-}

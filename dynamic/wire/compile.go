@@ -163,6 +163,12 @@ func (c *compiler) typ(k Kind, position int, of string) uint32 {
 
 func (c *compiler) compileServices() {
 	services := c.schema.Services
+	alike := map[string]uint32{} // methods by their folded names
+	for i := range services {
+		for _, m := range services[i].Methods {
+			alike[fold(m.Name)]++
+		}
+	}
 	last := ""
 	for at, i := range sorted(services, func(s ServiceSchema) string { return s.Name }) {
 		s := &services[i]
@@ -170,20 +176,23 @@ func (c *compiler) compileServices() {
 			c.fail("two services", s.Name)
 		}
 		last = s.Name
+		namesakes := slices.ContainsFunc(s.Methods, func(m MethodSchema) bool { return alike[fold(m.Name)] > 1 })
 		var rec serviceRec
 		putRef(rec[0:], c.text(s.Name))
 		put(rec[8:], c.next(secMethods))
 		put(rec[12:], uint32(len(s.Methods)))
-		put(rec[16:], flag(flagDeprecated, s.Deprecated))
+		put(rec[16:], flag(flagDeprecated, s.Deprecated)|flag(flagNamesakes, namesakes))
+		put(rec[20:], c.next(secIndex))
 		c.add(secServices, rec[:])
 		c.doc(elemService, uint32(at), s.Doc)
-		c.compileMethods(uint32(at), s)
+		c.compileMethods(uint32(at), s, alike)
 	}
 }
 
-func (c *compiler) compileMethods(service uint32, s *ServiceSchema) {
+func (c *compiler) compileMethods(service uint32, s *ServiceSchema, alike map[string]uint32) {
+	methods := sorted(s.Methods, func(m MethodSchema) string { return m.Name })
 	last := ""
-	for at, i := range sorted(s.Methods, func(m MethodSchema) string { return m.Name }) {
+	for at, i := range methods {
 		m := &s.Methods[i]
 		if at > 0 && m.Name == last {
 			c.fail("two methods", s.Name+"."+m.Name)
@@ -198,7 +207,11 @@ func (c *compiler) compileMethods(service uint32, s *ServiceSchema) {
 		put(rec[20:], flag(flagDeprecated, m.Deprecated)|
 			flag(flagClientStream, m.ClientStreaming)|flag(flagServerStream, m.ServerStreaming))
 		put(rec[24:], service)
+		put(rec[28:], alike[fold(m.Name)])
 		c.add(secMethods, rec[:])
+	}
+	for _, at := range sorted(methods, func(i int) string { return fold(s.Methods[i].Name) }) {
+		c.addIndex(uint32(at))
 	}
 }
 

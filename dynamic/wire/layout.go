@@ -2,7 +2,7 @@ package wire
 
 import "encoding/binary"
 
-// The format, version 1. Numbers are little-endian. A reference is an offset
+// The format, version 2. Numbers are little-endian. A reference is an offset
 // into the strings and a length, four bytes each; a position in a section is
 // counted in records. Nothing points outside of the table, so it can lie
 // anywhere and be read where it lies.
@@ -16,7 +16,7 @@ import "encoding/binary"
 //	enums       by full name
 //	values      of each enum together in order of declaration
 //	names       what JSON may call the fields of each message, in order
-//	index       positions in the order of something else: by number, by name
+//	index       positions in the order of something else: by number, by name, folded or not
 //	extensions  positions of all extensions in fields, by full name
 //	scoped      positions of all values, by the scope of their enum and by name
 //	strings     names, keys ready for output, defaults
@@ -28,7 +28,7 @@ const (
 	magic = "\x8eMWT\r\n\x1a\n"
 
 	// Version is the version of the format: tables of another one are not read.
-	Version = 1
+	Version = 2
 
 	headerSize    = 160
 	serviceSize   = 24
@@ -115,6 +115,9 @@ const (
 	// Of enums.
 	flagClosed
 	flagNullValue
+
+	// Of services.
+	flagNamesakes // has methods that are not the only ones with their name
 )
 
 // The records, as they lie in the table. Constant offsets into arrays of a
@@ -142,6 +145,7 @@ func (r *serviceRec) name() ref       { return leRef(r[0:8]) }
 func (r *serviceRec) methods() uint32 { return le(r[8:12]) }
 func (r *serviceRec) count() uint32   { return le(r[12:16]) }
 func (r *serviceRec) flags() uint32   { return le(r[16:20]) }
+func (r *serviceRec) byFold() uint32  { return le(r[20:24]) } // count local positions
 
 func (r *methodRec) path() ref        { return leRef(r[0:8]) } // /pkg.Service/Method
 func (r *methodRec) nameSize() uint32 { return le(r[8:12]) }
@@ -149,6 +153,7 @@ func (r *methodRec) input() uint32    { return le(r[12:16]) }
 func (r *methodRec) output() uint32   { return le(r[16:20]) }
 func (r *methodRec) flags() uint32    { return le(r[20:24]) }
 func (r *methodRec) service() uint32  { return le(r[24:28]) }
+func (r *methodRec) alike() uint32    { return le(r[28:32]) } // methods of the table with its name, folded
 
 func (r *messageRec) name() ref            { return leRef(r[0:8]) }
 func (r *messageRec) fields() uint32       { return le(r[8:12]) }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"iter"
+	"sort"
 	"strings"
 )
 
@@ -83,6 +84,58 @@ func (s Service) Method(name string) (Method, bool) {
 	return Method{s.t, start + i}, ok
 }
 
+// Alike yields the methods whose names begin with one, in the order of their folded
+// names: case, '-' and '_' do not count.
+func (s Service) Alike(prefix string) iter.Seq[Method] {
+	return func(yield func(Method) bool) {
+		for m, isPrefix := range s.from(fold(prefix)) {
+			if !isPrefix || !yield(m) {
+				return
+			}
+		}
+	}
+}
+
+// Named yields the methods that have a name but for case, '-' and '_'.
+func (s Service) Named(name string) iter.Seq[Method] {
+	folded := fold(name)
+	return func(yield func(Method) bool) {
+		for m := range s.from(folded) {
+			if order, _ := compareFolded(s.t.text(m.name()), folded); order != 0 || !yield(m) {
+				return
+			}
+		}
+	}
+}
+
+// from yields the methods from a folded name on, in the order of theirs, and whether
+// they begin with it.
+func (s Service) from(folded string) iter.Seq2[Method, bool] {
+	return func(yield func(Method, bool) bool) {
+		start, n := s.rec().methods(), s.methodCount()
+		at := func(i uint32) Method { return Method{s.t, start + min(s.t.position(s.rec().byFold()+i), n-1)} }
+		first := uint32(sort.Search(int(n), func(i int) bool {
+			order, _ := compareFolded(s.t.text(at(uint32(i)).name()), folded)
+			return order >= 0
+		}))
+		for i := first; i < n; i++ {
+			m := at(i)
+			_, prefix := compareFolded(s.t.text(m.name()), folded)
+			if !yield(m, prefix) {
+				return
+			}
+		}
+	}
+}
+
+// HasNamesakes reports whether the service has a method that is not the only one of
+// the table with its name, where case, '-' and '_' do not count.
+func (s Service) HasNamesakes() bool { return s.rec().flags()&flagNamesakes != 0 }
+
+// Namesakes returns how many methods of the table have the method's name but for case,
+// '-' and '_', with itself.
+func (m Method) Namesakes() int { return int(m.rec().alike()) }
+
 func (m Method) rec() *methodRec { return m.t.method(m.i) }
 
 // name is the end of the path.
@@ -96,9 +149,6 @@ func (m Method) name() ref {
 
 // Name returns the name without that of the service: "Method".
 func (m Method) Name() string { return m.t.string(m.name()) }
-
-// AppendName appends the name, for those who look at many.
-func (m Method) AppendName(dst []byte) []byte { return append(dst, m.t.text(m.name())...) }
 
 // Path returns what a gRPC request names: "/pkg.Service/Method".
 func (m Method) Path() string { return m.t.string(m.rec().path()) }

@@ -45,7 +45,8 @@ func TestOpenDamaged(t *testing.T) {
 		{"nothing", nil, ErrForeign},
 		{"something else", bytes.Repeat([]byte("{}"), 1000), ErrForeign},
 		{"only the magic", []byte(magic), ErrForeign},
-		{"newer", append([]byte(magic+"\x02"), good[len(magic)+1:]...), ErrVersion},
+		{"newer", slices.Concat([]byte(magic), []byte{Version + 1}, good[len(magic)+1:]), ErrVersion},
+		{"older", slices.Concat([]byte(magic), []byte{Version - 1}, good[len(magic)+1:]), ErrVersion},
 		{"a byte more", append(bytes.Clone(good), 0), ErrDamaged},
 		{"without the docs", good[:core], ErrDamaged},
 	}

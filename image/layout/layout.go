@@ -130,7 +130,7 @@ func (l *Layout) ReadBlob(d v1.Hash, limit int64) ([]byte, error) {
 // AddBlob stores what r gives. The error is [ErrDigest] when that has another
 // digest. When the blob is there already, r is not read.
 func (l *Layout) AddBlob(d v1.Hash, r io.Reader) error {
-	if _, err := l.Size(d); err == nil {
+	if l.touch(d) {
 		return nil
 	}
 	f, err := stage(l.staging)
@@ -159,6 +159,10 @@ func (l *Layout) Adopt(d v1.Hash, path string) error {
 	if err := l.create(d.Algorithm); err != nil {
 		return err
 	}
+	now := time.Now() // it may have come slowly
+	if err := os.Chtimes(path, now, now); err != nil {
+		return fmt.Errorf("store blob %s: %w", d, err)
+	}
 	if err := os.Rename(path, l.blobPath(d)); err != nil {
 		return fmt.Errorf("store blob %s: %w", d, err)
 	}
@@ -168,13 +172,12 @@ func (l *Layout) Adopt(d v1.Hash, path string) error {
 // Mount makes a blob of another layout on the same file system one of this
 // layout, without a copy. The error is [ErrNotFound] when the other has none.
 func (l *Layout) Mount(d v1.Hash, from *Layout) error {
-	if _, err := from.Size(d); err != nil {
-		return err
+	if !from.Keep(d) {
+		return fmt.Errorf("blob %s: %w", d, ErrNotFound)
 	}
 	if err := l.create(d.Algorithm); err != nil {
 		return err
 	}
-	from.Keep(d)
 	err := os.Link(from.blobPath(d), l.blobPath(d))
 	switch {
 	case errors.Is(err, fs.ErrExist):
@@ -209,12 +212,29 @@ func (l *Layout) Delete() error {
 	return errors.Join(err, os.RemoveAll(away))
 }
 
-// Keep says that a blob that is there will be needed by a manifest soon, so
-// that [Layout.Sweep] leaves it for its grace.
-func (l *Layout) Keep(d v1.Hash) {
+// Keep says that a blob will be needed by a manifest soon, so that [Layout.Sweep]
+// leaves it for its grace, and reports whether it is there.
+func (l *Layout) Keep(d v1.Hash) bool {
+	l.mu.Lock() // a sweep that is under way has it removed, or leaves it
+	defer l.mu.Unlock()
+	return l.touch(d)
+}
+
+func (l *Layout) touch(d v1.Hash) bool {
 	now := time.Now()
-	// It fails when there is no such blob, and then there is nothing to keep.
-	_ = os.Chtimes(l.blobPath(d), now, now)
+	return os.Chtimes(l.blobPath(d), now, now) == nil
+}
+
+// Touch is [Layout.Resolve] of a manifest that somebody will need soon: a sweep leaves
+// it for its grace.
+func (l *Layout) Touch(ref string) (v1.Descriptor, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	desc, err := l.Resolve(ref)
+	if err == nil {
+		l.touch(desc.Digest)
+	}
+	return desc, err
 }
 
 // DeleteBlob removes a blob, or returns [ErrNotFound], or [ErrInUse] when a

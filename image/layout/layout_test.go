@@ -200,7 +200,7 @@ func TestSweep(t *testing.T) {
 	}
 	sweep := func(step string, grace time.Duration, want map[string]bool) {
 		t.Helper()
-		if _, err := l.Sweep(t.Context(), grace); err != nil {
+		if _, err := l.Sweep(t.Context(), layout.Sweep{Grace: grace}); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(want, have()); diff != "" {
@@ -221,7 +221,7 @@ func TestSweep(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	add(t, l, "orphan")
-	if _, err := l.Sweep(ctx, -time.Hour); !errors.Is(err, context.Canceled) {
+	if _, err := l.Sweep(ctx, layout.Sweep{Grace: -time.Hour}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want %v", err, context.Canceled)
 	}
 }

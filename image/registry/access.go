@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/micro/micro/v3/image/layout"
 )
@@ -29,13 +28,14 @@ func (r *Registry) Image(ctx context.Context, ref, platform string) (*layout.Ima
 }
 
 // Exists reports whether there is a manifest with this reference, by nil or
-// [ErrNotFound].
+// [ErrNotFound]. [Registry.Prune] leaves it for its grace, so that who asked can
+// make use of it.
 func (r *Registry) Exists(ctx context.Context, ref string) error {
 	repository, reference, err := r.enter(ctx, ref)
 	if err != nil {
 		return err
 	}
-	if _, err := r.layout(repository).Resolve(reference); err != nil {
+	if _, err := r.layout(repository).Touch(reference); err != nil {
 		return fmt.Errorf("%s: %w", repository, err)
 	}
 	return nil
@@ -54,39 +54,6 @@ func (r *Registry) Attachment(ctx context.Context, ref, artifactType string, lim
 		return nil, fmt.Errorf("%s: %w", repository, err)
 	}
 	return data, nil
-}
-
-// Remove removes an image with its tags. Its layers go with [Registry.Sweep].
-// The error is [ErrNotFound] when there is none.
-func (r *Registry) Remove(ctx context.Context, ref string) error {
-	repository, reference, err := r.enter(ctx, ref)
-	if err != nil {
-		return err
-	}
-	l := r.layout(repository)
-	desc, err := l.Resolve(reference)
-	if err != nil {
-		return fmt.Errorf("%s: %w", repository, err)
-	}
-	return l.DeleteManifest(desc.Digest)
-}
-
-// Sweep removes from all repositories what no image needs any more and is older
-// than grace, and returns how many bytes that gave back.
-func (r *Registry) Sweep(ctx context.Context, grace time.Duration) (int64, error) {
-	repositories, err := r.Repositories(ctx)
-	if err != nil {
-		return 0, err
-	}
-	var freed int64
-	for _, repository := range repositories {
-		n, err := r.layout(repository).Sweep(ctx, grace)
-		freed += n
-		if err != nil {
-			return freed, fmt.Errorf("sweep %s: %w", repository, err)
-		}
-	}
-	return freed, nil
 }
 
 // Repositories returns the names of the repositories that there are, in order.

@@ -13,7 +13,7 @@ func (r *Registry) getBlob(c *call) error {
 	}
 	if c.req.Method == http.MethodHead {
 		// Who asks and gets a yes will not send the blob again.
-		c.layout.Keep(d)
+		_ = c.layout.Keep(d) // whether it is there is seen below
 	}
 	f, _, err := c.layout.Blob(d)
 	if err != nil {

@@ -408,7 +408,7 @@ func TestSHA512(t *testing.T) {
 	if err := r.Remove(t.Context(), "ns/app@"+ref); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Sweep(t.Context(), -time.Hour); err != nil {
+	if _, err := r.Prune(t.Context(), "", -time.Hour, false); err != nil {
 		t.Fatal(err)
 	}
 	c.do("HEAD", "/v2/ns/app/blobs/"+d, "").want(t, http.StatusNotFound)

@@ -62,7 +62,7 @@ func (r *Registry) classify(req *http.Request, err error) *apiError {
 		return errorf(http.StatusNotFound, "MANIFEST_BLOB_UNKNOWN", err.Error())
 	case errors.Is(err, layout.ErrInvalid):
 		return errorf(http.StatusBadRequest, "MANIFEST_INVALID", err.Error())
-	case errors.Is(err, layout.ErrInUse):
+	case errors.Is(err, ErrInUse), errors.Is(err, layout.ErrInUse):
 		return errorf(http.StatusConflict, "DENIED", err.Error())
 	case errors.Is(err, layout.ErrTooLarge), errors.As(err, &tooLarge):
 		return errorf(http.StatusRequestEntityTooLarge, "SIZE_INVALID", "the content is too large")

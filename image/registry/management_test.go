@@ -3,6 +3,7 @@ package registry_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -250,5 +252,65 @@ func TestManyClients(t *testing.T) {
 	a := c.do("GET", "/v2/ns/app/tags/list", "").want(t, http.StatusOK)
 	if got := strings.Count(a.body, `"t`) - 1; got != clients {
 		t.Errorf("got %d tags, want %d: %s", got, clients, a.body)
+	}
+}
+
+// What somebody needs can neither be deleted nor pruned, with a tag or without.
+func TestNeeded(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var needed []string
+	r, c := open(t, registry.Options{Needed: func(_ context.Context, namespace string) ([]string, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if namespace != "ns" {
+			return nil, errors.New("not asked for")
+		}
+		return needed, nil
+	}})
+	need := func(refs ...string) {
+		mu.Lock()
+		defer mu.Unlock()
+		needed = refs
+	}
+	d := digest(c.putImage("ns/app", "v1"))
+	need("ns/app@"+d, "ns/app:v1", "", "other/app@"+d)
+	c.do("DELETE", "/v2/ns/app/manifests/"+d, "").code(t, http.StatusConflict, "DENIED")
+	for _, ref := range []string{"ns/app@" + d, "ns/app"} {
+		if err := r.Remove(t.Context(), ref); !errors.Is(err, registry.ErrInUse) {
+			t.Errorf("%s: got %v, want %v", ref, err, registry.ErrInUse)
+		}
+	}
+	if err := r.Remove(t.Context(), "ns/app:v1"); err != nil { // the tag alone
+		t.Error(err)
+	}
+	prune := func(want int) {
+		t.Helper()
+		swept, err := r.Prune(t.Context(), "ns", -time.Hour, false)
+		if err != nil || swept.Manifests != want {
+			t.Errorf("pruned %+v, %v, want %d manifests", swept, err, want)
+		}
+	}
+	prune(0)
+	list, size, err := r.List(t.Context(), "ns")
+	if err != nil || len(list) != 1 || !list[0].InUse || list[0].Repository != "ns/app" || size == 0 {
+		t.Errorf("got %+v of %d bytes, %v", list, size, err)
+	}
+	need()
+	prune(1)
+	if list, size, err = r.List(t.Context(), "ns"); err != nil || len(list) != 0 || size != 0 {
+		t.Errorf("got %+v of %d bytes, %v", list, size, err)
+	}
+	if err := r.Remove(t.Context(), "ns/none"); !errors.Is(err, registry.ErrNotFound) {
+		t.Errorf("got %v, want %v", err, registry.ErrNotFound)
+	}
+
+	// When nobody can say what is needed, nothing goes.
+	c.putImage("foreign/app", "v1")
+	if _, err := r.Prune(t.Context(), "", -time.Hour, false); err == nil {
+		t.Error("no error")
+	}
+	if err := r.Exists(t.Context(), "foreign/app@"+d); err != nil {
+		t.Error(err)
 	}
 }

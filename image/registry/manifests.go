@@ -2,7 +2,10 @@ package registry
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -31,6 +34,12 @@ func (r *Registry) getManifest(c *call) error {
 	ref, err := c.reference()
 	if err != nil {
 		return err
+	}
+	if c.req.Method == http.MethodHead {
+		// Who asks and gets a yes will not send the image again.
+		if _, err := c.layout.Touch(ref); err != nil {
+			return unknown(err, "MANIFEST_UNKNOWN")
+		}
 	}
 	desc, data, err := c.layout.Manifest(ref)
 	if err != nil {
@@ -90,7 +99,7 @@ func (r *Registry) deleteManifest(c *call) error {
 		return err
 	}
 	if d, perr := layout.ParseDigest(ref); perr == nil {
-		err = c.layout.DeleteManifest(d)
+		err = r.deleteDigest(c.req.Context(), c.repository, d)
 	} else {
 		err = c.layout.DeleteTag(ref)
 	}
@@ -99,6 +108,25 @@ func (r *Registry) deleteManifest(c *call) error {
 	}
 	c.w.WriteHeader(http.StatusAccepted)
 	return nil
+}
+
+// deleteDigest removes a manifest that nobody needs.
+func (r *Registry) deleteDigest(ctx context.Context, repository string, d v1.Hash) error {
+	needed, err := r.needed(ctx, repository)
+	if err != nil {
+		return err
+	}
+	l := r.layout(repository)
+	for n := range needed {
+		parts, err := l.Parts(n)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		if n == d || slices.Contains(parts, d) {
+			return fmt.Errorf("%s@%s: %w", repository, d, ErrInUse)
+		}
+	}
+	return l.DeleteManifest(d)
 }
 
 // listTags answers with the tags after "last", at most "n" of them, and links to

@@ -30,6 +30,8 @@ var (
 	ErrNotFound = layout.ErrNotFound
 	// ErrPlatform is returned for an image that there is not for a platform.
 	ErrPlatform = layout.ErrPlatform
+	// ErrInUse is returned for the removal of an image that somebody needs.
+	ErrInUse = errors.New("the image is in use")
 	// ErrName is returned for what is no name of a repository or an image here.
 	ErrName = errors.New("invalid name")
 
@@ -62,6 +64,11 @@ type Options struct {
 	// Challenge returns the WWW-Authenticate header of the answer to a request
 	// that is not authenticated; nil: there is none.
 	Challenge func(r *http.Request) string
+
+	// Needed returns the images of a namespace that somebody needs, as
+	// NAMESPACE/SERVICE@DIGEST, whether they have tags or not: they cannot be
+	// deleted, and [Registry.Prune] leaves them. Nil: there are none.
+	Needed func(ctx context.Context, namespace string) ([]string, error)
 
 	MaxBlob      int64         // the largest blob in bytes; 0: 4 GiB
 	MaxLayer     int64         // the most that a layer may hold uncompressed; 0: 16 GiB

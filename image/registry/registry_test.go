@@ -187,8 +187,8 @@ func TestAccess(t *testing.T) {
 	if _, err := r.Image(ctx, ref, ""); !errors.Is(err, registry.ErrNotFound) {
 		t.Errorf("got %v, want %v", err, registry.ErrNotFound)
 	}
-	if freed, err := r.Sweep(ctx, -time.Hour); err != nil || freed == 0 {
-		t.Errorf("swept %d bytes, %v", freed, err)
+	if swept, err := r.Prune(ctx, "", -time.Hour, false); err != nil || swept.Bytes == 0 {
+		t.Errorf("swept %+v, %v", swept, err)
 	}
 	c.do("HEAD", "/v2/ns/app/blobs/"+digest("a layer"), "").want(t, http.StatusNotFound)
 

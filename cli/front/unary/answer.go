@@ -1,9 +1,9 @@
 package unary
 
 import (
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"hash"
 	"math"
 	"slices"
 	"strconv"
@@ -20,9 +20,50 @@ type answer struct {
 	status string // of HTTP, of the header that is being read
 	headed bool   // the header is there; another is that of the trailers
 	ended  bool
-	data   []byte // the frame of the message
-	many   bool   // there may be more than one
+	data   []byte  // the frame of the message
+	many   *digest // of a question: there may be more than one message, and nobody keeps them
 }
+
+// digest is the SHA-256 of messages, each after its length, as dynamic.Probe has it. It
+// takes them as they come.
+type digest struct {
+	hash     hash.Hash
+	prefix   []byte // of the message that comes next, as far as it is there
+	left     uint64 // bytes of the message that is coming
+	messages int
+	size     int // bytes of all that came
+}
+
+// add takes a part of the messages' frames.
+func (d *digest) add(p []byte) error {
+	if d.size += len(p); d.size > MaxAnswer {
+		return failed(CodeResourceExhausted, "the answers have more than %d bytes", MaxAnswer)
+	}
+	for len(p) > 0 {
+		if d.left > 0 {
+			n := min(d.left, uint64(len(p)))
+			d.hash.Write(p[:n])
+			p, d.left = p[n:], d.left-n
+			continue
+		}
+		n := min(prefixSize-len(d.prefix), len(p))
+		d.prefix, p = append(d.prefix, p[:n]...), p[n:]
+		if len(d.prefix) < prefixSize {
+			return nil
+		}
+		if d.prefix[0] != 0 {
+			return failed(CodeInternal, "the server compressed the answer, which nobody asked for")
+		}
+		d.left = uint64(binary.BigEndian.Uint32(d.prefix[1:]))
+		d.hash.Write(binary.LittleEndian.AppendUint64(nil, d.left))
+		d.prefix, d.messages = d.prefix[:0], d.messages+1
+	}
+	return nil
+}
+
+// prefixSize is the size of what is before each message: whether it is compressed, and
+// its length.
+const prefixSize = 5
 
 // beginHeader is told before the fields of a header.
 func (a *answer) beginHeader() {
@@ -96,14 +137,11 @@ func (a *answer) onData(p []byte, last bool) error {
 		return broken("data before the header")
 	}
 	a.ended = last
-	a.data = append(a.data, p...)
-	if len(a.data) < 5 {
-		return nil
+	if a.many != nil {
+		return a.many.add(p)
 	}
-	if a.many {
-		if len(a.data) > MaxAnswer {
-			return failed(CodeResourceExhausted, "the answers have more than %d bytes", MaxAnswer)
-		}
+	a.data = append(a.data, p...)
+	if len(a.data) < prefixSize {
 		return nil
 	}
 	size := uint64(binary.BigEndian.Uint32(a.data[1:]))
@@ -112,7 +150,7 @@ func (a *answer) onData(p []byte, last bool) error {
 		return failed(CodeInternal, "the server compressed the answer, which nobody asked for")
 	case size > MaxAnswer:
 		return failed(CodeResourceExhausted, "the answer has %d bytes; at most %d are taken", size, MaxAnswer)
-	case uint64(len(a.data)-5) > size:
+	case uint64(len(a.data)-prefixSize) > size:
 		return failed(CodeInternal, "the server sent more than one answer")
 	}
 	return nil
@@ -134,10 +172,10 @@ func (a *answer) finish() (*Answer, error) {
 		Details:  decodeBinary(a.fields["grpc-status-details-bin"]),
 		Metadata: a.fields,
 	}
-	whole := len(a.data) >= 5 && uint64(binary.BigEndian.Uint32(a.data[1:])) <= uint64(len(a.data)-5)
+	whole := len(a.data) >= prefixSize && uint64(binary.BigEndian.Uint32(a.data[1:])) <= uint64(len(a.data)-prefixSize)
 	switch {
 	case whole:
-		out.Message = slices.Clip(a.data[5:])
+		out.Message = slices.Clip(a.data[prefixSize:])
 	case code != 0:
 	case len(a.data) == 0:
 		return nil, failed(CodeInternal, "the server ended the call without an answer")
@@ -147,27 +185,13 @@ func (a *answer) finish() (*Answer, error) {
 	return out, nil
 }
 
-// sum returns the SHA-256 of n messages, each after its length, as dynamic.Probe has
-// it; nil when there are not n or the call failed.
+// sum returns the digest of n messages; nil when there are not n or the call failed.
 func (a *answer) sum(n int) []byte {
-	if a.fields["grpc-status"] != "0" {
+	d := a.many
+	if a.fields["grpc-status"] != "0" || d.messages != n || d.left > 0 || len(d.prefix) > 0 {
 		return nil
 	}
-	h := sha256.New()
-	rest := a.data
-	for ; len(rest) >= 5 && rest[0] == 0; n-- {
-		size := uint64(binary.BigEndian.Uint32(rest[1:]))
-		if rest = rest[5:]; size > uint64(len(rest)) {
-			return nil
-		}
-		h.Write(binary.LittleEndian.AppendUint64(nil, size))
-		h.Write(rest[:size])
-		rest = rest[size:]
-	}
-	if n != 0 || len(rest) != 0 {
-		return nil
-	}
-	return h.Sum(nil)
+	return d.hash.Sum(nil)
 }
 
 // decodeBinary decodes the value of a -bin key, nil when it is none. Padding is

@@ -2,6 +2,7 @@ package unary
 
 import (
 	"bufio"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -27,6 +28,7 @@ const (
 type reader struct {
 	conn    net.Conn
 	buf     *bufio.Reader
+	payload []byte // of the frame that is looked at, which nobody keeps
 	headers *hpack.Decoder
 	stream  uint32 // of the call that is waited for
 	greeted bool   // the server's first frame was there
@@ -54,7 +56,10 @@ func (r *reader) next(many bool) (stream uint32, err error) {
 	} else {
 		r.stream += 2
 	}
-	r.answer = answer{many: many}
+	r.answer = answer{}
+	if many {
+		r.answer.many = &digest{hash: sha256.New()}
+	}
 	if r.stream > r.last {
 		err = &CallError{Code: CodeUnavailable, Reason: "the server takes no more calls", Unprocessed: true}
 	}
@@ -78,7 +83,10 @@ func (r *reader) frame() error {
 	if size > maxFrame {
 		return failed(CodeInternal, "the server sent a frame of %d bytes", size)
 	}
-	p := make([]byte, size)
+	if cap(r.payload) < size {
+		r.payload = make([]byte, size)
+	}
+	p := r.payload[:size]
 	if err := r.read(p); err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ package authv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -133,6 +134,66 @@ func (Access) EnumDescriptor() ([]byte, []int) {
 	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{1}
 }
 
+// SignupMode says who may sign up.
+type SignupMode int32
+
+const (
+	SignupMode_SIGNUP_MODE_UNSPECIFIED SignupMode = 0
+	// Nobody.
+	SignupMode_SIGNUP_MODE_OFF SignupMode = 1
+	// Everybody.
+	SignupMode_SIGNUP_MODE_ON SignupMode = 2
+	// Who has an invitation.
+	SignupMode_SIGNUP_MODE_INVITE SignupMode = 3
+	// Who can read mail: SendCode sends the code that it takes.
+	SignupMode_SIGNUP_MODE_MAIL SignupMode = 4
+)
+
+// Enum value maps for SignupMode.
+var (
+	SignupMode_name = map[int32]string{
+		0: "SIGNUP_MODE_UNSPECIFIED",
+		1: "SIGNUP_MODE_OFF",
+		2: "SIGNUP_MODE_ON",
+		3: "SIGNUP_MODE_INVITE",
+		4: "SIGNUP_MODE_MAIL",
+	}
+	SignupMode_value = map[string]int32{
+		"SIGNUP_MODE_UNSPECIFIED": 0,
+		"SIGNUP_MODE_OFF":         1,
+		"SIGNUP_MODE_ON":          2,
+		"SIGNUP_MODE_INVITE":      3,
+		"SIGNUP_MODE_MAIL":        4,
+	}
+)
+
+func (x SignupMode) Enum() *SignupMode {
+	p := new(SignupMode)
+	*p = x
+	return p
+}
+
+func (x SignupMode) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SignupMode) Descriptor() protoreflect.EnumDescriptor {
+	return file_micro_auth_v1_auth_proto_enumTypes[2].Descriptor()
+}
+
+func (SignupMode) Type() protoreflect.EnumType {
+	return &file_micro_auth_v1_auth_proto_enumTypes[2]
+}
+
+func (x SignupMode) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SignupMode.Descriptor instead.
+func (SignupMode) EnumDescriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{2}
+}
+
 // AuditDecision says whether a call was made.
 type AuditDecision int32
 
@@ -167,11 +228,11 @@ func (x AuditDecision) String() string {
 }
 
 func (AuditDecision) Descriptor() protoreflect.EnumDescriptor {
-	return file_micro_auth_v1_auth_proto_enumTypes[2].Descriptor()
+	return file_micro_auth_v1_auth_proto_enumTypes[3].Descriptor()
 }
 
 func (AuditDecision) Type() protoreflect.EnumType {
-	return &file_micro_auth_v1_auth_proto_enumTypes[2]
+	return &file_micro_auth_v1_auth_proto_enumTypes[3]
 }
 
 func (x AuditDecision) Number() protoreflect.EnumNumber {
@@ -180,7 +241,7 @@ func (x AuditDecision) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use AuditDecision.Descriptor instead.
 func (AuditDecision) EnumDescriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{2}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{3}
 }
 
 // Account is somebody or something that can be logged in.
@@ -454,6 +515,176 @@ func (x *Rule) GetPriority() int32 {
 	return 0
 }
 
+type GetSignupRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSignupRequest) Reset() {
+	*x = GetSignupRequest{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSignupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSignupRequest) ProtoMessage() {}
+
+func (x *GetSignupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSignupRequest.ProtoReflect.Descriptor instead.
+func (*GetSignupRequest) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{3}
+}
+
+type GetSignupResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Mode          SignupMode             `protobuf:"varint,1,opt,name=mode,proto3,enum=micro.auth.v1.SignupMode" json:"mode,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSignupResponse) Reset() {
+	*x = GetSignupResponse{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSignupResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSignupResponse) ProtoMessage() {}
+
+func (x *GetSignupResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSignupResponse.ProtoReflect.Descriptor instead.
+func (*GetSignupResponse) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *GetSignupResponse) GetMode() SignupMode {
+	if x != nil {
+		return x.Mode
+	}
+	return SignupMode_SIGNUP_MODE_UNSPECIFIED
+}
+
+type SendCodeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A mail address, in ASCII.
+	Email         string `protobuf:"bytes,1,opt,name=email,proto3" json:"email,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SendCodeRequest) Reset() {
+	*x = SendCodeRequest{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SendCodeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SendCodeRequest) ProtoMessage() {}
+
+func (x *SendCodeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SendCodeRequest.ProtoReflect.Descriptor instead.
+func (*SendCodeRequest) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *SendCodeRequest) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+type SendCodeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How long the code is good.
+	GoodFor       *durationpb.Duration `protobuf:"bytes,1,opt,name=good_for,json=goodFor,proto3" json:"good_for,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SendCodeResponse) Reset() {
+	*x = SendCodeResponse{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SendCodeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SendCodeResponse) ProtoMessage() {}
+
+func (x *SendCodeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SendCodeResponse.ProtoReflect.Descriptor instead.
+func (*SendCodeResponse) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *SendCodeResponse) GetGoodFor() *durationpb.Duration {
+	if x != nil {
+		return x.GoodFor
+	}
+	return nil
+}
+
 type SignupRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The namespace to create: a DNS label (RFC 1123), lower case. The username
@@ -462,14 +693,20 @@ type SignupRequest struct {
 	// The id of the first account.
 	Username string `protobuf:"bytes,2,opt,name=username,proto3" json:"username,omitempty"`
 	// At least 8 bytes.
-	Password      string `protobuf:"bytes,3,opt,name=password,proto3" json:"password,omitempty"`
+	Password string `protobuf:"bytes,3,opt,name=password,proto3" json:"password,omitempty"`
+	// The code of an invitation, where one is needed.
+	Invitation string `protobuf:"bytes,4,opt,name=invitation,proto3" json:"invitation,omitempty"`
+	// The mail address and the code that was sent there, where one is needed. The
+	// address is noted about the account as "email".
+	Email         string `protobuf:"bytes,5,opt,name=email,proto3" json:"email,omitempty"`
+	Code          string `protobuf:"bytes,6,opt,name=code,proto3" json:"code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SignupRequest) Reset() {
 	*x = SignupRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[3]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -481,7 +718,7 @@ func (x *SignupRequest) String() string {
 func (*SignupRequest) ProtoMessage() {}
 
 func (x *SignupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[3]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -494,7 +731,7 @@ func (x *SignupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignupRequest.ProtoReflect.Descriptor instead.
 func (*SignupRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{3}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SignupRequest) GetNamespace() string {
@@ -518,6 +755,27 @@ func (x *SignupRequest) GetPassword() string {
 	return ""
 }
 
+func (x *SignupRequest) GetInvitation() string {
+	if x != nil {
+		return x.Invitation
+	}
+	return ""
+}
+
+func (x *SignupRequest) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+func (x *SignupRequest) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
 type SignupResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Session       *Session               `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
@@ -527,7 +785,7 @@ type SignupResponse struct {
 
 func (x *SignupResponse) Reset() {
 	*x = SignupResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[4]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -539,7 +797,7 @@ func (x *SignupResponse) String() string {
 func (*SignupResponse) ProtoMessage() {}
 
 func (x *SignupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[4]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -552,7 +810,7 @@ func (x *SignupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignupResponse.ProtoReflect.Descriptor instead.
 func (*SignupResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{4}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SignupResponse) GetSession() *Session {
@@ -575,7 +833,7 @@ type LoginRequest struct {
 
 func (x *LoginRequest) Reset() {
 	*x = LoginRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[5]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -587,7 +845,7 @@ func (x *LoginRequest) String() string {
 func (*LoginRequest) ProtoMessage() {}
 
 func (x *LoginRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[5]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -600,7 +858,7 @@ func (x *LoginRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoginRequest.ProtoReflect.Descriptor instead.
 func (*LoginRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{5}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *LoginRequest) GetNamespace() string {
@@ -633,7 +891,7 @@ type LoginResponse struct {
 
 func (x *LoginResponse) Reset() {
 	*x = LoginResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[6]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -645,7 +903,7 @@ func (x *LoginResponse) String() string {
 func (*LoginResponse) ProtoMessage() {}
 
 func (x *LoginResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[6]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -658,7 +916,7 @@ func (x *LoginResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoginResponse.ProtoReflect.Descriptor instead.
 func (*LoginResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{6}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *LoginResponse) GetSession() *Session {
@@ -677,7 +935,7 @@ type RefreshRequest struct {
 
 func (x *RefreshRequest) Reset() {
 	*x = RefreshRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[7]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -689,7 +947,7 @@ func (x *RefreshRequest) String() string {
 func (*RefreshRequest) ProtoMessage() {}
 
 func (x *RefreshRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[7]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -702,7 +960,7 @@ func (x *RefreshRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefreshRequest.ProtoReflect.Descriptor instead.
 func (*RefreshRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{7}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RefreshRequest) GetRefreshToken() string {
@@ -721,7 +979,7 @@ type RefreshResponse struct {
 
 func (x *RefreshResponse) Reset() {
 	*x = RefreshResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[8]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -733,7 +991,7 @@ func (x *RefreshResponse) String() string {
 func (*RefreshResponse) ProtoMessage() {}
 
 func (x *RefreshResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[8]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -746,7 +1004,7 @@ func (x *RefreshResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefreshResponse.ProtoReflect.Descriptor instead.
 func (*RefreshResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{8}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RefreshResponse) GetSession() *Session {
@@ -765,7 +1023,7 @@ type LogoutRequest struct {
 
 func (x *LogoutRequest) Reset() {
 	*x = LogoutRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[9]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -777,7 +1035,7 @@ func (x *LogoutRequest) String() string {
 func (*LogoutRequest) ProtoMessage() {}
 
 func (x *LogoutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[9]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -790,7 +1048,7 @@ func (x *LogoutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogoutRequest.ProtoReflect.Descriptor instead.
 func (*LogoutRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{9}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *LogoutRequest) GetRefreshToken() string {
@@ -808,7 +1066,7 @@ type LogoutResponse struct {
 
 func (x *LogoutResponse) Reset() {
 	*x = LogoutResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[10]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -820,7 +1078,7 @@ func (x *LogoutResponse) String() string {
 func (*LogoutResponse) ProtoMessage() {}
 
 func (x *LogoutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[10]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -833,7 +1091,7 @@ func (x *LogoutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogoutResponse.ProtoReflect.Descriptor instead.
 func (*LogoutResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{10}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{14}
 }
 
 type WhoAmIRequest struct {
@@ -844,7 +1102,7 @@ type WhoAmIRequest struct {
 
 func (x *WhoAmIRequest) Reset() {
 	*x = WhoAmIRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[11]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -856,7 +1114,7 @@ func (x *WhoAmIRequest) String() string {
 func (*WhoAmIRequest) ProtoMessage() {}
 
 func (x *WhoAmIRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[11]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -869,7 +1127,7 @@ func (x *WhoAmIRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoAmIRequest.ProtoReflect.Descriptor instead.
 func (*WhoAmIRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{11}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{15}
 }
 
 type WhoAmIResponse struct {
@@ -881,7 +1139,7 @@ type WhoAmIResponse struct {
 
 func (x *WhoAmIResponse) Reset() {
 	*x = WhoAmIResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[12]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -893,7 +1151,7 @@ func (x *WhoAmIResponse) String() string {
 func (*WhoAmIResponse) ProtoMessage() {}
 
 func (x *WhoAmIResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[12]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -906,7 +1164,7 @@ func (x *WhoAmIResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoAmIResponse.ProtoReflect.Descriptor instead.
 func (*WhoAmIResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{12}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WhoAmIResponse) GetAccount() *Account {
@@ -927,7 +1185,7 @@ type ChangePasswordRequest struct {
 
 func (x *ChangePasswordRequest) Reset() {
 	*x = ChangePasswordRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[13]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -939,7 +1197,7 @@ func (x *ChangePasswordRequest) String() string {
 func (*ChangePasswordRequest) ProtoMessage() {}
 
 func (x *ChangePasswordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[13]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -952,7 +1210,7 @@ func (x *ChangePasswordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangePasswordRequest.ProtoReflect.Descriptor instead.
 func (*ChangePasswordRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{13}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ChangePasswordRequest) GetOldPassword() string {
@@ -978,7 +1236,7 @@ type ChangePasswordResponse struct {
 
 func (x *ChangePasswordResponse) Reset() {
 	*x = ChangePasswordResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[14]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -990,7 +1248,7 @@ func (x *ChangePasswordResponse) String() string {
 func (*ChangePasswordResponse) ProtoMessage() {}
 
 func (x *ChangePasswordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[14]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1003,7 +1261,7 @@ func (x *ChangePasswordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangePasswordResponse.ProtoReflect.Descriptor instead.
 func (*ChangePasswordResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{14}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ChangePasswordResponse) GetSession() *Session {
@@ -1030,7 +1288,7 @@ type CreateAccountRequest struct {
 
 func (x *CreateAccountRequest) Reset() {
 	*x = CreateAccountRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[15]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1042,7 +1300,7 @@ func (x *CreateAccountRequest) String() string {
 func (*CreateAccountRequest) ProtoMessage() {}
 
 func (x *CreateAccountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[15]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1055,7 +1313,7 @@ func (x *CreateAccountRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateAccountRequest.ProtoReflect.Descriptor instead.
 func (*CreateAccountRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{15}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CreateAccountRequest) GetId() string {
@@ -1102,7 +1360,7 @@ type CreateAccountResponse struct {
 
 func (x *CreateAccountResponse) Reset() {
 	*x = CreateAccountResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[16]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1114,7 +1372,7 @@ func (x *CreateAccountResponse) String() string {
 func (*CreateAccountResponse) ProtoMessage() {}
 
 func (x *CreateAccountResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[16]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1127,7 +1385,7 @@ func (x *CreateAccountResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateAccountResponse.ProtoReflect.Descriptor instead.
 func (*CreateAccountResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{16}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CreateAccountResponse) GetAccount() *Account {
@@ -1149,7 +1407,7 @@ type ListAccountsRequest struct {
 
 func (x *ListAccountsRequest) Reset() {
 	*x = ListAccountsRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[17]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1161,7 +1419,7 @@ func (x *ListAccountsRequest) String() string {
 func (*ListAccountsRequest) ProtoMessage() {}
 
 func (x *ListAccountsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[17]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1174,7 +1432,7 @@ func (x *ListAccountsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccountsRequest.ProtoReflect.Descriptor instead.
 func (*ListAccountsRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{17}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListAccountsRequest) GetPageSize() int32 {
@@ -1202,7 +1460,7 @@ type ListAccountsResponse struct {
 
 func (x *ListAccountsResponse) Reset() {
 	*x = ListAccountsResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[18]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1214,7 +1472,7 @@ func (x *ListAccountsResponse) String() string {
 func (*ListAccountsResponse) ProtoMessage() {}
 
 func (x *ListAccountsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[18]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1227,7 +1485,7 @@ func (x *ListAccountsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccountsResponse.ProtoReflect.Descriptor instead.
 func (*ListAccountsResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{18}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListAccountsResponse) GetAccounts() []*Account {
@@ -1253,7 +1511,7 @@ type DeleteAccountRequest struct {
 
 func (x *DeleteAccountRequest) Reset() {
 	*x = DeleteAccountRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[19]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1265,7 +1523,7 @@ func (x *DeleteAccountRequest) String() string {
 func (*DeleteAccountRequest) ProtoMessage() {}
 
 func (x *DeleteAccountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[19]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1278,7 +1536,7 @@ func (x *DeleteAccountRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteAccountRequest.ProtoReflect.Descriptor instead.
 func (*DeleteAccountRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{19}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *DeleteAccountRequest) GetId() string {
@@ -1296,7 +1554,7 @@ type DeleteAccountResponse struct {
 
 func (x *DeleteAccountResponse) Reset() {
 	*x = DeleteAccountResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[20]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1308,7 +1566,7 @@ func (x *DeleteAccountResponse) String() string {
 func (*DeleteAccountResponse) ProtoMessage() {}
 
 func (x *DeleteAccountResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[20]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1321,7 +1579,7 @@ func (x *DeleteAccountResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteAccountResponse.ProtoReflect.Descriptor instead.
 func (*DeleteAccountResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{20}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{24}
 }
 
 type CreateRuleRequest struct {
@@ -1333,7 +1591,7 @@ type CreateRuleRequest struct {
 
 func (x *CreateRuleRequest) Reset() {
 	*x = CreateRuleRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[21]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1345,7 +1603,7 @@ func (x *CreateRuleRequest) String() string {
 func (*CreateRuleRequest) ProtoMessage() {}
 
 func (x *CreateRuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[21]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1358,7 +1616,7 @@ func (x *CreateRuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateRuleRequest.ProtoReflect.Descriptor instead.
 func (*CreateRuleRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{21}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CreateRuleRequest) GetRule() *Rule {
@@ -1377,7 +1635,7 @@ type CreateRuleResponse struct {
 
 func (x *CreateRuleResponse) Reset() {
 	*x = CreateRuleResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[22]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1389,7 +1647,7 @@ func (x *CreateRuleResponse) String() string {
 func (*CreateRuleResponse) ProtoMessage() {}
 
 func (x *CreateRuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[22]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1402,7 +1660,7 @@ func (x *CreateRuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateRuleResponse.ProtoReflect.Descriptor instead.
 func (*CreateRuleResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{22}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CreateRuleResponse) GetRule() *Rule {
@@ -1420,7 +1678,7 @@ type ListRulesRequest struct {
 
 func (x *ListRulesRequest) Reset() {
 	*x = ListRulesRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[23]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1432,7 +1690,7 @@ func (x *ListRulesRequest) String() string {
 func (*ListRulesRequest) ProtoMessage() {}
 
 func (x *ListRulesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[23]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1445,7 +1703,7 @@ func (x *ListRulesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRulesRequest.ProtoReflect.Descriptor instead.
 func (*ListRulesRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{23}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{27}
 }
 
 type ListRulesResponse struct {
@@ -1457,7 +1715,7 @@ type ListRulesResponse struct {
 
 func (x *ListRulesResponse) Reset() {
 	*x = ListRulesResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[24]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1469,7 +1727,7 @@ func (x *ListRulesResponse) String() string {
 func (*ListRulesResponse) ProtoMessage() {}
 
 func (x *ListRulesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[24]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1482,7 +1740,7 @@ func (x *ListRulesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRulesResponse.ProtoReflect.Descriptor instead.
 func (*ListRulesResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{24}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListRulesResponse) GetRules() []*Rule {
@@ -1505,7 +1763,7 @@ type UpdateRuleRequest struct {
 
 func (x *UpdateRuleRequest) Reset() {
 	*x = UpdateRuleRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[25]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1517,7 +1775,7 @@ func (x *UpdateRuleRequest) String() string {
 func (*UpdateRuleRequest) ProtoMessage() {}
 
 func (x *UpdateRuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[25]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1530,7 +1788,7 @@ func (x *UpdateRuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateRuleRequest.ProtoReflect.Descriptor instead.
 func (*UpdateRuleRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{25}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *UpdateRuleRequest) GetId() string {
@@ -1577,7 +1835,7 @@ type UpdateRuleResponse struct {
 
 func (x *UpdateRuleResponse) Reset() {
 	*x = UpdateRuleResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[26]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1589,7 +1847,7 @@ func (x *UpdateRuleResponse) String() string {
 func (*UpdateRuleResponse) ProtoMessage() {}
 
 func (x *UpdateRuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[26]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1602,7 +1860,7 @@ func (x *UpdateRuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateRuleResponse.ProtoReflect.Descriptor instead.
 func (*UpdateRuleResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{26}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *UpdateRuleResponse) GetRule() *Rule {
@@ -1621,7 +1879,7 @@ type DeleteRuleRequest struct {
 
 func (x *DeleteRuleRequest) Reset() {
 	*x = DeleteRuleRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[27]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1633,7 +1891,7 @@ func (x *DeleteRuleRequest) String() string {
 func (*DeleteRuleRequest) ProtoMessage() {}
 
 func (x *DeleteRuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[27]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1646,7 +1904,7 @@ func (x *DeleteRuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRuleRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRuleRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{27}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *DeleteRuleRequest) GetId() string {
@@ -1664,7 +1922,7 @@ type DeleteRuleResponse struct {
 
 func (x *DeleteRuleResponse) Reset() {
 	*x = DeleteRuleResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[28]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1676,7 +1934,7 @@ func (x *DeleteRuleResponse) String() string {
 func (*DeleteRuleResponse) ProtoMessage() {}
 
 func (x *DeleteRuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[28]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1689,7 +1947,7 @@ func (x *DeleteRuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRuleResponse.ProtoReflect.Descriptor instead.
 func (*DeleteRuleResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{28}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{32}
 }
 
 type UpdateAccountRequest struct {
@@ -1708,7 +1966,7 @@ type UpdateAccountRequest struct {
 
 func (x *UpdateAccountRequest) Reset() {
 	*x = UpdateAccountRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[29]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1720,7 +1978,7 @@ func (x *UpdateAccountRequest) String() string {
 func (*UpdateAccountRequest) ProtoMessage() {}
 
 func (x *UpdateAccountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[29]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1733,7 +1991,7 @@ func (x *UpdateAccountRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateAccountRequest.ProtoReflect.Descriptor instead.
 func (*UpdateAccountRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{29}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *UpdateAccountRequest) GetId() string {
@@ -1781,7 +2039,7 @@ type ScopeList struct {
 
 func (x *ScopeList) Reset() {
 	*x = ScopeList{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[30]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1793,7 +2051,7 @@ func (x *ScopeList) String() string {
 func (*ScopeList) ProtoMessage() {}
 
 func (x *ScopeList) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[30]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1806,7 +2064,7 @@ func (x *ScopeList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScopeList.ProtoReflect.Descriptor instead.
 func (*ScopeList) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{30}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ScopeList) GetScopes() []string {
@@ -1825,7 +2083,7 @@ type UpdateAccountResponse struct {
 
 func (x *UpdateAccountResponse) Reset() {
 	*x = UpdateAccountResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[31]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1837,7 +2095,7 @@ func (x *UpdateAccountResponse) String() string {
 func (*UpdateAccountResponse) ProtoMessage() {}
 
 func (x *UpdateAccountResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[31]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1850,7 +2108,7 @@ func (x *UpdateAccountResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateAccountResponse.ProtoReflect.Descriptor instead.
 func (*UpdateAccountResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{31}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *UpdateAccountResponse) GetAccount() *Account {
@@ -1883,7 +2141,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[32]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1895,7 +2153,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[32]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1908,7 +2166,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{32}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ExplainRequest) GetType() string {
@@ -2015,7 +2273,7 @@ type ExplainResponse struct {
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[33]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2027,7 +2285,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[33]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2040,7 +2298,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{33}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ExplainResponse) GetAllowed() bool {
@@ -2104,7 +2362,7 @@ type PassedRule struct {
 
 func (x *PassedRule) Reset() {
 	*x = PassedRule{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[34]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2116,7 +2374,7 @@ func (x *PassedRule) String() string {
 func (*PassedRule) ProtoMessage() {}
 
 func (x *PassedRule) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[34]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2129,7 +2387,7 @@ func (x *PassedRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PassedRule.ProtoReflect.Descriptor instead.
 func (*PassedRule) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{34}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *PassedRule) GetRule() *Rule {
@@ -2165,7 +2423,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[35]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2177,7 +2435,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[35]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2190,7 +2448,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{35}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Token) GetName() string {
@@ -2244,7 +2502,7 @@ type CreateTokenRequest struct {
 
 func (x *CreateTokenRequest) Reset() {
 	*x = CreateTokenRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[36]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2256,7 +2514,7 @@ func (x *CreateTokenRequest) String() string {
 func (*CreateTokenRequest) ProtoMessage() {}
 
 func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[36]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2269,7 +2527,7 @@ func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateTokenRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{36}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *CreateTokenRequest) GetName() string {
@@ -2311,7 +2569,7 @@ type CreateTokenResponse struct {
 
 func (x *CreateTokenResponse) Reset() {
 	*x = CreateTokenResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[37]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2323,7 +2581,7 @@ func (x *CreateTokenResponse) String() string {
 func (*CreateTokenResponse) ProtoMessage() {}
 
 func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[37]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2336,7 +2594,7 @@ func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{37}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *CreateTokenResponse) GetToken() *Token {
@@ -2367,7 +2625,7 @@ type ListTokensRequest struct {
 
 func (x *ListTokensRequest) Reset() {
 	*x = ListTokensRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[38]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2379,7 +2637,7 @@ func (x *ListTokensRequest) String() string {
 func (*ListTokensRequest) ProtoMessage() {}
 
 func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[38]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2392,7 +2650,7 @@ func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensRequest.ProtoReflect.Descriptor instead.
 func (*ListTokensRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{38}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ListTokensRequest) GetPageSize() int32 {
@@ -2427,7 +2685,7 @@ type ListTokensResponse struct {
 
 func (x *ListTokensResponse) Reset() {
 	*x = ListTokensResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[39]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2439,7 +2697,7 @@ func (x *ListTokensResponse) String() string {
 func (*ListTokensResponse) ProtoMessage() {}
 
 func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[39]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2452,7 +2710,7 @@ func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensResponse.ProtoReflect.Descriptor instead.
 func (*ListTokensResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{39}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ListTokensResponse) GetTokens() []*Token {
@@ -2480,7 +2738,7 @@ type DeleteTokenRequest struct {
 
 func (x *DeleteTokenRequest) Reset() {
 	*x = DeleteTokenRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[40]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2492,7 +2750,7 @@ func (x *DeleteTokenRequest) String() string {
 func (*DeleteTokenRequest) ProtoMessage() {}
 
 func (x *DeleteTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[40]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2505,7 +2763,7 @@ func (x *DeleteTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteTokenRequest.ProtoReflect.Descriptor instead.
 func (*DeleteTokenRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{40}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *DeleteTokenRequest) GetName() string {
@@ -2530,7 +2788,7 @@ type DeleteTokenResponse struct {
 
 func (x *DeleteTokenResponse) Reset() {
 	*x = DeleteTokenResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[41]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2542,7 +2800,7 @@ func (x *DeleteTokenResponse) String() string {
 func (*DeleteTokenResponse) ProtoMessage() {}
 
 func (x *DeleteTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[41]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2555,7 +2813,7 @@ func (x *DeleteTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteTokenResponse.ProtoReflect.Descriptor instead.
 func (*DeleteTokenResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{41}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{45}
 }
 
 // Key is a key that access tokens are signed with.
@@ -2574,7 +2832,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[42]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2586,7 +2844,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[42]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2599,7 +2857,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{42}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Key) GetId() string {
@@ -2638,7 +2896,7 @@ type ListKeysRequest struct {
 
 func (x *ListKeysRequest) Reset() {
 	*x = ListKeysRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[43]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2650,7 +2908,7 @@ func (x *ListKeysRequest) String() string {
 func (*ListKeysRequest) ProtoMessage() {}
 
 func (x *ListKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[43]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2663,7 +2921,7 @@ func (x *ListKeysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeysRequest.ProtoReflect.Descriptor instead.
 func (*ListKeysRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{43}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{47}
 }
 
 type ListKeysResponse struct {
@@ -2675,7 +2933,7 @@ type ListKeysResponse struct {
 
 func (x *ListKeysResponse) Reset() {
 	*x = ListKeysResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[44]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2687,7 +2945,7 @@ func (x *ListKeysResponse) String() string {
 func (*ListKeysResponse) ProtoMessage() {}
 
 func (x *ListKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[44]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2700,7 +2958,7 @@ func (x *ListKeysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeysResponse.ProtoReflect.Descriptor instead.
 func (*ListKeysResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{44}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ListKeysResponse) GetKeys() []*Key {
@@ -2721,7 +2979,7 @@ type RotateKeysRequest struct {
 
 func (x *RotateKeysRequest) Reset() {
 	*x = RotateKeysRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[45]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2733,7 +2991,7 @@ func (x *RotateKeysRequest) String() string {
 func (*RotateKeysRequest) ProtoMessage() {}
 
 func (x *RotateKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[45]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2746,7 +3004,7 @@ func (x *RotateKeysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateKeysRequest.ProtoReflect.Descriptor instead.
 func (*RotateKeysRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{45}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *RotateKeysRequest) GetRetireNow() bool {
@@ -2766,7 +3024,7 @@ type RotateKeysResponse struct {
 
 func (x *RotateKeysResponse) Reset() {
 	*x = RotateKeysResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[46]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2778,7 +3036,7 @@ func (x *RotateKeysResponse) String() string {
 func (*RotateKeysResponse) ProtoMessage() {}
 
 func (x *RotateKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[46]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2791,7 +3049,7 @@ func (x *RotateKeysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateKeysResponse.ProtoReflect.Descriptor instead.
 func (*RotateKeysResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{46}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *RotateKeysResponse) GetKey() *Key {
@@ -2813,7 +3071,7 @@ type Namespace struct {
 
 func (x *Namespace) Reset() {
 	*x = Namespace{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[47]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2825,7 +3083,7 @@ func (x *Namespace) String() string {
 func (*Namespace) ProtoMessage() {}
 
 func (x *Namespace) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[47]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2838,7 +3096,7 @@ func (x *Namespace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Namespace.ProtoReflect.Descriptor instead.
 func (*Namespace) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{47}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Namespace) GetName() string {
@@ -2874,7 +3132,7 @@ type ListNamespacesRequest struct {
 
 func (x *ListNamespacesRequest) Reset() {
 	*x = ListNamespacesRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[48]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2886,7 +3144,7 @@ func (x *ListNamespacesRequest) String() string {
 func (*ListNamespacesRequest) ProtoMessage() {}
 
 func (x *ListNamespacesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[48]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2899,7 +3157,7 @@ func (x *ListNamespacesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNamespacesRequest.ProtoReflect.Descriptor instead.
 func (*ListNamespacesRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{48}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ListNamespacesRequest) GetPageSize() int32 {
@@ -2927,7 +3185,7 @@ type ListNamespacesResponse struct {
 
 func (x *ListNamespacesResponse) Reset() {
 	*x = ListNamespacesResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[49]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2939,7 +3197,7 @@ func (x *ListNamespacesResponse) String() string {
 func (*ListNamespacesResponse) ProtoMessage() {}
 
 func (x *ListNamespacesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[49]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2952,7 +3210,7 @@ func (x *ListNamespacesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNamespacesResponse.ProtoReflect.Descriptor instead.
 func (*ListNamespacesResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{49}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ListNamespacesResponse) GetNamespaces() []*Namespace {
@@ -2983,7 +3241,7 @@ type CreateNamespaceRequest struct {
 
 func (x *CreateNamespaceRequest) Reset() {
 	*x = CreateNamespaceRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[50]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2995,7 +3253,7 @@ func (x *CreateNamespaceRequest) String() string {
 func (*CreateNamespaceRequest) ProtoMessage() {}
 
 func (x *CreateNamespaceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[50]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3008,7 +3266,7 @@ func (x *CreateNamespaceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateNamespaceRequest.ProtoReflect.Descriptor instead.
 func (*CreateNamespaceRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{50}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *CreateNamespaceRequest) GetName() string {
@@ -3041,7 +3299,7 @@ type CreateNamespaceResponse struct {
 
 func (x *CreateNamespaceResponse) Reset() {
 	*x = CreateNamespaceResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[51]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3053,7 +3311,7 @@ func (x *CreateNamespaceResponse) String() string {
 func (*CreateNamespaceResponse) ProtoMessage() {}
 
 func (x *CreateNamespaceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[51]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3066,7 +3324,7 @@ func (x *CreateNamespaceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateNamespaceResponse.ProtoReflect.Descriptor instead.
 func (*CreateNamespaceResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{51}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *CreateNamespaceResponse) GetAccount() *Account {
@@ -3085,7 +3343,7 @@ type DeleteNamespaceRequest struct {
 
 func (x *DeleteNamespaceRequest) Reset() {
 	*x = DeleteNamespaceRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[52]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3097,7 +3355,7 @@ func (x *DeleteNamespaceRequest) String() string {
 func (*DeleteNamespaceRequest) ProtoMessage() {}
 
 func (x *DeleteNamespaceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[52]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3110,7 +3368,7 @@ func (x *DeleteNamespaceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteNamespaceRequest.ProtoReflect.Descriptor instead.
 func (*DeleteNamespaceRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{52}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *DeleteNamespaceRequest) GetName() string {
@@ -3128,7 +3386,7 @@ type DeleteNamespaceResponse struct {
 
 func (x *DeleteNamespaceResponse) Reset() {
 	*x = DeleteNamespaceResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[53]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3140,7 +3398,7 @@ func (x *DeleteNamespaceResponse) String() string {
 func (*DeleteNamespaceResponse) ProtoMessage() {}
 
 func (x *DeleteNamespaceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[53]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3153,7 +3411,7 @@ func (x *DeleteNamespaceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteNamespaceResponse.ProtoReflect.Descriptor instead.
 func (*DeleteNamespaceResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{53}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{57}
 }
 
 // AuditEntry is what is known of a call.
@@ -3194,7 +3452,7 @@ type AuditEntry struct {
 
 func (x *AuditEntry) Reset() {
 	*x = AuditEntry{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[54]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3206,7 +3464,7 @@ func (x *AuditEntry) String() string {
 func (*AuditEntry) ProtoMessage() {}
 
 func (x *AuditEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[54]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3219,7 +3477,7 @@ func (x *AuditEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditEntry.ProtoReflect.Descriptor instead.
 func (*AuditEntry) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{54}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *AuditEntry) GetSequence() int64 {
@@ -3344,7 +3602,7 @@ type ReadAuditRequest struct {
 
 func (x *ReadAuditRequest) Reset() {
 	*x = ReadAuditRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[55]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3356,7 +3614,7 @@ func (x *ReadAuditRequest) String() string {
 func (*ReadAuditRequest) ProtoMessage() {}
 
 func (x *ReadAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[55]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3369,7 +3627,7 @@ func (x *ReadAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadAuditRequest.ProtoReflect.Descriptor instead.
 func (*ReadAuditRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{55}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ReadAuditRequest) GetAfter() int64 {
@@ -3430,7 +3688,7 @@ type ReadAuditResponse struct {
 
 func (x *ReadAuditResponse) Reset() {
 	*x = ReadAuditResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[56]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3442,7 +3700,7 @@ func (x *ReadAuditResponse) String() string {
 func (*ReadAuditResponse) ProtoMessage() {}
 
 func (x *ReadAuditResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[56]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3455,7 +3713,7 @@ func (x *ReadAuditResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadAuditResponse.ProtoReflect.Descriptor instead.
 func (*ReadAuditResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{56}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ReadAuditResponse) GetEntries() []*AuditEntry {
@@ -3477,7 +3735,7 @@ type VerifyAuditRequest struct {
 
 func (x *VerifyAuditRequest) Reset() {
 	*x = VerifyAuditRequest{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[57]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3489,7 +3747,7 @@ func (x *VerifyAuditRequest) String() string {
 func (*VerifyAuditRequest) ProtoMessage() {}
 
 func (x *VerifyAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[57]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3502,7 +3760,7 @@ func (x *VerifyAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyAuditRequest.ProtoReflect.Descriptor instead.
 func (*VerifyAuditRequest) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{57}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *VerifyAuditRequest) GetAll() bool {
@@ -3530,7 +3788,7 @@ type NotedAuditEntry struct {
 
 func (x *NotedAuditEntry) Reset() {
 	*x = NotedAuditEntry{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[58]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3542,7 +3800,7 @@ func (x *NotedAuditEntry) String() string {
 func (*NotedAuditEntry) ProtoMessage() {}
 
 func (x *NotedAuditEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[58]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3555,7 +3813,7 @@ func (x *NotedAuditEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotedAuditEntry.ProtoReflect.Descriptor instead.
 func (*NotedAuditEntry) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{58}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *NotedAuditEntry) GetSequence() int64 {
@@ -3591,7 +3849,7 @@ type VerifyAuditResponse struct {
 
 func (x *VerifyAuditResponse) Reset() {
 	*x = VerifyAuditResponse{}
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[59]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3603,7 +3861,7 @@ func (x *VerifyAuditResponse) String() string {
 func (*VerifyAuditResponse) ProtoMessage() {}
 
 func (x *VerifyAuditResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_auth_v1_auth_proto_msgTypes[59]
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3616,7 +3874,7 @@ func (x *VerifyAuditResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyAuditResponse.ProtoReflect.Descriptor instead.
 func (*VerifyAuditResponse) Descriptor() ([]byte, []int) {
-	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{59}
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *VerifyAuditResponse) GetNamespace() string {
@@ -3661,11 +3919,393 @@ func (x *VerifyAuditResponse) GetMore() bool {
 	return false
 }
 
+// Invitation lets somebody sign up.
+type Invitation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Who made it, as NAMESPACE/ACCOUNT.
+	Account string                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	Created *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=created,proto3" json:"created,omitempty"`
+	// When it stops being good; never when unset.
+	Expires *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires,proto3" json:"expires,omitempty"`
+	// How many namespaces can be made by it, and how many were.
+	Uses          int32 `protobuf:"varint,5,opt,name=uses,proto3" json:"uses,omitempty"`
+	Used          int32 `protobuf:"varint,6,opt,name=used,proto3" json:"used,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Invitation) Reset() {
+	*x = Invitation{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[64]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Invitation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Invitation) ProtoMessage() {}
+
+func (x *Invitation) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[64]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Invitation.ProtoReflect.Descriptor instead.
+func (*Invitation) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{64}
+}
+
+func (x *Invitation) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Invitation) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *Invitation) GetCreated() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Created
+	}
+	return nil
+}
+
+func (x *Invitation) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
+func (x *Invitation) GetUses() int32 {
+	if x != nil {
+		return x.Uses
+	}
+	return 0
+}
+
+func (x *Invitation) GetUsed() int32 {
+	if x != nil {
+		return x.Used
+	}
+	return 0
+}
+
+type CreateInvitationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When it stops being good; never when unset.
+	Expires *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=expires,proto3" json:"expires,omitempty"`
+	// How many namespaces can be made by it, at most 10,000; 1 when 0.
+	Uses          int32 `protobuf:"varint,2,opt,name=uses,proto3" json:"uses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateInvitationRequest) Reset() {
+	*x = CreateInvitationRequest{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[65]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateInvitationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateInvitationRequest) ProtoMessage() {}
+
+func (x *CreateInvitationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[65]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateInvitationRequest.ProtoReflect.Descriptor instead.
+func (*CreateInvitationRequest) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{65}
+}
+
+func (x *CreateInvitationRequest) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
+func (x *CreateInvitationRequest) GetUses() int32 {
+	if x != nil {
+		return x.Uses
+	}
+	return 0
+}
+
+type CreateInvitationResponse struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Invitation *Invitation            `protobuf:"bytes,1,opt,name=invitation,proto3" json:"invitation,omitempty"`
+	// What to sign up with. The server does not keep it.
+	Code          string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateInvitationResponse) Reset() {
+	*x = CreateInvitationResponse{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[66]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateInvitationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateInvitationResponse) ProtoMessage() {}
+
+func (x *CreateInvitationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[66]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateInvitationResponse.ProtoReflect.Descriptor instead.
+func (*CreateInvitationResponse) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{66}
+}
+
+func (x *CreateInvitationResponse) GetInvitation() *Invitation {
+	if x != nil {
+		return x.Invitation
+	}
+	return nil
+}
+
+func (x *CreateInvitationResponse) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+type ListInvitationsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most so many invitations; 100 when 0, at most 1000.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The next_page_token of the page before; empty for the first page.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListInvitationsRequest) Reset() {
+	*x = ListInvitationsRequest{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[67]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListInvitationsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListInvitationsRequest) ProtoMessage() {}
+
+func (x *ListInvitationsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[67]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListInvitationsRequest.ProtoReflect.Descriptor instead.
+func (*ListInvitationsRequest) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{67}
+}
+
+func (x *ListInvitationsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListInvitationsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListInvitationsResponse struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Invitations []*Invitation          `protobuf:"bytes,1,rep,name=invitations,proto3" json:"invitations,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListInvitationsResponse) Reset() {
+	*x = ListInvitationsResponse{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[68]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListInvitationsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListInvitationsResponse) ProtoMessage() {}
+
+func (x *ListInvitationsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[68]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListInvitationsResponse.ProtoReflect.Descriptor instead.
+func (*ListInvitationsResponse) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{68}
+}
+
+func (x *ListInvitationsResponse) GetInvitations() []*Invitation {
+	if x != nil {
+		return x.Invitations
+	}
+	return nil
+}
+
+func (x *ListInvitationsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+type DeleteInvitationRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteInvitationRequest) Reset() {
+	*x = DeleteInvitationRequest{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[69]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteInvitationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteInvitationRequest) ProtoMessage() {}
+
+func (x *DeleteInvitationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[69]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteInvitationRequest.ProtoReflect.Descriptor instead.
+func (*DeleteInvitationRequest) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{69}
+}
+
+func (x *DeleteInvitationRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type DeleteInvitationResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteInvitationResponse) Reset() {
+	*x = DeleteInvitationResponse{}
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[70]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteInvitationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteInvitationResponse) ProtoMessage() {}
+
+func (x *DeleteInvitationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_auth_v1_auth_proto_msgTypes[70]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteInvitationResponse.ProtoReflect.Descriptor instead.
+func (*DeleteInvitationResponse) Descriptor() ([]byte, []int) {
+	return file_micro_auth_v1_auth_proto_rawDescGZIP(), []int{70}
+}
+
 var File_micro_auth_v1_auth_proto protoreflect.FileDescriptor
 
 const file_micro_auth_v1_auth_proto_rawDesc = "" +
 	"\n" +
-	"\x18micro/auth/v1/auth.proto\x12\rmicro.auth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd0\x02\n" +
+	"\x18micro/auth/v1/auth.proto\x12\rmicro.auth.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd0\x02\n" +
 	"\aAccount\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12.\n" +
@@ -3688,11 +4328,23 @@ const file_micro_auth_v1_auth_proto_rawDesc = "" +
 	"\x05scope\x18\x02 \x01(\tR\x05scope\x12\x1a\n" +
 	"\bresource\x18\x03 \x01(\tR\bresource\x12-\n" +
 	"\x06access\x18\x04 \x01(\x0e2\x15.micro.auth.v1.AccessR\x06access\x12\x1a\n" +
-	"\bpriority\x18\x05 \x01(\x05R\bpriority\"e\n" +
+	"\bpriority\x18\x05 \x01(\x05R\bpriority\"\x12\n" +
+	"\x10GetSignupRequest\"B\n" +
+	"\x11GetSignupResponse\x12-\n" +
+	"\x04mode\x18\x01 \x01(\x0e2\x19.micro.auth.v1.SignupModeR\x04mode\"'\n" +
+	"\x0fSendCodeRequest\x12\x14\n" +
+	"\x05email\x18\x01 \x01(\tR\x05email\"H\n" +
+	"\x10SendCodeResponse\x124\n" +
+	"\bgood_for\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\agoodFor\"\xaf\x01\n" +
 	"\rSignupRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1a\n" +
 	"\busername\x18\x02 \x01(\tR\busername\x12\x1a\n" +
-	"\bpassword\x18\x03 \x01(\tR\bpassword\"B\n" +
+	"\bpassword\x18\x03 \x01(\tR\bpassword\x12\x1e\n" +
+	"\n" +
+	"invitation\x18\x04 \x01(\tR\n" +
+	"invitation\x12\x14\n" +
+	"\x05email\x18\x05 \x01(\tR\x05email\x12\x12\n" +
+	"\x04code\x18\x06 \x01(\tR\x04code\"B\n" +
 	"\x0eSignupResponse\x120\n" +
 	"\asession\x18\x01 \x01(\v2\x16.micro.auth.v1.SessionR\asession\"d\n" +
 	"\fLoginRequest\x12\x1c\n" +
@@ -3897,7 +4549,33 @@ const file_micro_auth_v1_auth_proto_rawDesc = "" +
 	"\x04last\x18\x03 \x01(\x03R\x04last\x12\x12\n" +
 	"\x04hash\x18\x04 \x01(\fR\x04hash\x12\x1a\n" +
 	"\bproblems\x18\x05 \x03(\tR\bproblems\x12\x12\n" +
-	"\x04more\x18\x06 \x01(\bR\x04more*\\\n" +
+	"\x04more\x18\x06 \x01(\bR\x04more\"\xca\x01\n" +
+	"\n" +
+	"Invitation\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\x124\n" +
+	"\acreated\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x124\n" +
+	"\aexpires\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x12\x12\n" +
+	"\x04uses\x18\x05 \x01(\x05R\x04uses\x12\x12\n" +
+	"\x04used\x18\x06 \x01(\x05R\x04used\"c\n" +
+	"\x17CreateInvitationRequest\x124\n" +
+	"\aexpires\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x12\x12\n" +
+	"\x04uses\x18\x02 \x01(\x05R\x04uses\"i\n" +
+	"\x18CreateInvitationResponse\x129\n" +
+	"\n" +
+	"invitation\x18\x01 \x01(\v2\x19.micro.auth.v1.InvitationR\n" +
+	"invitation\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\tR\x04code\"T\n" +
+	"\x16ListInvitationsRequest\x12\x1b\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\"~\n" +
+	"\x17ListInvitationsResponse\x12;\n" +
+	"\vinvitations\x18\x01 \x03(\v2\x19.micro.auth.v1.InvitationR\vinvitations\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\")\n" +
+	"\x17DeleteInvitationRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\x1a\n" +
+	"\x18DeleteInvitationResponse*\\\n" +
 	"\vAccountType\x12\x1c\n" +
 	"\x18ACCOUNT_TYPE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11ACCOUNT_TYPE_USER\x10\x01\x12\x18\n" +
@@ -3905,12 +4583,21 @@ const file_micro_auth_v1_auth_proto_rawDesc = "" +
 	"\x06Access\x12\x16\n" +
 	"\x12ACCESS_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eACCESS_GRANTED\x10\x01\x12\x11\n" +
-	"\rACCESS_DENIED\x10\x02*f\n" +
+	"\rACCESS_DENIED\x10\x02*\x80\x01\n" +
+	"\n" +
+	"SignupMode\x12\x1b\n" +
+	"\x17SIGNUP_MODE_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fSIGNUP_MODE_OFF\x10\x01\x12\x12\n" +
+	"\x0eSIGNUP_MODE_ON\x10\x02\x12\x16\n" +
+	"\x12SIGNUP_MODE_INVITE\x10\x03\x12\x14\n" +
+	"\x10SIGNUP_MODE_MAIL\x10\x04*f\n" +
 	"\rAuditDecision\x12\x1e\n" +
 	"\x1aAUDIT_DECISION_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16AUDIT_DECISION_ALLOWED\x10\x01\x12\x19\n" +
-	"\x15AUDIT_DECISION_DENIED\x10\x022\xc8\x03\n" +
-	"\x04Auth\x12E\n" +
+	"\x15AUDIT_DECISION_DENIED\x10\x022\xe5\x04\n" +
+	"\x04Auth\x12N\n" +
+	"\tGetSignup\x12\x1f.micro.auth.v1.GetSignupRequest\x1a .micro.auth.v1.GetSignupResponse\x12K\n" +
+	"\bSendCode\x12\x1e.micro.auth.v1.SendCodeRequest\x1a\x1f.micro.auth.v1.SendCodeResponse\x12E\n" +
 	"\x06Signup\x12\x1c.micro.auth.v1.SignupRequest\x1a\x1d.micro.auth.v1.SignupResponse\x12B\n" +
 	"\x05Login\x12\x1b.micro.auth.v1.LoginRequest\x1a\x1c.micro.auth.v1.LoginResponse\x12H\n" +
 	"\aRefresh\x12\x1d.micro.auth.v1.RefreshRequest\x1a\x1e.micro.auth.v1.RefreshResponse\x12E\n" +
@@ -3934,7 +4621,11 @@ const file_micro_auth_v1_auth_proto_rawDesc = "" +
 	"\x06Delete\x12!.micro.auth.v1.DeleteTokenRequest\x1a\".micro.auth.v1.DeleteTokenResponse2\x9e\x01\n" +
 	"\x04Keys\x12G\n" +
 	"\x04List\x12\x1e.micro.auth.v1.ListKeysRequest\x1a\x1f.micro.auth.v1.ListKeysResponse\x12M\n" +
-	"\x06Rotate\x12 .micro.auth.v1.RotateKeysRequest\x1a!.micro.auth.v1.RotateKeysResponse2\x93\x02\n" +
+	"\x06Rotate\x12 .micro.auth.v1.RotateKeysRequest\x1a!.micro.auth.v1.RotateKeysResponse2\x9a\x02\n" +
+	"\vInvitations\x12Y\n" +
+	"\x06Create\x12&.micro.auth.v1.CreateInvitationRequest\x1a'.micro.auth.v1.CreateInvitationResponse\x12U\n" +
+	"\x04List\x12%.micro.auth.v1.ListInvitationsRequest\x1a&.micro.auth.v1.ListInvitationsResponse\x12Y\n" +
+	"\x06Delete\x12&.micro.auth.v1.DeleteInvitationRequest\x1a'.micro.auth.v1.DeleteInvitationResponse2\x93\x02\n" +
 	"\n" +
 	"Namespaces\x12S\n" +
 	"\x04List\x12$.micro.auth.v1.ListNamespacesRequest\x1a%.micro.auth.v1.ListNamespacesResponse\x12W\n" +
@@ -3956,179 +4647,209 @@ func file_micro_auth_v1_auth_proto_rawDescGZIP() []byte {
 	return file_micro_auth_v1_auth_proto_rawDescData
 }
 
-var file_micro_auth_v1_auth_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_micro_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 63)
+var file_micro_auth_v1_auth_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_micro_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 74)
 var file_micro_auth_v1_auth_proto_goTypes = []any{
-	(AccountType)(0),                // 0: micro.auth.v1.AccountType
-	(Access)(0),                     // 1: micro.auth.v1.Access
-	(AuditDecision)(0),              // 2: micro.auth.v1.AuditDecision
-	(*Account)(nil),                 // 3: micro.auth.v1.Account
-	(*Session)(nil),                 // 4: micro.auth.v1.Session
-	(*Rule)(nil),                    // 5: micro.auth.v1.Rule
-	(*SignupRequest)(nil),           // 6: micro.auth.v1.SignupRequest
-	(*SignupResponse)(nil),          // 7: micro.auth.v1.SignupResponse
-	(*LoginRequest)(nil),            // 8: micro.auth.v1.LoginRequest
-	(*LoginResponse)(nil),           // 9: micro.auth.v1.LoginResponse
-	(*RefreshRequest)(nil),          // 10: micro.auth.v1.RefreshRequest
-	(*RefreshResponse)(nil),         // 11: micro.auth.v1.RefreshResponse
-	(*LogoutRequest)(nil),           // 12: micro.auth.v1.LogoutRequest
-	(*LogoutResponse)(nil),          // 13: micro.auth.v1.LogoutResponse
-	(*WhoAmIRequest)(nil),           // 14: micro.auth.v1.WhoAmIRequest
-	(*WhoAmIResponse)(nil),          // 15: micro.auth.v1.WhoAmIResponse
-	(*ChangePasswordRequest)(nil),   // 16: micro.auth.v1.ChangePasswordRequest
-	(*ChangePasswordResponse)(nil),  // 17: micro.auth.v1.ChangePasswordResponse
-	(*CreateAccountRequest)(nil),    // 18: micro.auth.v1.CreateAccountRequest
-	(*CreateAccountResponse)(nil),   // 19: micro.auth.v1.CreateAccountResponse
-	(*ListAccountsRequest)(nil),     // 20: micro.auth.v1.ListAccountsRequest
-	(*ListAccountsResponse)(nil),    // 21: micro.auth.v1.ListAccountsResponse
-	(*DeleteAccountRequest)(nil),    // 22: micro.auth.v1.DeleteAccountRequest
-	(*DeleteAccountResponse)(nil),   // 23: micro.auth.v1.DeleteAccountResponse
-	(*CreateRuleRequest)(nil),       // 24: micro.auth.v1.CreateRuleRequest
-	(*CreateRuleResponse)(nil),      // 25: micro.auth.v1.CreateRuleResponse
-	(*ListRulesRequest)(nil),        // 26: micro.auth.v1.ListRulesRequest
-	(*ListRulesResponse)(nil),       // 27: micro.auth.v1.ListRulesResponse
-	(*UpdateRuleRequest)(nil),       // 28: micro.auth.v1.UpdateRuleRequest
-	(*UpdateRuleResponse)(nil),      // 29: micro.auth.v1.UpdateRuleResponse
-	(*DeleteRuleRequest)(nil),       // 30: micro.auth.v1.DeleteRuleRequest
-	(*DeleteRuleResponse)(nil),      // 31: micro.auth.v1.DeleteRuleResponse
-	(*UpdateAccountRequest)(nil),    // 32: micro.auth.v1.UpdateAccountRequest
-	(*ScopeList)(nil),               // 33: micro.auth.v1.ScopeList
-	(*UpdateAccountResponse)(nil),   // 34: micro.auth.v1.UpdateAccountResponse
-	(*ExplainRequest)(nil),          // 35: micro.auth.v1.ExplainRequest
-	(*ExplainResponse)(nil),         // 36: micro.auth.v1.ExplainResponse
-	(*PassedRule)(nil),              // 37: micro.auth.v1.PassedRule
-	(*Token)(nil),                   // 38: micro.auth.v1.Token
-	(*CreateTokenRequest)(nil),      // 39: micro.auth.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),     // 40: micro.auth.v1.CreateTokenResponse
-	(*ListTokensRequest)(nil),       // 41: micro.auth.v1.ListTokensRequest
-	(*ListTokensResponse)(nil),      // 42: micro.auth.v1.ListTokensResponse
-	(*DeleteTokenRequest)(nil),      // 43: micro.auth.v1.DeleteTokenRequest
-	(*DeleteTokenResponse)(nil),     // 44: micro.auth.v1.DeleteTokenResponse
-	(*Key)(nil),                     // 45: micro.auth.v1.Key
-	(*ListKeysRequest)(nil),         // 46: micro.auth.v1.ListKeysRequest
-	(*ListKeysResponse)(nil),        // 47: micro.auth.v1.ListKeysResponse
-	(*RotateKeysRequest)(nil),       // 48: micro.auth.v1.RotateKeysRequest
-	(*RotateKeysResponse)(nil),      // 49: micro.auth.v1.RotateKeysResponse
-	(*Namespace)(nil),               // 50: micro.auth.v1.Namespace
-	(*ListNamespacesRequest)(nil),   // 51: micro.auth.v1.ListNamespacesRequest
-	(*ListNamespacesResponse)(nil),  // 52: micro.auth.v1.ListNamespacesResponse
-	(*CreateNamespaceRequest)(nil),  // 53: micro.auth.v1.CreateNamespaceRequest
-	(*CreateNamespaceResponse)(nil), // 54: micro.auth.v1.CreateNamespaceResponse
-	(*DeleteNamespaceRequest)(nil),  // 55: micro.auth.v1.DeleteNamespaceRequest
-	(*DeleteNamespaceResponse)(nil), // 56: micro.auth.v1.DeleteNamespaceResponse
-	(*AuditEntry)(nil),              // 57: micro.auth.v1.AuditEntry
-	(*ReadAuditRequest)(nil),        // 58: micro.auth.v1.ReadAuditRequest
-	(*ReadAuditResponse)(nil),       // 59: micro.auth.v1.ReadAuditResponse
-	(*VerifyAuditRequest)(nil),      // 60: micro.auth.v1.VerifyAuditRequest
-	(*NotedAuditEntry)(nil),         // 61: micro.auth.v1.NotedAuditEntry
-	(*VerifyAuditResponse)(nil),     // 62: micro.auth.v1.VerifyAuditResponse
-	nil,                             // 63: micro.auth.v1.Account.MetadataEntry
-	nil,                             // 64: micro.auth.v1.CreateAccountRequest.MetadataEntry
-	nil,                             // 65: micro.auth.v1.UpdateAccountRequest.MetadataEntry
-	(*timestamppb.Timestamp)(nil),   // 66: google.protobuf.Timestamp
+	(AccountType)(0),                 // 0: micro.auth.v1.AccountType
+	(Access)(0),                      // 1: micro.auth.v1.Access
+	(SignupMode)(0),                  // 2: micro.auth.v1.SignupMode
+	(AuditDecision)(0),               // 3: micro.auth.v1.AuditDecision
+	(*Account)(nil),                  // 4: micro.auth.v1.Account
+	(*Session)(nil),                  // 5: micro.auth.v1.Session
+	(*Rule)(nil),                     // 6: micro.auth.v1.Rule
+	(*GetSignupRequest)(nil),         // 7: micro.auth.v1.GetSignupRequest
+	(*GetSignupResponse)(nil),        // 8: micro.auth.v1.GetSignupResponse
+	(*SendCodeRequest)(nil),          // 9: micro.auth.v1.SendCodeRequest
+	(*SendCodeResponse)(nil),         // 10: micro.auth.v1.SendCodeResponse
+	(*SignupRequest)(nil),            // 11: micro.auth.v1.SignupRequest
+	(*SignupResponse)(nil),           // 12: micro.auth.v1.SignupResponse
+	(*LoginRequest)(nil),             // 13: micro.auth.v1.LoginRequest
+	(*LoginResponse)(nil),            // 14: micro.auth.v1.LoginResponse
+	(*RefreshRequest)(nil),           // 15: micro.auth.v1.RefreshRequest
+	(*RefreshResponse)(nil),          // 16: micro.auth.v1.RefreshResponse
+	(*LogoutRequest)(nil),            // 17: micro.auth.v1.LogoutRequest
+	(*LogoutResponse)(nil),           // 18: micro.auth.v1.LogoutResponse
+	(*WhoAmIRequest)(nil),            // 19: micro.auth.v1.WhoAmIRequest
+	(*WhoAmIResponse)(nil),           // 20: micro.auth.v1.WhoAmIResponse
+	(*ChangePasswordRequest)(nil),    // 21: micro.auth.v1.ChangePasswordRequest
+	(*ChangePasswordResponse)(nil),   // 22: micro.auth.v1.ChangePasswordResponse
+	(*CreateAccountRequest)(nil),     // 23: micro.auth.v1.CreateAccountRequest
+	(*CreateAccountResponse)(nil),    // 24: micro.auth.v1.CreateAccountResponse
+	(*ListAccountsRequest)(nil),      // 25: micro.auth.v1.ListAccountsRequest
+	(*ListAccountsResponse)(nil),     // 26: micro.auth.v1.ListAccountsResponse
+	(*DeleteAccountRequest)(nil),     // 27: micro.auth.v1.DeleteAccountRequest
+	(*DeleteAccountResponse)(nil),    // 28: micro.auth.v1.DeleteAccountResponse
+	(*CreateRuleRequest)(nil),        // 29: micro.auth.v1.CreateRuleRequest
+	(*CreateRuleResponse)(nil),       // 30: micro.auth.v1.CreateRuleResponse
+	(*ListRulesRequest)(nil),         // 31: micro.auth.v1.ListRulesRequest
+	(*ListRulesResponse)(nil),        // 32: micro.auth.v1.ListRulesResponse
+	(*UpdateRuleRequest)(nil),        // 33: micro.auth.v1.UpdateRuleRequest
+	(*UpdateRuleResponse)(nil),       // 34: micro.auth.v1.UpdateRuleResponse
+	(*DeleteRuleRequest)(nil),        // 35: micro.auth.v1.DeleteRuleRequest
+	(*DeleteRuleResponse)(nil),       // 36: micro.auth.v1.DeleteRuleResponse
+	(*UpdateAccountRequest)(nil),     // 37: micro.auth.v1.UpdateAccountRequest
+	(*ScopeList)(nil),                // 38: micro.auth.v1.ScopeList
+	(*UpdateAccountResponse)(nil),    // 39: micro.auth.v1.UpdateAccountResponse
+	(*ExplainRequest)(nil),           // 40: micro.auth.v1.ExplainRequest
+	(*ExplainResponse)(nil),          // 41: micro.auth.v1.ExplainResponse
+	(*PassedRule)(nil),               // 42: micro.auth.v1.PassedRule
+	(*Token)(nil),                    // 43: micro.auth.v1.Token
+	(*CreateTokenRequest)(nil),       // 44: micro.auth.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),      // 45: micro.auth.v1.CreateTokenResponse
+	(*ListTokensRequest)(nil),        // 46: micro.auth.v1.ListTokensRequest
+	(*ListTokensResponse)(nil),       // 47: micro.auth.v1.ListTokensResponse
+	(*DeleteTokenRequest)(nil),       // 48: micro.auth.v1.DeleteTokenRequest
+	(*DeleteTokenResponse)(nil),      // 49: micro.auth.v1.DeleteTokenResponse
+	(*Key)(nil),                      // 50: micro.auth.v1.Key
+	(*ListKeysRequest)(nil),          // 51: micro.auth.v1.ListKeysRequest
+	(*ListKeysResponse)(nil),         // 52: micro.auth.v1.ListKeysResponse
+	(*RotateKeysRequest)(nil),        // 53: micro.auth.v1.RotateKeysRequest
+	(*RotateKeysResponse)(nil),       // 54: micro.auth.v1.RotateKeysResponse
+	(*Namespace)(nil),                // 55: micro.auth.v1.Namespace
+	(*ListNamespacesRequest)(nil),    // 56: micro.auth.v1.ListNamespacesRequest
+	(*ListNamespacesResponse)(nil),   // 57: micro.auth.v1.ListNamespacesResponse
+	(*CreateNamespaceRequest)(nil),   // 58: micro.auth.v1.CreateNamespaceRequest
+	(*CreateNamespaceResponse)(nil),  // 59: micro.auth.v1.CreateNamespaceResponse
+	(*DeleteNamespaceRequest)(nil),   // 60: micro.auth.v1.DeleteNamespaceRequest
+	(*DeleteNamespaceResponse)(nil),  // 61: micro.auth.v1.DeleteNamespaceResponse
+	(*AuditEntry)(nil),               // 62: micro.auth.v1.AuditEntry
+	(*ReadAuditRequest)(nil),         // 63: micro.auth.v1.ReadAuditRequest
+	(*ReadAuditResponse)(nil),        // 64: micro.auth.v1.ReadAuditResponse
+	(*VerifyAuditRequest)(nil),       // 65: micro.auth.v1.VerifyAuditRequest
+	(*NotedAuditEntry)(nil),          // 66: micro.auth.v1.NotedAuditEntry
+	(*VerifyAuditResponse)(nil),      // 67: micro.auth.v1.VerifyAuditResponse
+	(*Invitation)(nil),               // 68: micro.auth.v1.Invitation
+	(*CreateInvitationRequest)(nil),  // 69: micro.auth.v1.CreateInvitationRequest
+	(*CreateInvitationResponse)(nil), // 70: micro.auth.v1.CreateInvitationResponse
+	(*ListInvitationsRequest)(nil),   // 71: micro.auth.v1.ListInvitationsRequest
+	(*ListInvitationsResponse)(nil),  // 72: micro.auth.v1.ListInvitationsResponse
+	(*DeleteInvitationRequest)(nil),  // 73: micro.auth.v1.DeleteInvitationRequest
+	(*DeleteInvitationResponse)(nil), // 74: micro.auth.v1.DeleteInvitationResponse
+	nil,                              // 75: micro.auth.v1.Account.MetadataEntry
+	nil,                              // 76: micro.auth.v1.CreateAccountRequest.MetadataEntry
+	nil,                              // 77: micro.auth.v1.UpdateAccountRequest.MetadataEntry
+	(*timestamppb.Timestamp)(nil),    // 78: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),      // 79: google.protobuf.Duration
 }
 var file_micro_auth_v1_auth_proto_depIdxs = []int32{
 	0,  // 0: micro.auth.v1.Account.type:type_name -> micro.auth.v1.AccountType
-	66, // 1: micro.auth.v1.Account.created:type_name -> google.protobuf.Timestamp
-	63, // 2: micro.auth.v1.Account.metadata:type_name -> micro.auth.v1.Account.MetadataEntry
-	66, // 3: micro.auth.v1.Session.access_expires:type_name -> google.protobuf.Timestamp
-	66, // 4: micro.auth.v1.Session.refresh_expires:type_name -> google.protobuf.Timestamp
-	3,  // 5: micro.auth.v1.Session.account:type_name -> micro.auth.v1.Account
+	78, // 1: micro.auth.v1.Account.created:type_name -> google.protobuf.Timestamp
+	75, // 2: micro.auth.v1.Account.metadata:type_name -> micro.auth.v1.Account.MetadataEntry
+	78, // 3: micro.auth.v1.Session.access_expires:type_name -> google.protobuf.Timestamp
+	78, // 4: micro.auth.v1.Session.refresh_expires:type_name -> google.protobuf.Timestamp
+	4,  // 5: micro.auth.v1.Session.account:type_name -> micro.auth.v1.Account
 	1,  // 6: micro.auth.v1.Rule.access:type_name -> micro.auth.v1.Access
-	4,  // 7: micro.auth.v1.SignupResponse.session:type_name -> micro.auth.v1.Session
-	4,  // 8: micro.auth.v1.LoginResponse.session:type_name -> micro.auth.v1.Session
-	4,  // 9: micro.auth.v1.RefreshResponse.session:type_name -> micro.auth.v1.Session
-	3,  // 10: micro.auth.v1.WhoAmIResponse.account:type_name -> micro.auth.v1.Account
-	4,  // 11: micro.auth.v1.ChangePasswordResponse.session:type_name -> micro.auth.v1.Session
-	0,  // 12: micro.auth.v1.CreateAccountRequest.type:type_name -> micro.auth.v1.AccountType
-	64, // 13: micro.auth.v1.CreateAccountRequest.metadata:type_name -> micro.auth.v1.CreateAccountRequest.MetadataEntry
-	3,  // 14: micro.auth.v1.CreateAccountResponse.account:type_name -> micro.auth.v1.Account
-	3,  // 15: micro.auth.v1.ListAccountsResponse.accounts:type_name -> micro.auth.v1.Account
-	5,  // 16: micro.auth.v1.CreateRuleRequest.rule:type_name -> micro.auth.v1.Rule
-	5,  // 17: micro.auth.v1.CreateRuleResponse.rule:type_name -> micro.auth.v1.Rule
-	5,  // 18: micro.auth.v1.ListRulesResponse.rules:type_name -> micro.auth.v1.Rule
-	1,  // 19: micro.auth.v1.UpdateRuleRequest.access:type_name -> micro.auth.v1.Access
-	5,  // 20: micro.auth.v1.UpdateRuleResponse.rule:type_name -> micro.auth.v1.Rule
-	33, // 21: micro.auth.v1.UpdateAccountRequest.scopes:type_name -> micro.auth.v1.ScopeList
-	65, // 22: micro.auth.v1.UpdateAccountRequest.metadata:type_name -> micro.auth.v1.UpdateAccountRequest.MetadataEntry
-	3,  // 23: micro.auth.v1.UpdateAccountResponse.account:type_name -> micro.auth.v1.Account
-	5,  // 24: micro.auth.v1.ExplainResponse.rule:type_name -> micro.auth.v1.Rule
-	3,  // 25: micro.auth.v1.ExplainResponse.account:type_name -> micro.auth.v1.Account
-	37, // 26: micro.auth.v1.ExplainResponse.passed:type_name -> micro.auth.v1.PassedRule
-	5,  // 27: micro.auth.v1.PassedRule.rule:type_name -> micro.auth.v1.Rule
-	66, // 28: micro.auth.v1.Token.created:type_name -> google.protobuf.Timestamp
-	66, // 29: micro.auth.v1.Token.expires:type_name -> google.protobuf.Timestamp
-	66, // 30: micro.auth.v1.CreateTokenRequest.expires:type_name -> google.protobuf.Timestamp
-	38, // 31: micro.auth.v1.CreateTokenResponse.token:type_name -> micro.auth.v1.Token
-	38, // 32: micro.auth.v1.ListTokensResponse.tokens:type_name -> micro.auth.v1.Token
-	66, // 33: micro.auth.v1.Key.created:type_name -> google.protobuf.Timestamp
-	66, // 34: micro.auth.v1.Key.retires:type_name -> google.protobuf.Timestamp
-	45, // 35: micro.auth.v1.ListKeysResponse.keys:type_name -> micro.auth.v1.Key
-	45, // 36: micro.auth.v1.RotateKeysResponse.key:type_name -> micro.auth.v1.Key
-	66, // 37: micro.auth.v1.Namespace.created:type_name -> google.protobuf.Timestamp
-	50, // 38: micro.auth.v1.ListNamespacesResponse.namespaces:type_name -> micro.auth.v1.Namespace
-	3,  // 39: micro.auth.v1.CreateNamespaceResponse.account:type_name -> micro.auth.v1.Account
-	66, // 40: micro.auth.v1.AuditEntry.time:type_name -> google.protobuf.Timestamp
-	0,  // 41: micro.auth.v1.AuditEntry.account_type:type_name -> micro.auth.v1.AccountType
-	2,  // 42: micro.auth.v1.AuditEntry.decision:type_name -> micro.auth.v1.AuditDecision
-	66, // 43: micro.auth.v1.ReadAuditRequest.since:type_name -> google.protobuf.Timestamp
-	57, // 44: micro.auth.v1.ReadAuditResponse.entries:type_name -> micro.auth.v1.AuditEntry
-	61, // 45: micro.auth.v1.VerifyAuditRequest.noted:type_name -> micro.auth.v1.NotedAuditEntry
-	6,  // 46: micro.auth.v1.Auth.Signup:input_type -> micro.auth.v1.SignupRequest
-	8,  // 47: micro.auth.v1.Auth.Login:input_type -> micro.auth.v1.LoginRequest
-	10, // 48: micro.auth.v1.Auth.Refresh:input_type -> micro.auth.v1.RefreshRequest
-	12, // 49: micro.auth.v1.Auth.Logout:input_type -> micro.auth.v1.LogoutRequest
-	14, // 50: micro.auth.v1.Auth.WhoAmI:input_type -> micro.auth.v1.WhoAmIRequest
-	16, // 51: micro.auth.v1.Auth.ChangePassword:input_type -> micro.auth.v1.ChangePasswordRequest
-	18, // 52: micro.auth.v1.Accounts.Create:input_type -> micro.auth.v1.CreateAccountRequest
-	20, // 53: micro.auth.v1.Accounts.List:input_type -> micro.auth.v1.ListAccountsRequest
-	32, // 54: micro.auth.v1.Accounts.Update:input_type -> micro.auth.v1.UpdateAccountRequest
-	22, // 55: micro.auth.v1.Accounts.Delete:input_type -> micro.auth.v1.DeleteAccountRequest
-	24, // 56: micro.auth.v1.Rules.Create:input_type -> micro.auth.v1.CreateRuleRequest
-	26, // 57: micro.auth.v1.Rules.List:input_type -> micro.auth.v1.ListRulesRequest
-	28, // 58: micro.auth.v1.Rules.Update:input_type -> micro.auth.v1.UpdateRuleRequest
-	30, // 59: micro.auth.v1.Rules.Delete:input_type -> micro.auth.v1.DeleteRuleRequest
-	35, // 60: micro.auth.v1.Rules.Explain:input_type -> micro.auth.v1.ExplainRequest
-	39, // 61: micro.auth.v1.Tokens.Create:input_type -> micro.auth.v1.CreateTokenRequest
-	41, // 62: micro.auth.v1.Tokens.List:input_type -> micro.auth.v1.ListTokensRequest
-	43, // 63: micro.auth.v1.Tokens.Delete:input_type -> micro.auth.v1.DeleteTokenRequest
-	46, // 64: micro.auth.v1.Keys.List:input_type -> micro.auth.v1.ListKeysRequest
-	48, // 65: micro.auth.v1.Keys.Rotate:input_type -> micro.auth.v1.RotateKeysRequest
-	51, // 66: micro.auth.v1.Namespaces.List:input_type -> micro.auth.v1.ListNamespacesRequest
-	53, // 67: micro.auth.v1.Namespaces.Create:input_type -> micro.auth.v1.CreateNamespaceRequest
-	55, // 68: micro.auth.v1.Namespaces.Delete:input_type -> micro.auth.v1.DeleteNamespaceRequest
-	58, // 69: micro.auth.v1.Audit.Read:input_type -> micro.auth.v1.ReadAuditRequest
-	60, // 70: micro.auth.v1.Audit.Verify:input_type -> micro.auth.v1.VerifyAuditRequest
-	7,  // 71: micro.auth.v1.Auth.Signup:output_type -> micro.auth.v1.SignupResponse
-	9,  // 72: micro.auth.v1.Auth.Login:output_type -> micro.auth.v1.LoginResponse
-	11, // 73: micro.auth.v1.Auth.Refresh:output_type -> micro.auth.v1.RefreshResponse
-	13, // 74: micro.auth.v1.Auth.Logout:output_type -> micro.auth.v1.LogoutResponse
-	15, // 75: micro.auth.v1.Auth.WhoAmI:output_type -> micro.auth.v1.WhoAmIResponse
-	17, // 76: micro.auth.v1.Auth.ChangePassword:output_type -> micro.auth.v1.ChangePasswordResponse
-	19, // 77: micro.auth.v1.Accounts.Create:output_type -> micro.auth.v1.CreateAccountResponse
-	21, // 78: micro.auth.v1.Accounts.List:output_type -> micro.auth.v1.ListAccountsResponse
-	34, // 79: micro.auth.v1.Accounts.Update:output_type -> micro.auth.v1.UpdateAccountResponse
-	23, // 80: micro.auth.v1.Accounts.Delete:output_type -> micro.auth.v1.DeleteAccountResponse
-	25, // 81: micro.auth.v1.Rules.Create:output_type -> micro.auth.v1.CreateRuleResponse
-	27, // 82: micro.auth.v1.Rules.List:output_type -> micro.auth.v1.ListRulesResponse
-	29, // 83: micro.auth.v1.Rules.Update:output_type -> micro.auth.v1.UpdateRuleResponse
-	31, // 84: micro.auth.v1.Rules.Delete:output_type -> micro.auth.v1.DeleteRuleResponse
-	36, // 85: micro.auth.v1.Rules.Explain:output_type -> micro.auth.v1.ExplainResponse
-	40, // 86: micro.auth.v1.Tokens.Create:output_type -> micro.auth.v1.CreateTokenResponse
-	42, // 87: micro.auth.v1.Tokens.List:output_type -> micro.auth.v1.ListTokensResponse
-	44, // 88: micro.auth.v1.Tokens.Delete:output_type -> micro.auth.v1.DeleteTokenResponse
-	47, // 89: micro.auth.v1.Keys.List:output_type -> micro.auth.v1.ListKeysResponse
-	49, // 90: micro.auth.v1.Keys.Rotate:output_type -> micro.auth.v1.RotateKeysResponse
-	52, // 91: micro.auth.v1.Namespaces.List:output_type -> micro.auth.v1.ListNamespacesResponse
-	54, // 92: micro.auth.v1.Namespaces.Create:output_type -> micro.auth.v1.CreateNamespaceResponse
-	56, // 93: micro.auth.v1.Namespaces.Delete:output_type -> micro.auth.v1.DeleteNamespaceResponse
-	59, // 94: micro.auth.v1.Audit.Read:output_type -> micro.auth.v1.ReadAuditResponse
-	62, // 95: micro.auth.v1.Audit.Verify:output_type -> micro.auth.v1.VerifyAuditResponse
-	71, // [71:96] is the sub-list for method output_type
-	46, // [46:71] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	2,  // 7: micro.auth.v1.GetSignupResponse.mode:type_name -> micro.auth.v1.SignupMode
+	79, // 8: micro.auth.v1.SendCodeResponse.good_for:type_name -> google.protobuf.Duration
+	5,  // 9: micro.auth.v1.SignupResponse.session:type_name -> micro.auth.v1.Session
+	5,  // 10: micro.auth.v1.LoginResponse.session:type_name -> micro.auth.v1.Session
+	5,  // 11: micro.auth.v1.RefreshResponse.session:type_name -> micro.auth.v1.Session
+	4,  // 12: micro.auth.v1.WhoAmIResponse.account:type_name -> micro.auth.v1.Account
+	5,  // 13: micro.auth.v1.ChangePasswordResponse.session:type_name -> micro.auth.v1.Session
+	0,  // 14: micro.auth.v1.CreateAccountRequest.type:type_name -> micro.auth.v1.AccountType
+	76, // 15: micro.auth.v1.CreateAccountRequest.metadata:type_name -> micro.auth.v1.CreateAccountRequest.MetadataEntry
+	4,  // 16: micro.auth.v1.CreateAccountResponse.account:type_name -> micro.auth.v1.Account
+	4,  // 17: micro.auth.v1.ListAccountsResponse.accounts:type_name -> micro.auth.v1.Account
+	6,  // 18: micro.auth.v1.CreateRuleRequest.rule:type_name -> micro.auth.v1.Rule
+	6,  // 19: micro.auth.v1.CreateRuleResponse.rule:type_name -> micro.auth.v1.Rule
+	6,  // 20: micro.auth.v1.ListRulesResponse.rules:type_name -> micro.auth.v1.Rule
+	1,  // 21: micro.auth.v1.UpdateRuleRequest.access:type_name -> micro.auth.v1.Access
+	6,  // 22: micro.auth.v1.UpdateRuleResponse.rule:type_name -> micro.auth.v1.Rule
+	38, // 23: micro.auth.v1.UpdateAccountRequest.scopes:type_name -> micro.auth.v1.ScopeList
+	77, // 24: micro.auth.v1.UpdateAccountRequest.metadata:type_name -> micro.auth.v1.UpdateAccountRequest.MetadataEntry
+	4,  // 25: micro.auth.v1.UpdateAccountResponse.account:type_name -> micro.auth.v1.Account
+	6,  // 26: micro.auth.v1.ExplainResponse.rule:type_name -> micro.auth.v1.Rule
+	4,  // 27: micro.auth.v1.ExplainResponse.account:type_name -> micro.auth.v1.Account
+	42, // 28: micro.auth.v1.ExplainResponse.passed:type_name -> micro.auth.v1.PassedRule
+	6,  // 29: micro.auth.v1.PassedRule.rule:type_name -> micro.auth.v1.Rule
+	78, // 30: micro.auth.v1.Token.created:type_name -> google.protobuf.Timestamp
+	78, // 31: micro.auth.v1.Token.expires:type_name -> google.protobuf.Timestamp
+	78, // 32: micro.auth.v1.CreateTokenRequest.expires:type_name -> google.protobuf.Timestamp
+	43, // 33: micro.auth.v1.CreateTokenResponse.token:type_name -> micro.auth.v1.Token
+	43, // 34: micro.auth.v1.ListTokensResponse.tokens:type_name -> micro.auth.v1.Token
+	78, // 35: micro.auth.v1.Key.created:type_name -> google.protobuf.Timestamp
+	78, // 36: micro.auth.v1.Key.retires:type_name -> google.protobuf.Timestamp
+	50, // 37: micro.auth.v1.ListKeysResponse.keys:type_name -> micro.auth.v1.Key
+	50, // 38: micro.auth.v1.RotateKeysResponse.key:type_name -> micro.auth.v1.Key
+	78, // 39: micro.auth.v1.Namespace.created:type_name -> google.protobuf.Timestamp
+	55, // 40: micro.auth.v1.ListNamespacesResponse.namespaces:type_name -> micro.auth.v1.Namespace
+	4,  // 41: micro.auth.v1.CreateNamespaceResponse.account:type_name -> micro.auth.v1.Account
+	78, // 42: micro.auth.v1.AuditEntry.time:type_name -> google.protobuf.Timestamp
+	0,  // 43: micro.auth.v1.AuditEntry.account_type:type_name -> micro.auth.v1.AccountType
+	3,  // 44: micro.auth.v1.AuditEntry.decision:type_name -> micro.auth.v1.AuditDecision
+	78, // 45: micro.auth.v1.ReadAuditRequest.since:type_name -> google.protobuf.Timestamp
+	62, // 46: micro.auth.v1.ReadAuditResponse.entries:type_name -> micro.auth.v1.AuditEntry
+	66, // 47: micro.auth.v1.VerifyAuditRequest.noted:type_name -> micro.auth.v1.NotedAuditEntry
+	78, // 48: micro.auth.v1.Invitation.created:type_name -> google.protobuf.Timestamp
+	78, // 49: micro.auth.v1.Invitation.expires:type_name -> google.protobuf.Timestamp
+	78, // 50: micro.auth.v1.CreateInvitationRequest.expires:type_name -> google.protobuf.Timestamp
+	68, // 51: micro.auth.v1.CreateInvitationResponse.invitation:type_name -> micro.auth.v1.Invitation
+	68, // 52: micro.auth.v1.ListInvitationsResponse.invitations:type_name -> micro.auth.v1.Invitation
+	7,  // 53: micro.auth.v1.Auth.GetSignup:input_type -> micro.auth.v1.GetSignupRequest
+	9,  // 54: micro.auth.v1.Auth.SendCode:input_type -> micro.auth.v1.SendCodeRequest
+	11, // 55: micro.auth.v1.Auth.Signup:input_type -> micro.auth.v1.SignupRequest
+	13, // 56: micro.auth.v1.Auth.Login:input_type -> micro.auth.v1.LoginRequest
+	15, // 57: micro.auth.v1.Auth.Refresh:input_type -> micro.auth.v1.RefreshRequest
+	17, // 58: micro.auth.v1.Auth.Logout:input_type -> micro.auth.v1.LogoutRequest
+	19, // 59: micro.auth.v1.Auth.WhoAmI:input_type -> micro.auth.v1.WhoAmIRequest
+	21, // 60: micro.auth.v1.Auth.ChangePassword:input_type -> micro.auth.v1.ChangePasswordRequest
+	23, // 61: micro.auth.v1.Accounts.Create:input_type -> micro.auth.v1.CreateAccountRequest
+	25, // 62: micro.auth.v1.Accounts.List:input_type -> micro.auth.v1.ListAccountsRequest
+	37, // 63: micro.auth.v1.Accounts.Update:input_type -> micro.auth.v1.UpdateAccountRequest
+	27, // 64: micro.auth.v1.Accounts.Delete:input_type -> micro.auth.v1.DeleteAccountRequest
+	29, // 65: micro.auth.v1.Rules.Create:input_type -> micro.auth.v1.CreateRuleRequest
+	31, // 66: micro.auth.v1.Rules.List:input_type -> micro.auth.v1.ListRulesRequest
+	33, // 67: micro.auth.v1.Rules.Update:input_type -> micro.auth.v1.UpdateRuleRequest
+	35, // 68: micro.auth.v1.Rules.Delete:input_type -> micro.auth.v1.DeleteRuleRequest
+	40, // 69: micro.auth.v1.Rules.Explain:input_type -> micro.auth.v1.ExplainRequest
+	44, // 70: micro.auth.v1.Tokens.Create:input_type -> micro.auth.v1.CreateTokenRequest
+	46, // 71: micro.auth.v1.Tokens.List:input_type -> micro.auth.v1.ListTokensRequest
+	48, // 72: micro.auth.v1.Tokens.Delete:input_type -> micro.auth.v1.DeleteTokenRequest
+	51, // 73: micro.auth.v1.Keys.List:input_type -> micro.auth.v1.ListKeysRequest
+	53, // 74: micro.auth.v1.Keys.Rotate:input_type -> micro.auth.v1.RotateKeysRequest
+	69, // 75: micro.auth.v1.Invitations.Create:input_type -> micro.auth.v1.CreateInvitationRequest
+	71, // 76: micro.auth.v1.Invitations.List:input_type -> micro.auth.v1.ListInvitationsRequest
+	73, // 77: micro.auth.v1.Invitations.Delete:input_type -> micro.auth.v1.DeleteInvitationRequest
+	56, // 78: micro.auth.v1.Namespaces.List:input_type -> micro.auth.v1.ListNamespacesRequest
+	58, // 79: micro.auth.v1.Namespaces.Create:input_type -> micro.auth.v1.CreateNamespaceRequest
+	60, // 80: micro.auth.v1.Namespaces.Delete:input_type -> micro.auth.v1.DeleteNamespaceRequest
+	63, // 81: micro.auth.v1.Audit.Read:input_type -> micro.auth.v1.ReadAuditRequest
+	65, // 82: micro.auth.v1.Audit.Verify:input_type -> micro.auth.v1.VerifyAuditRequest
+	8,  // 83: micro.auth.v1.Auth.GetSignup:output_type -> micro.auth.v1.GetSignupResponse
+	10, // 84: micro.auth.v1.Auth.SendCode:output_type -> micro.auth.v1.SendCodeResponse
+	12, // 85: micro.auth.v1.Auth.Signup:output_type -> micro.auth.v1.SignupResponse
+	14, // 86: micro.auth.v1.Auth.Login:output_type -> micro.auth.v1.LoginResponse
+	16, // 87: micro.auth.v1.Auth.Refresh:output_type -> micro.auth.v1.RefreshResponse
+	18, // 88: micro.auth.v1.Auth.Logout:output_type -> micro.auth.v1.LogoutResponse
+	20, // 89: micro.auth.v1.Auth.WhoAmI:output_type -> micro.auth.v1.WhoAmIResponse
+	22, // 90: micro.auth.v1.Auth.ChangePassword:output_type -> micro.auth.v1.ChangePasswordResponse
+	24, // 91: micro.auth.v1.Accounts.Create:output_type -> micro.auth.v1.CreateAccountResponse
+	26, // 92: micro.auth.v1.Accounts.List:output_type -> micro.auth.v1.ListAccountsResponse
+	39, // 93: micro.auth.v1.Accounts.Update:output_type -> micro.auth.v1.UpdateAccountResponse
+	28, // 94: micro.auth.v1.Accounts.Delete:output_type -> micro.auth.v1.DeleteAccountResponse
+	30, // 95: micro.auth.v1.Rules.Create:output_type -> micro.auth.v1.CreateRuleResponse
+	32, // 96: micro.auth.v1.Rules.List:output_type -> micro.auth.v1.ListRulesResponse
+	34, // 97: micro.auth.v1.Rules.Update:output_type -> micro.auth.v1.UpdateRuleResponse
+	36, // 98: micro.auth.v1.Rules.Delete:output_type -> micro.auth.v1.DeleteRuleResponse
+	41, // 99: micro.auth.v1.Rules.Explain:output_type -> micro.auth.v1.ExplainResponse
+	45, // 100: micro.auth.v1.Tokens.Create:output_type -> micro.auth.v1.CreateTokenResponse
+	47, // 101: micro.auth.v1.Tokens.List:output_type -> micro.auth.v1.ListTokensResponse
+	49, // 102: micro.auth.v1.Tokens.Delete:output_type -> micro.auth.v1.DeleteTokenResponse
+	52, // 103: micro.auth.v1.Keys.List:output_type -> micro.auth.v1.ListKeysResponse
+	54, // 104: micro.auth.v1.Keys.Rotate:output_type -> micro.auth.v1.RotateKeysResponse
+	70, // 105: micro.auth.v1.Invitations.Create:output_type -> micro.auth.v1.CreateInvitationResponse
+	72, // 106: micro.auth.v1.Invitations.List:output_type -> micro.auth.v1.ListInvitationsResponse
+	74, // 107: micro.auth.v1.Invitations.Delete:output_type -> micro.auth.v1.DeleteInvitationResponse
+	57, // 108: micro.auth.v1.Namespaces.List:output_type -> micro.auth.v1.ListNamespacesResponse
+	59, // 109: micro.auth.v1.Namespaces.Create:output_type -> micro.auth.v1.CreateNamespaceResponse
+	61, // 110: micro.auth.v1.Namespaces.Delete:output_type -> micro.auth.v1.DeleteNamespaceResponse
+	64, // 111: micro.auth.v1.Audit.Read:output_type -> micro.auth.v1.ReadAuditResponse
+	67, // 112: micro.auth.v1.Audit.Verify:output_type -> micro.auth.v1.VerifyAuditResponse
+	83, // [83:113] is the sub-list for method output_type
+	53, // [53:83] is the sub-list for method input_type
+	53, // [53:53] is the sub-list for extension type_name
+	53, // [53:53] is the sub-list for extension extendee
+	0,  // [0:53] is the sub-list for field type_name
 }
 
 func init() { file_micro_auth_v1_auth_proto_init() }
@@ -4136,9 +4857,9 @@ func file_micro_auth_v1_auth_proto_init() {
 	if File_micro_auth_v1_auth_proto != nil {
 		return
 	}
-	file_micro_auth_v1_auth_proto_msgTypes[25].OneofWrappers = []any{}
 	file_micro_auth_v1_auth_proto_msgTypes[29].OneofWrappers = []any{}
-	file_micro_auth_v1_auth_proto_msgTypes[32].OneofWrappers = []any{
+	file_micro_auth_v1_auth_proto_msgTypes[33].OneofWrappers = []any{}
+	file_micro_auth_v1_auth_proto_msgTypes[36].OneofWrappers = []any{
 		(*ExplainRequest_Account)(nil),
 		(*ExplainRequest_Service)(nil),
 		(*ExplainRequest_Anonymous)(nil),
@@ -4148,10 +4869,10 @@ func file_micro_auth_v1_auth_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_micro_auth_v1_auth_proto_rawDesc), len(file_micro_auth_v1_auth_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   63,
+			NumEnums:      4,
+			NumMessages:   74,
 			NumExtensions: 0,
-			NumServices:   7,
+			NumServices:   8,
 		},
 		GoTypes:           file_micro_auth_v1_auth_proto_goTypes,
 		DependencyIndexes: file_micro_auth_v1_auth_proto_depIdxs,

@@ -15,6 +15,8 @@ const _ = grpc.SupportPackageIsVersion9
 
 // The paths of the methods of micro.auth.v1.Auth.
 const (
+	Auth_GetSignup_FullMethodName      = "/micro.auth.v1.Auth/GetSignup"
+	Auth_SendCode_FullMethodName       = "/micro.auth.v1.Auth/SendCode"
 	Auth_Signup_FullMethodName         = "/micro.auth.v1.Auth/Signup"
 	Auth_Login_FullMethodName          = "/micro.auth.v1.Auth/Login"
 	Auth_Refresh_FullMethodName        = "/micro.auth.v1.Auth/Refresh"
@@ -27,12 +29,27 @@ const (
 //
 // Auth opens, renews and ends sessions.
 type AuthClient interface {
+	// GetSignup says whether and how people sign up with this server.
+	GetSignup(ctx context.Context, in *GetSignupRequest, opts ...grpc.CallOption) (*GetSignupResponse, error)
+	// SendCode sends a code of six digits to a mailbox, with which its owner signs up
+	// within ten minutes. A code that was sent there before is void. Whether the owner
+	// has an account somewhere makes no difference.
+	//
+	// FAILED_PRECONDITION: this server does not ask for codes.
+	// RESOURCE_EXHAUSTED: too many were asked for; google.rpc.RetryInfo says when to
+	// try again.
+	// UNAVAILABLE: the mail could not be sent.
+	SendCode(ctx context.Context, in *SendCodeRequest, opts ...grpc.CallOption) (*SendCodeResponse, error)
 	// Signup creates a namespace together with its first account, which
 	// administers it, and logs that account in.
 	//
-	// FAILED_PRECONDITION: this server does not allow it.
+	// FAILED_PRECONDITION: this server does not allow it, or not without an
+	// invitation, or a code.
+	// PERMISSION_DENIED: the invitation or the code is not good, or not any more.
+	// After five wrong codes the right one is not good either.
 	// ALREADY_EXISTS: the namespace is taken.
 	// INVALID_ARGUMENT: the namespace is no DNS label, or the password is too short.
+	// RESOURCE_EXHAUSTED: too many from one address; as for Login.
 	Signup(ctx context.Context, in *SignupRequest, opts ...grpc.CallOption) (*SignupResponse, error)
 	// Login exchanges an account's password for a session.
 	//
@@ -67,6 +84,24 @@ type authClient struct {
 // stays the caller's.
 func NewAuthClient(cc grpc.ClientConnInterface) AuthClient {
 	return &authClient{cc}
+}
+
+func (c *authClient) GetSignup(ctx context.Context, in *GetSignupRequest, opts ...grpc.CallOption) (*GetSignupResponse, error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetSignupResponse)
+	if err := c.cc.Invoke(ctx, Auth_GetSignup_FullMethodName, in, out, opts...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *authClient) SendCode(ctx context.Context, in *SendCodeRequest, opts ...grpc.CallOption) (*SendCodeResponse, error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SendCodeResponse)
+	if err := c.cc.Invoke(ctx, Auth_SendCode_FullMethodName, in, out, opts...); err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 func (c *authClient) Signup(ctx context.Context, in *SignupRequest, opts ...grpc.CallOption) (*SignupResponse, error) {
@@ -129,12 +164,27 @@ func (c *authClient) ChangePassword(ctx context.Context, in *ChangePasswordReque
 //
 // Auth opens, renews and ends sessions.
 type AuthServer interface {
+	// GetSignup says whether and how people sign up with this server.
+	GetSignup(context.Context, *GetSignupRequest) (*GetSignupResponse, error)
+	// SendCode sends a code of six digits to a mailbox, with which its owner signs up
+	// within ten minutes. A code that was sent there before is void. Whether the owner
+	// has an account somewhere makes no difference.
+	//
+	// FAILED_PRECONDITION: this server does not ask for codes.
+	// RESOURCE_EXHAUSTED: too many were asked for; google.rpc.RetryInfo says when to
+	// try again.
+	// UNAVAILABLE: the mail could not be sent.
+	SendCode(context.Context, *SendCodeRequest) (*SendCodeResponse, error)
 	// Signup creates a namespace together with its first account, which
 	// administers it, and logs that account in.
 	//
-	// FAILED_PRECONDITION: this server does not allow it.
+	// FAILED_PRECONDITION: this server does not allow it, or not without an
+	// invitation, or a code.
+	// PERMISSION_DENIED: the invitation or the code is not good, or not any more.
+	// After five wrong codes the right one is not good either.
 	// ALREADY_EXISTS: the namespace is taken.
 	// INVALID_ARGUMENT: the namespace is no DNS label, or the password is too short.
+	// RESOURCE_EXHAUSTED: too many from one address; as for Login.
 	Signup(context.Context, *SignupRequest) (*SignupResponse, error)
 	// Login exchanges an account's password for a session.
 	//
@@ -164,6 +214,14 @@ type AuthServer interface {
 
 // UnimplementedAuthServer answers every call with the code Unimplemented.
 type UnimplementedAuthServer struct{}
+
+func (UnimplementedAuthServer) GetSignup(context.Context, *GetSignupRequest) (*GetSignupResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetSignup not implemented")
+}
+
+func (UnimplementedAuthServer) SendCode(context.Context, *SendCodeRequest) (*SendCodeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SendCode not implemented")
+}
 
 func (UnimplementedAuthServer) Signup(context.Context, *SignupRequest) (*SignupResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Signup not implemented")
@@ -206,6 +264,34 @@ func RegisterAuthServer(s grpc.ServiceRegistrar, srv AuthServer) {
 		t.testEmbeddedByValue()
 	}
 	s.RegisterService(&Auth_ServiceDesc, srv)
+}
+
+func _Auth_GetSignup_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	in := new(GetSignupRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AuthServer).GetSignup(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: Auth_GetSignup_FullMethodName}
+	return interceptor(ctx, in, info, func(ctx context.Context, req any) (any, error) {
+		return srv.(AuthServer).GetSignup(ctx, req.(*GetSignupRequest))
+	})
+}
+
+func _Auth_SendCode_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	in := new(SendCodeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AuthServer).SendCode(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: Auth_SendCode_FullMethodName}
+	return interceptor(ctx, in, info, func(ctx context.Context, req any) (any, error) {
+		return srv.(AuthServer).SendCode(ctx, req.(*SendCodeRequest))
+	})
 }
 
 func _Auth_Signup_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
@@ -297,6 +383,8 @@ var Auth_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "micro.auth.v1.Auth",
 	HandlerType: (*AuthServer)(nil),
 	Methods: []grpc.MethodDesc{
+		{MethodName: "GetSignup", Handler: _Auth_GetSignup_Handler},
+		{MethodName: "SendCode", Handler: _Auth_SendCode_Handler},
 		{MethodName: "Signup", Handler: _Auth_Signup_Handler},
 		{MethodName: "Login", Handler: _Auth_Login_Handler},
 		{MethodName: "Refresh", Handler: _Auth_Refresh_Handler},
@@ -1079,6 +1167,172 @@ var Keys_ServiceDesc = grpc.ServiceDesc{
 	Methods: []grpc.MethodDesc{
 		{MethodName: "List", Handler: _Keys_List_Handler},
 		{MethodName: "Rotate", Handler: _Keys_Rotate_Handler},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "micro/auth/v1/auth.proto",
+}
+
+// The paths of the methods of micro.auth.v1.Invitations.
+const (
+	Invitations_Create_FullMethodName = "/micro.auth.v1.Invitations/Create"
+	Invitations_List_FullMethodName   = "/micro.auth.v1.Invitations/List"
+	Invitations_Delete_FullMethodName = "/micro.auth.v1.Invitations/Delete"
+)
+
+// InvitationsClient calls the service micro.auth.v1.Invitations.
+//
+// Invitations manages who may sign up where not everybody may. Only an operator may.
+type InvitationsClient interface {
+	// Create makes an invitation and returns its code, this once.
+	//
+	// FAILED_PRECONDITION: nobody signs up with this server by an invitation.
+	Create(ctx context.Context, in *CreateInvitationRequest, opts ...grpc.CallOption) (*CreateInvitationResponse, error)
+	// List returns the invitations ordered by id, without their codes. Those that are
+	// used up or have expired are gone.
+	List(ctx context.Context, in *ListInvitationsRequest, opts ...grpc.CallOption) (*ListInvitationsResponse, error)
+	// Delete makes an invitation void. NOT_FOUND when there is none with the id.
+	Delete(ctx context.Context, in *DeleteInvitationRequest, opts ...grpc.CallOption) (*DeleteInvitationResponse, error)
+}
+
+type invitationsClient struct {
+	cc grpc.ClientConnInterface
+}
+
+// NewInvitationsClient returns a client that calls over a connection. The connection
+// stays the caller's.
+func NewInvitationsClient(cc grpc.ClientConnInterface) InvitationsClient {
+	return &invitationsClient{cc}
+}
+
+func (c *invitationsClient) Create(ctx context.Context, in *CreateInvitationRequest, opts ...grpc.CallOption) (*CreateInvitationResponse, error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateInvitationResponse)
+	if err := c.cc.Invoke(ctx, Invitations_Create_FullMethodName, in, out, opts...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *invitationsClient) List(ctx context.Context, in *ListInvitationsRequest, opts ...grpc.CallOption) (*ListInvitationsResponse, error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListInvitationsResponse)
+	if err := c.cc.Invoke(ctx, Invitations_List_FullMethodName, in, out, opts...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *invitationsClient) Delete(ctx context.Context, in *DeleteInvitationRequest, opts ...grpc.CallOption) (*DeleteInvitationResponse, error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteInvitationResponse)
+	if err := c.cc.Invoke(ctx, Invitations_Delete_FullMethodName, in, out, opts...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// InvitationsServer answers the calls of the service micro.auth.v1.Invitations. An
+// implementation embeds [UnimplementedInvitationsServer], by value, and so keeps
+// compiling when the service gets another method.
+//
+// Invitations manages who may sign up where not everybody may. Only an operator may.
+type InvitationsServer interface {
+	// Create makes an invitation and returns its code, this once.
+	//
+	// FAILED_PRECONDITION: nobody signs up with this server by an invitation.
+	Create(context.Context, *CreateInvitationRequest) (*CreateInvitationResponse, error)
+	// List returns the invitations ordered by id, without their codes. Those that are
+	// used up or have expired are gone.
+	List(context.Context, *ListInvitationsRequest) (*ListInvitationsResponse, error)
+	// Delete makes an invitation void. NOT_FOUND when there is none with the id.
+	Delete(context.Context, *DeleteInvitationRequest) (*DeleteInvitationResponse, error)
+	mustEmbedUnimplementedInvitationsServer()
+}
+
+// UnimplementedInvitationsServer answers every call with the code Unimplemented.
+type UnimplementedInvitationsServer struct{}
+
+func (UnimplementedInvitationsServer) Create(context.Context, *CreateInvitationRequest) (*CreateInvitationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Create not implemented")
+}
+
+func (UnimplementedInvitationsServer) List(context.Context, *ListInvitationsRequest) (*ListInvitationsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method List not implemented")
+}
+
+func (UnimplementedInvitationsServer) Delete(context.Context, *DeleteInvitationRequest) (*DeleteInvitationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Delete not implemented")
+}
+
+func (UnimplementedInvitationsServer) mustEmbedUnimplementedInvitationsServer() {}
+
+func (UnimplementedInvitationsServer) testEmbeddedByValue() {}
+
+// UnsafeInvitationsServer is embedded by an implementation that shall not compile any
+// more when the service gets another method.
+type UnsafeInvitationsServer interface {
+	mustEmbedUnimplementedInvitationsServer()
+}
+
+// RegisterInvitationsServer lets srv answer the calls that come to s. It panics when srv
+// embeds a nil pointer to UnimplementedInvitationsServer, before a call would.
+func RegisterInvitationsServer(s grpc.ServiceRegistrar, srv InvitationsServer) {
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&Invitations_ServiceDesc, srv)
+}
+
+func _Invitations_Create_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	in := new(CreateInvitationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InvitationsServer).Create(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: Invitations_Create_FullMethodName}
+	return interceptor(ctx, in, info, func(ctx context.Context, req any) (any, error) {
+		return srv.(InvitationsServer).Create(ctx, req.(*CreateInvitationRequest))
+	})
+}
+
+func _Invitations_List_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	in := new(ListInvitationsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InvitationsServer).List(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: Invitations_List_FullMethodName}
+	return interceptor(ctx, in, info, func(ctx context.Context, req any) (any, error) {
+		return srv.(InvitationsServer).List(ctx, req.(*ListInvitationsRequest))
+	})
+}
+
+func _Invitations_Delete_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	in := new(DeleteInvitationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InvitationsServer).Delete(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: Invitations_Delete_FullMethodName}
+	return interceptor(ctx, in, info, func(ctx context.Context, req any) (any, error) {
+		return srv.(InvitationsServer).Delete(ctx, req.(*DeleteInvitationRequest))
+	})
+}
+
+// Invitations_ServiceDesc tells grpc-go of the service. It is not to be changed.
+var Invitations_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "micro.auth.v1.Invitations",
+	HandlerType: (*InvitationsServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{MethodName: "Create", Handler: _Invitations_Create_Handler},
+		{MethodName: "List", Handler: _Invitations_List_Handler},
+		{MethodName: "Delete", Handler: _Invitations_Delete_Handler},
 	},
 	Streams:  []grpc.StreamDesc{},
 	Metadata: "micro/auth/v1/auth.proto",
