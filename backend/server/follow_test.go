@@ -105,7 +105,19 @@ func endOf(stream grpc.ClientStream) error {
 // deployEcho has the service echo deployed, of which nothing ever comes up.
 func (s *testServer) deployEcho(t *testing.T) {
 	t.Helper()
-	ref, err := containers.ParseReference(s.Proxy+"/acme/echo:latest", containers.Insecure)
+	s.echo = s.pushImage(t, "echo")
+	_, err := runtimev1.NewRuntimeClient(s.conn).Apply(as(t, s.admin, "acme"), &runtimev1.ApplyRequest{
+		Name: "echo", Spec: &runtimev1.Spec{Image: "acme/echo@" + s.echo},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pushImage pushes an empty image of acme as latest, and returns its digest.
+func (s *testServer) pushImage(t *testing.T, name string) string {
+	t.Helper()
+	ref, err := containers.ParseReference(s.Proxy+"/acme/"+name+":latest", containers.Insecure)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,13 +130,7 @@ func (s *testServer) deployEcho(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.echo = digest.String()
-	_, err = runtimev1.NewRuntimeClient(s.conn).Apply(as(t, s.admin, "acme"), &runtimev1.ApplyRequest{
-		Name: "echo", Spec: &runtimev1.Spec{Image: "acme/echo@" + s.echo},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	return digest.String()
 }
 
 // bearerTransport sends a token with each request.
