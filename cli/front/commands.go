@@ -33,6 +33,7 @@ func Summaries() []Summary {
 		{"logs", "Show what a service writes"},
 		{"namespace", "List, create, delete and choose namespaces"},
 		{"new", "Write the source of a new service"},
+		{"promote", "Run in another environment what runs in this one"},
 		{"releases", "List the releases of a service that are kept"},
 		{"restart", "Replace the instances of a service by new ones"},
 		{"rollback", "Go back to an older release of a service"},

@@ -13,8 +13,9 @@ import (
 func IsCommand(word string) bool {
 	switch word {
 	case "apply", "auth", "build", "call", "completion", "config", "delete", "describe", "diff", "env", "events", "exit-codes", "export", "gen", "get",
-		"git", "health", "help", "history", "image", "inspect", "kill", "login", "logout", "logs", "namespace", "new", "releases", "restart",
-		"rollback", "run", "scale", "schema", "server", "services", "signup", "status", "store", "stream", "undo", "update", "user", "version",
+		"git", "health", "help", "history", "image", "inspect", "kill", "login", "logout", "logs", "namespace", "new", "promote", "releases",
+		"restart", "rollback", "run", "scale", "schema", "server", "services", "signup", "status", "store", "stream", "undo", "update", "user",
+		"version",
 		"__complete", "__completeNoDesc":
 		return true
 	default:
