@@ -30,8 +30,10 @@ type Order struct {
 // [ErrNotFound] when there is no such service and there must be. Like the other methods
 // that change what should run, it does not wait for the effect.
 func (d *Deployer) Apply(ctx context.Context, ns, name string, o Order, by string) (*Change, error) {
-	if err := errors.Join(o.Spec.check(), o.Rollout.check()); err != nil {
-		return nil, err
+	for _, err := range []error{o.Spec.check(), o.Rollout.check(), d.config.can(o.Spec)} {
+		if err != nil {
+			return nil, err
+		}
 	}
 	if o.Instances != 0 {
 		if err := checkInstances(o.Instances); err != nil {
@@ -64,6 +66,18 @@ func (d *Deployer) Apply(ctx context.Context, ns, name string, o Order, by strin
 		}
 		return nil
 	})
+}
+
+// can returns an error when the runtime cannot do what a spec asks for.
+func (c *Config) can(s Spec) error {
+	switch {
+	case c.Exec == nil && s.Probes.useCommands():
+		return invalid("a probe runs a command in the instance, which this server's runtime cannot do")
+	case s.Resources != Resources{}:
+		return invalid("what an instance may use of the machine is to be bounded, which this server's runtime cannot do")
+	default:
+		return nil
+	}
 }
 
 // Scale changes how many instances of a service should run. Those that run are left

@@ -96,6 +96,9 @@ type Config struct {
 	// Lookup returns what the configuration of a namespace has at a path, secrets too,
 	// as the text of an environment variable; [ErrNotFound] when nothing is there.
 	Lookup func(ctx context.Context, namespace, path string) (string, error)
+	// Exec runs a command in an instance and returns why it has failed, in words that
+	// follow on "it"; nil: the runtime cannot, and specs that ask for it are refused.
+	Exec   func(ctx context.Context, instance string, command []string) error
 	Logger *slog.Logger
 
 	// Probe makes a check of an instance; when nil, it is made in earnest.
@@ -121,9 +124,7 @@ type Deployer struct {
 // Open starts to reconcile every service of the store.
 func Open(ctx context.Context, c Config) (*Deployer, error) {
 	if c.Probe == nil {
-		c.Probe = func(ctx context.Context, in runtime.Instance, c Check) error {
-			return prober{}.probe(ctx, in.Address, c)
-		}
+		c.Probe = prober{c.Exec}.probe
 	}
 	d := &Deployer{config: c, hub: newHub(), services: map[string]*reconciler{}}
 	d.writer = newWriter(c.Store, func(err error) { c.Logger.Error("cannot write what was done with services", "err", err) })

@@ -669,6 +669,7 @@ func TestOrders(t *testing.T) {
 			"negative grace":        spec(func(s *deploy.Spec) { s.StopGrace = -1 }),
 			"too much grace":        spec(func(s *deploy.Spec) { s.StopGrace = deploy.MaxStopGrace + 1 }),
 			"negative memory":       spec(func(s *deploy.Spec) { s.Resources.Memory = -1 }),
+			"a bound":               spec(func(s *deploy.Spec) { s.Resources.Memory = 1 }), // of no runtime yet
 			"too large":             spec(func(s *deploy.Spec) { s.Args = []string{strings.Repeat("x", deploy.MaxSpec)} }),
 			"zero in argument":      spec(func(s *deploy.Spec) { s.Args = []string{"x", "\x00"} }),
 			"empty variable":        env("", deploy.Value{Text: "x"}),
@@ -686,6 +687,7 @@ func TestOrders(t *testing.T) {
 			"path without /":        probe(deploy.Probe{Check: deploy.Check{Kind: deploy.CheckHTTP, Path: "x"}}),
 			"path with line ends":   probe(deploy.Probe{Check: deploy.Check{Kind: deploy.CheckHTTP, Path: "/x\r\nHost: y"}}),
 			"no command":            probe(deploy.Probe{Check: deploy.Check{Kind: deploy.CheckCommand}}),
+			"a command":             probe(deploy.Probe{Check: deploy.Check{Kind: deploy.CheckCommand, Command: []string{"a"}}}), // there is no Exec
 			"zero in a command":     probe(deploy.Probe{Check: deploy.Check{Kind: deploy.CheckCommand, Command: []string{"a", "\x00"}}}),
 			"negative deadline":     {Spec: good, Rollout: deploy.Rollout{Deadline: -1}},
 			"deadline of years":     {Spec: good, Rollout: deploy.Rollout{Deadline: deploy.MaxDeadline + 1}},
@@ -712,7 +714,7 @@ func TestOrders(t *testing.T) {
 			{"probe", func() { o.Spec.Probes.Startup = &deploy.Probe{Check: tcp} }, deploy.Update, 5},
 			{"the same probe", func() { o.Spec.Probes.Startup = &deploy.Probe{Check: tcp} }, "", 5},
 			{"grace", func() { o.Spec.StopGrace = 1 }, deploy.Update, 6},
-			{"resources", func() { o.Spec.Resources.CPU = 1 }, deploy.Update, 7},
+			{"version", func() { o.Spec.Version = "v2" }, deploy.Update, 7},
 			{"instances", func() { o.Instances = 2 }, deploy.Scale, 7},
 			{"no word of instances", func() { o.Instances = 0 }, "", 7},
 			{"rollout", func() { o.Rollout.Failures = 5 }, deploy.Update, 7},

@@ -20,25 +20,27 @@ import (
 
 // prober makes checks of instances. What it returns is why an instance is not well, in
 // words that follow on "it", nil when it is.
-type prober struct{}
+type prober struct {
+	exec func(ctx context.Context, instance string, command []string) error
+}
 
-// probe asks an instance that is to serve on an address. ctx bounds how long the answer
-// may take.
-func (p prober) probe(ctx context.Context, address string, c Check) error {
-	var err error
+// probe asks an instance. ctx bounds how long the answer may take.
+func (p prober) probe(ctx context.Context, in runtime.Instance, c Check) error {
 	switch c.Kind {
 	case CheckHTTP:
-		err = p.http(ctx, address, c.Path)
+		return p.http(ctx, in.Address, c.Path)
 	case CheckTCP:
-		err = p.tcp(ctx, address)
+		return p.tcp(ctx, in.Address)
 	case CheckCommand:
-		err = errors.New("it cannot be asked by a command on this runtime")
+		if p.exec == nil { // a release of a server that could
+			return errors.New("cannot be asked by a command on this server's runtime")
+		}
+		return p.exec(ctx, in.ID, c.Command)
 	case CheckGRPC:
-		err = p.grpc(ctx, address, c.Service)
+		return p.grpc(ctx, in.Address, c.Service)
 	default:
-		err = fmt.Errorf("there is no check %q", c.Kind)
+		return fmt.Errorf("there is no check %q", c.Kind)
 	}
-	return err
 }
 
 // ErrUnreachable is in the error of [Deployer.Ask] when an instance gave no answer at

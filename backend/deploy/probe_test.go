@@ -3,6 +3,9 @@ package deploy_test
 import (
 	"context"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +15,7 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/micro/micro/v3/backend/deploy"
+	"github.com/micro/micro/v3/backend/runtime"
 )
 
 // TestProbe asks real servers for their health.
@@ -57,6 +61,12 @@ func TestProbe(t *testing.T) {
 		{"unknown service", says(healthv1.HealthCheckResponse_SERVING), deploy.Check{Kind: deploy.CheckGRPC, Service: "x"}, `it knows no service "x"`},
 		{"no health service", func(*grpc.Server) {}, ask, ""},
 		{"hangs", func(s *grpc.Server) { healthv1.RegisterHealthServer(s, silent{}) }, ask, "deadline exceeded"},
+		{"a command", nil, deploy.Check{Kind: deploy.CheckCommand, Command: []string{"is", "well"}}, "shop-1: is well"},
+		{"a port", says(healthv1.HealthCheckResponse_NOT_SERVING), deploy.Check{Kind: deploy.CheckTCP}, ""},
+		{"no port", nil, deploy.Check{Kind: deploy.CheckTCP}, "it does not accept connections on 127.0.0.1:1"},
+		{"no HTTP", says(healthv1.HealthCheckResponse_SERVING), deploy.Check{Kind: deploy.CheckHTTP, Path: "/"}, "GET /: "},
+		{"no page", nil, deploy.Check{Kind: deploy.CheckHTTP, Path: "/"}, "it does not accept connections on 127.0.0.1:1"},
+		{"nothing", nil, deploy.Check{}, `there is no check ""`},
 		{"nobody listens", nil, ask, "it does not accept connections on 127.0.0.1:1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -71,7 +81,7 @@ func TestProbe(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), timeout)
 			defer cancel()
-			err := deploy.ProbeInstance(ctx, address, test.check)
+			err := deploy.ProbeInstance(ctx, runtime.Instance{ID: "shop-1", Address: address}, test.check)
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
@@ -106,4 +116,44 @@ func TestCannotBeStopped(t *testing.T) {
 		w.pass(time.Minute)
 		w.want("later", deploy.Running, releases(1, 1), releases(1, 1))
 	})
+}
+
+// TestProbeOverHTTP asks a server for pages.
+func TestProbeOverHTTP(t *testing.T) {
+	t.Parallel()
+	elsewhere := false
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/moved":
+			http.Redirect(w, r, "/elsewhere", http.StatusFound)
+		case "/elsewhere":
+			elsewhere = true
+		case "/endless":
+			for {
+				if _, err := w.Write(make([]byte, 64<<10)); err != nil {
+					return
+				}
+			}
+		default:
+			code, _ := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/"))
+			w.WriteHeader(code)
+		}
+	}))
+	t.Cleanup(s.Close)
+	for path, want := range map[string]string{
+		"/200": "", "/204?a=b": "", "/moved": "", "/399": "", "/endless": "",
+		"/400": "GET /400: 400 Bad Request", "/503": "GET /503: 503 Service Unavailable",
+	} {
+		err := deploy.ProbeInstance(t.Context(), runtime.Instance{Address: s.Listener.Addr().String()}, deploy.Check{Kind: deploy.CheckHTTP, Path: path})
+		got := ""
+		if err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s: got %q, want %q", path, got, want)
+		}
+	}
+	if elsewhere {
+		t.Error("a redirection was followed")
+	}
 }

@@ -65,6 +65,13 @@ func (p Probes) SpeaksGRPC() bool {
 	})
 }
 
+// useCommands reports whether a probe runs a command.
+func (p Probes) useCommands() bool {
+	return slices.ContainsFunc([]*Probe{p.Startup, p.Readiness, p.Liveness}, func(p *Probe) bool {
+		return p != nil && p.Check.Kind == CheckCommand
+	})
+}
+
 // plan returns the probes that are made. The startup probe always is. deadAfter is how
 // many failures of the readiness probe in a row say that the instance does not live,
 // 0 when that is the liveness probe's to say.
