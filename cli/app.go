@@ -142,6 +142,16 @@ func (a *App) Namespace() (string, error) {
 	return envs.DefaultNamespace, nil
 }
 
+// target returns the environment and the namespace that the command acts on.
+func (a *App) target() (envs.Env, string, error) {
+	e, err := a.Env()
+	if err != nil {
+		return envs.Env{}, "", err
+	}
+	ns, err := a.Namespace()
+	return e, ns, err
+}
+
 func (a *App) keyring() envs.Keyring { return envs.Keyring{Getenv: a.Getenv} }
 
 // close ends what was opened for the command.

@@ -98,3 +98,19 @@ func awaitGone(ctx context.Context, client runtimev1.RuntimeClient, name string)
 func unwatched(name string) error {
 	return &Error{Message: "the server stopped telling what becomes of " + name, Hint: "micro status " + name, Exit: ExitUnreachable}
 }
+
+// receive calls f with each message of a stream, until that ends or f returns an error.
+func receive[T any](stream interface{ Recv() (*T, error) }, f func(*T) error) error {
+	for {
+		m, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := f(m); err != nil {
+			return err
+		}
+	}
+}

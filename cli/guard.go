@@ -55,11 +55,7 @@ func (a *App) mayChange() error {
 	if a.allowed {
 		return nil
 	}
-	e, err := a.Env()
-	if err != nil {
-		return err
-	}
-	ns, err := a.Namespace()
+	e, ns, err := a.target()
 	if err != nil {
 		return err
 	}

@@ -184,3 +184,26 @@ func TestConfirmName(t *testing.T) {
 		}
 	}
 }
+
+// TestSaysWhereItActs says so once, and not where nothing can be mistaken.
+func TestSaysWhereItActs(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]string{
+		"proxy.example.com:443": "acting on environment \"there\" (proxy.example.com:443), namespace micro\n",
+		"tcp://127.0.0.1:1":     "",
+	} {
+		app, _, stderr := testApp(t)
+		app.env = "there"
+		if err := app.updateEnvs(func(c *envs.Config) error { return c.Add(envs.Env{Name: "there", Address: address}) }); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := app.mayChange(); err != nil {
+				t.Error(err)
+			}
+		}
+		if got := stderr.String(); got != want {
+			t.Errorf("%s: got %q, want %q", address, got, want)
+		}
+	}
+}

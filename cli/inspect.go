@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -71,7 +70,7 @@ func (o *inspectOptions) run(ctx context.Context, app *App, name string) error {
 		return err
 	}
 	var journal []proto.Message
-	print := func(e *runtimev1.Entry) error { //nolint:predeclared // it is what it does
+	show := func(e *runtimev1.Entry) error {
 		journal = append(journal, e)
 		return nil
 	}
@@ -79,29 +78,23 @@ func (o *inspectOptions) run(ctx context.Context, app *App, name string) error {
 		if err := o.print(app, all, nil); err != nil {
 			return err
 		}
-		print = func(e *runtimev1.Entry) error {
+		show = func(e *runtimev1.Entry) error {
 			return o.out.element(app.Out, e, func(w io.Writer) error {
 				_, err := fmt.Fprintln(w, entryText(e))
 				return err
 			})
 		}
 	}
-	for {
-		rsp, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return err
-		}
+	err = receive(stream, func(rsp *runtimev1.JournalResponse) error {
 		for _, e := range rsp.GetEntries() {
-			if err := print(e); err != nil {
+			if err := show(e); err != nil {
 				return err
 			}
 		}
-	}
-	if o.follow {
 		return nil
+	})
+	if err != nil || o.follow {
+		return err
 	}
 	return o.print(app, all, journal)
 }

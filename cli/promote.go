@@ -126,19 +126,11 @@ func (o *promoteOptions) run(ctx context.Context, app *App, name string) error {
 
 // apart returns an error when two apps act on the same.
 func apart(a, b *App) error {
-	one, err := a.Env()
+	one, from, err := a.target()
 	if err != nil {
 		return err
 	}
-	other, err := b.Env()
-	if err != nil {
-		return err
-	}
-	from, err := a.Namespace()
-	if err != nil {
-		return err
-	}
-	to, err := b.Namespace()
+	other, to, err := b.target()
 	if err != nil {
 		return err
 	}
@@ -205,11 +197,7 @@ func (o *promoteOptions) want(there *App, here, now *runtimev1.Service) (*runtim
 // show tells on standard error what would change, and in what the configuration of the
 // two environments differs. The error is that the other one lacks what is needed.
 func (o *promoteOptions) show(ctx context.Context, here, there *App, want *runtimev1.Service, changes []difference) error {
-	e, err := there.Env()
-	if err != nil {
-		return err
-	}
-	ns, err := there.Namespace()
+	e, ns, err := there.target()
 	if err != nil {
 		return err
 	}

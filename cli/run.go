@@ -165,11 +165,7 @@ func (a *App) runtime(ctx context.Context) (context.Context, runtimev1.RuntimeCl
 
 // nowRuns says what runs now, and where.
 func (a *App) nowRuns(s *runtimev1.Service, what string) error {
-	e, err := a.Env()
-	if err != nil {
-		return err
-	}
-	ns, err := a.Namespace()
+	e, ns, err := a.target()
 	if err != nil {
 		return err
 	}
@@ -401,11 +397,7 @@ func (a *App) registryToken(ctx context.Context) (string, error) {
 
 // registry returns the place of a service's image in the environment's registry.
 func (a *App) registry(p *progress, name string) (image.PushOptions, error) {
-	e, err := a.Env()
-	if err != nil {
-		return image.PushOptions{}, err
-	}
-	ns, err := a.Namespace()
+	e, ns, err := a.target()
 	if err != nil {
 		return image.PushOptions{}, err
 	}

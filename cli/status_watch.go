@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -50,41 +49,24 @@ type watchStream = grpc.ServerStreamingClient[runtimev1.WatchResponse]
 
 // followMessages writes what the server says.
 func (o *statusOptions) followMessages(app *App, stream watchStream) error {
-	for {
-		rsp, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if err := o.out.element(app.Out, rsp, nil); err != nil {
-			return err
-		}
-	}
+	return receive(stream, func(rsp *runtimev1.WatchResponse) error { return o.out.element(app.Out, rsp, nil) })
 }
 
 // followLines writes a line for each state that a service comes to.
 func (o *statusOptions) followLines(app *App, stream watchStream) error {
 	last := map[string]string{}
-	for {
-		rsp, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+	return receive(stream, func(rsp *runtimev1.WatchResponse) error {
 		name, text := rsp.GetRemoved(), "gone"
 		if s := rsp.GetService(); s != nil {
 			name, text = s.GetName(), statusLine(s)
 		}
 		if rsp.GetSynced() || last[name] == text {
-			continue
+			return nil
 		}
 		last[name] = text
-		fmt.Fprintf(app.Out, "%s %s %s\n", app.Now().Local().Format("15:04:05"), front.Line(name), front.Line(text))
-	}
+		_, err := fmt.Fprintf(app.Out, "%s %s %s\n", app.Now().Local().Format("15:04:05"), front.Line(name), front.Line(text))
+		return err
+	})
 }
 
 // statusLine says in a line how a service does.
@@ -100,18 +82,14 @@ func statusLine(s *runtimev1.Service) string {
 func (o *statusOptions) followTable(ctx context.Context, app *App, stream watchStream) error {
 	changes, failed := make(chan *runtimev1.WatchResponse), make(chan error, 1)
 	go func() {
-		for {
-			rsp, err := stream.Recv()
-			if err != nil {
-				failed <- err
-				return
-			}
+		failed <- receive(stream, func(rsp *runtimev1.WatchResponse) error {
 			select {
 			case changes <- rsp:
+				return nil
 			case <-ctx.Done():
-				return
+				return ctx.Err()
 			}
-		}
+		})
 	}()
 	services := map[string]*runtimev1.Service{}
 	shown := 0
@@ -132,9 +110,6 @@ func (o *statusOptions) followTable(ctx context.Context, app *App, stream watchS
 			}
 			draw.Reset(time.Second) // what is said of times has changed
 		case err := <-failed:
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
 			return err
 		}
 	}
