@@ -69,25 +69,23 @@ func (o *inspectOptions) run(ctx context.Context, app *App, name string) error {
 	if err != nil {
 		return err
 	}
-	var journal []proto.Message
-	show := func(e *runtimev1.Entry) error {
-		journal = append(journal, e)
-		return nil
-	}
 	if o.follow {
 		if err := o.print(app, all, nil); err != nil {
 			return err
 		}
-		show = func(e *runtimev1.Entry) error {
-			return o.out.element(app.Out, e, func(w io.Writer) error {
+	}
+	var journal []proto.Message
+	err = receive(stream, func(rsp *runtimev1.JournalResponse) error {
+		for _, e := range rsp.GetEntries() {
+			if !o.follow {
+				journal = append(journal, e)
+				continue
+			}
+			err := o.out.element(app.Out, e, func(w io.Writer) error {
 				_, err := fmt.Fprintln(w, entryText(e))
 				return err
 			})
-		}
-	}
-	err = receive(stream, func(rsp *runtimev1.JournalResponse) error {
-		for _, e := range rsp.GetEntries() {
-			if err := show(e); err != nil {
+			if err != nil {
 				return err
 			}
 		}
