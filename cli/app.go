@@ -24,6 +24,8 @@ type App struct {
 	Getenv   func(string) string
 	Now      func() time.Time
 	Version  string
+	// Executable is the path of this program; empty: nobody is told.
+	Executable string
 	// SDK is the source of the service framework.
 	SDK fs.FS
 	// Serve runs a server until ctx ends.

@@ -37,7 +37,9 @@ called like secrets.`,
   micro inspect helloworld -o json`,
 		Args:              exactly(1),
 		ValidArgsFunction: completeDeployed(app),
-		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), app, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return app.nearestRun(cmd, args[0], o.run(cmd.Context(), app, args[0]))
+		},
 	}
 	f := cmd.Flags()
 	f.Int32VarP(&o.lines, "lines", "n", 30, "show at most so many entries of the journal; 0 shows all")

@@ -172,6 +172,22 @@ func (o *credentialOptions) password(app *App, label string) (string, error) {
 	return app.promptPassword(label)
 }
 
+// newPassword asks for a password that nobody knows yet, so it asks twice.
+func (o *credentialOptions) newPassword(app *App, label string) (string, error) {
+	password, err := o.password(app, label+" (at least 8 characters)")
+	if err != nil || o.passwordStdin {
+		return password, err
+	}
+	again, err := app.promptPassword(label + " again")
+	if err != nil {
+		return "", err
+	}
+	if again != password {
+		return "", usage("", "the two passwords differ")
+	}
+	return password, nil
+}
+
 // loggedIn keeps a new session and ends the one before.
 func (a *App) loggedIn(ctx context.Context, e envs.Env, s *authv1.Session, storage envs.Storage, done string) error {
 	dirs, err := a.Dirs()
@@ -189,6 +205,10 @@ func (a *App) loggedIn(ctx context.Context, e envs.Env, s *authv1.Session, stora
 	}
 	if err := sessionFrom(s).Save(dirs, e, storage, a.keyring()); err != nil {
 		return err
+	}
+	if a.Executable != "" {
+		// Services that are run by hand are told less without it.
+		_ = envs.WriteCommand(dirs, a.Executable)
 	}
 	fmt.Fprintf(a.Out, "%s (environment %q, token %s)\n", done, e.Name, storageText(storage))
 	return nil

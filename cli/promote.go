@@ -102,7 +102,7 @@ func (o *promoteOptions) run(ctx context.Context, app *App, name string) error {
 	if err := o.show(ctx, app, there, want, changes); err != nil {
 		return err
 	}
-	if err := there.agree(name); err != nil {
+	if err := there.mayPromote(name); err != nil {
 		return err
 	}
 	p := newProgress(app)
@@ -284,8 +284,8 @@ func configDifferences(before, after map[string]string, s *runtimev1.Service) []
 	return list
 }
 
-// agree asks whether a service shall be promoted to the environment of the app.
-func (a *App) agree(name string) error {
+// mayPromote asks whether a service shall be promoted to the environment of the app.
+func (a *App) mayPromote(name string) error {
 	e, err := a.Env()
 	if err != nil {
 		return err

@@ -33,7 +33,7 @@ environment, resources and probes.`,
 			}
 			rsp, err := client.Releases(ctx, &runtimev1.ReleasesRequest{Name: args[0]})
 			if err != nil {
-				return err
+				return app.nearestRun(cmd, args[0], err)
 			}
 			current, err := client.Get(ctx, &runtimev1.GetRequest{Name: args[0]})
 			if err != nil && status.Code(err) != codes.NotFound { // it may be killed
@@ -102,7 +102,7 @@ configuration stay as they are. "micro releases NAME" lists what there is.`,
 			}
 			rsp, err := client.Rollback(ctx, &runtimev1.RollbackRequest{Name: args[0], Release: to})
 			if err != nil {
-				return hinted(err, "micro releases "+args[0])
+				return app.nearestRun(cmd, args[0], hinted(err, "micro releases "+args[0]))
 			}
 			what := "is what it was"
 			if c := rsp.GetChange(); c != nil && c.GetAfter().GetRelease() < c.GetBefore().GetRelease() {
@@ -154,7 +154,9 @@ to undo twice is to have done nothing.`,
 		Example:           "  micro undo helloworld",
 		Args:              exactly(1),
 		ValidArgsFunction: completeDeployed(app),
-		RunE:              func(cmd *cobra.Command, args []string) error { return app.undo(cmd.Context(), args[0], noWait) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return app.nearestRun(cmd, args[0], app.undo(cmd.Context(), args[0], noWait))
+		},
 	}
 	noWaitFlag(cmd, &noWait)
 	return cmd

@@ -211,6 +211,22 @@ func (a *App) pin(env, file string) error {
 	return nil
 }
 
+// checkRuns returns an error when there is no service to update, which is found out
+// before one is built.
+func checkRuns(ctx context.Context, app *App, name, ref string) error {
+	ctx, conn, err := app.connFor(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = runtimev1.NewRuntimeClient(conn).Get(ctx, &runtimev1.GetRequest{Name: name})
+	if status.Code(err) != codes.NotFound {
+		return nil // what else it is, Apply tells
+	}
+	e := app.explain(err)
+	e.Hint = "micro run " + ref
+	return e
+}
+
 // fromSource builds a service and puts its image into the environment's registry. It
 // returns how the service should run.
 func (o *runOptions) fromSource(ctx context.Context, root *cobra.Command, app *App, p *progress, ref string) (*runtimev1.ApplyRequest, error) {
@@ -226,6 +242,11 @@ func (o *runOptions) fromSource(ctx context.Context, root *cobra.Command, app *A
 	spec, err := o.spec(source.manifest, source.Source)
 	if err != nil {
 		return nil, err
+	}
+	if o.update {
+		if err := checkRuns(ctx, app, source.name, ref); err != nil {
+			return nil, err
+		}
 	}
 	p.update(source.name + " from " + sourceText(spec.GetSource()))
 	platforms, err := o.platformsIn(ctx, app)

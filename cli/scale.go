@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -50,7 +51,7 @@ micro.yaml names one.`,
 			}
 			rsp, err := client.Scale(ctx, &runtimev1.ScaleRequest{Name: args[0], Instances: int32(n)})
 			if err != nil {
-				return err
+				return app.nearestRun(cmd, args[0], err)
 			}
 			return app.settled(ctx, client, rsp.GetService(), rsp.GetChange(), noWait, "runs with "+instancesText(int32(n)))
 		},
@@ -106,7 +107,7 @@ configuration has now where their environment refers to it. It is a new release.
 			}
 			rsp, err := client.Restart(ctx, &runtimev1.RestartRequest{Name: args[0]})
 			if err != nil {
-				return err
+				return app.nearestRun(cmd, args[0], err)
 			}
 			return app.settled(ctx, client, rsp.GetService(), rsp.GetChange(), noWait, "is restarted")
 		},
@@ -131,8 +132,9 @@ back as it was.`,
 				return err
 			}
 			for _, name := range args {
+				name = strings.TrimSuffix(name, "/")
 				if err := app.kill(ctx, client, name); err != nil {
-					return err
+					return app.nearestRun(cmd, name, err)
 				}
 			}
 			return nil

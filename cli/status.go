@@ -12,9 +12,12 @@ import (
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/micro/micro/v3/cli/front"
 	"github.com/micro/micro/v3/dynamic"
+	"github.com/micro/micro/v3/dynamic/request"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
@@ -42,7 +45,7 @@ elsewhere, and with --plain, there is a line for each change.`,
   micro status --watch --plain`,
 		Args:              atMostOne(),
 		ValidArgsFunction: completeDeployed(app),
-		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), app, first(args)) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd, app, first(args)) },
 	}
 	f := cmd.Flags()
 	f.BoolVarP(&o.watch, "watch", "w", false, "go on, and show each change")
@@ -52,18 +55,18 @@ elsewhere, and with --plain, there is a line for each change.`,
 	return cmd
 }
 
-func (o *statusOptions) run(ctx context.Context, app *App, name string) error {
-	ctx, client, err := app.runtime(ctx)
+func (o *statusOptions) run(cmd *cobra.Command, app *App, name string) error {
+	ctx, client, err := app.runtime(cmd.Context())
 	if err != nil {
 		return err
 	}
 	if o.watch {
-		return o.follow(ctx, app, client, name)
+		return app.nearestRun(cmd, name, o.follow(ctx, app, client, name))
 	}
 	if name != "" {
 		rsp, err := client.Get(ctx, &runtimev1.GetRequest{Name: name})
 		if err != nil {
-			return err
+			return app.nearestRun(cmd, name, err)
 		}
 		return o.out.print(app.Out, rsp.GetService(), func(t *tableWriter) { describeStatus(app, t, rsp.GetService()) })
 	}
@@ -80,6 +83,37 @@ func (o *statusOptions) run(ctx context.Context, app *App, name string) error {
 		return nil
 	}
 	return o.out.print(app.Out, rsp, func(t *tableWriter) { o.list(app, t, rsp.GetServices()) })
+}
+
+// nearestRun adds to an error about a service that does not run which one may have been
+// meant, or that it runs elsewhere.
+func (a *App) nearestRun(cmd *cobra.Command, name string, err error) error {
+	if status.Code(err) != codes.NotFound {
+		return err
+	}
+	e := a.explain(err)
+	ctx, conn, connErr := a.connFor(cmd.Context())
+	if connErr != nil {
+		return e
+	}
+	if _, err := registryv1.NewRegistryClient(conn).Get(ctx, &registryv1.GetRequest{Name: name}); err == nil {
+		e.Message = name + " was not started by this server: it runs elsewhere, and has registered"
+		e.Hint = "micro get service " + name
+		return e
+	}
+	rsp, err := runtimev1.NewRuntimeClient(conn).List(ctx, &runtimev1.ListRequest{})
+	if err != nil {
+		return e
+	}
+	var names []string
+	for _, s := range rsp.GetServices() {
+		names = append(names, s.GetName())
+	}
+	e.Hint = "micro status"
+	if near := request.Nearest(name, names); near != "" {
+		e.Hint = cmd.CommandPath() + " " + near
+	}
+	return e
 }
 
 // list writes a row for each service, and each of its instances when that is wanted.

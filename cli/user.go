@@ -111,7 +111,7 @@ standard input.`,
 			if err != nil {
 				return err
 			}
-			fresh, err := o.password(app, "New password (at least 8 characters)")
+			fresh, err := o.newPassword(app, "New password")
 			if err != nil {
 				return err
 			}

@@ -61,6 +61,15 @@ const (
 	KeyScopes      = "micro-scopes"
 )
 
+// Metadata keys by which a service says for whom it makes a call: the account that stands
+// at the beginning, as the service knows it. The services of a namespace trust each
+// other so far; from anybody else they are not forwarded, and no rule looks at them.
+const (
+	KeyOrigin       = "micro-origin-account"
+	KeyOriginType   = "micro-origin-account-type"
+	KeyOriginScopes = "micro-origin-scopes"
+)
+
 // Config is what [New] needs.
 type Config struct {
 	Auth     *auth.Auth
@@ -316,6 +325,11 @@ func outgoing(in metadata.MD, r *Route) metadata.MD {
 		out.Set(KeyAccountType, string(r.Caller.Type))
 		if len(r.Caller.Scopes) > 0 {
 			out.Set(KeyScopes, strings.Join(r.Caller.Scopes, ","))
+		}
+		if r.Caller.Type == auth.Service {
+			for _, k := range []string{KeyOrigin, KeyOriginType, KeyOriginScopes} {
+				out.Append(k, in.Get(k)...)
+			}
 		}
 	}
 	return out

@@ -119,6 +119,16 @@ func (e invalidError) Is(target error) bool { return target == errInvalid }
 
 func invalid(format string, args ...any) error { return invalidError(fmt.Sprintf(format, args...)) }
 
+// saidError is an error with a text of its own, which says all that the other's does.
+type saidError struct {
+	text string
+	err  error
+}
+
+func (e *saidError) Error() string { return e.text }
+
+func (e *saidError) Unwrap() error { return e.err }
+
 // statuses turns the errors of handlers into gRPC statuses.
 type statuses struct {
 	meanings []meaning

@@ -271,7 +271,7 @@ func newest(instances []registry.Instance) registry.Instance {
 }
 
 func noService(name, ns string) error {
-	return fmt.Errorf("no instance of a service %q is registered in namespace %q: %w", name, ns, registry.ErrNotFound)
+	return &saidError{fmt.Sprintf("no instance of a service %q is registered in namespace %q", name, ns), registry.ErrNotFound}
 }
 
 func registered(name string, instances []registry.Instance) *registryv1.Service {

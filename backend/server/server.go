@@ -5,6 +5,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -61,6 +62,11 @@ type Config struct {
 	Gateway, Proxy string
 	// TLS is for both ports; nil: in clear.
 	TLS *tls.Config
+	// Instances is where what the runtime starts reaches the server when that speaks
+	// TLS: in clear, since an instance knows no certificate of the server's, and so
+	// at an address that nobody else can reach. A free port of the loopback interface
+	// when empty. Without TLS the proxy's port is good for them too.
+	Instances string
 	// Signup says who may make a namespace of his own.
 	Signup Signup
 	// SMTP sends the codes that [SignupMail] needs.
@@ -87,6 +93,8 @@ type Config struct {
 type Addresses struct {
 	Gateway string `json:"gateway"`
 	Proxy   string `json:"proxy"`
+	// Instances is empty when the proxy's is the address that they use.
+	Instances string `json:"instances,omitempty"`
 }
 
 // addressesFile tells other programs on this machine where the server listens.
@@ -124,6 +132,7 @@ type Server struct {
 	health    *health.Server
 
 	grpc        *grpc.Server
+	instances   net.Listener // for the instances alone; nil: they use the proxy's
 	proxyHTTP   *http.Server
 	gatewayHTTP *http.Server
 
@@ -160,6 +169,13 @@ func Run(ctx context.Context, c Config) (err error) {
 	}
 	defer gatewayListener.Close()
 	s.addresses = Addresses{Gateway: gatewayListener.Addr().String(), Proxy: proxyListener.Addr().String()}
+	if c.TLS != nil {
+		if s.instances, err = listen(ctx, "instances", cmp.Or(c.Instances, "127.0.0.1:0")); err != nil {
+			return err
+		}
+		defer s.instances.Close()
+		s.addresses.Instances = s.instances.Addr().String()
+	}
 
 	if err := s.open(ctx); err != nil {
 		return err
@@ -172,7 +188,7 @@ func Run(ctx context.Context, c Config) (err error) {
 
 // ListenError is returned when a port cannot be listened on.
 type ListenError struct {
-	What    string // "proxy" or "gateway"
+	What    string // "proxy", "gateway" or "instances"
 	Address string
 	Err     error
 }
@@ -256,7 +272,7 @@ func (s *Server) open(ctx context.Context) error {
 		Store:     c.Store,
 		Runtime:   s.runtime,
 		Directory: s.directory,
-		Env:       map[string]string{"MICRO_PROXY": s.addresses.Proxy},
+		Env:       map[string]string{"MICRO_PROXY": cmp.Or(s.addresses.Instances, s.addresses.Proxy)},
 		Lookup:    s.lookup,
 		Logger:    c.Logger,
 	})
@@ -440,7 +456,7 @@ func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener net.L
 		gatewayListener = tls.NewListener(gatewayListener, s.config.TLS)
 	}
 	var wg sync.WaitGroup
-	for what, serve := range map[string]func() error{
+	serves := map[string]func() error{
 		"proxy":         m.serve,
 		"proxy (gRPC)":  func() error { return s.grpc.Serve(m.grpc) },
 		"proxy (HTTP)":  func() error { return s.proxyHTTP.Serve(m.http) },
@@ -449,7 +465,11 @@ func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener net.L
 		"images":        func() error { s.pruneImages(ctx); return nil },
 		"audit logs":    func() error { s.pruneAudit(ctx); return nil },
 		"schemas":       func() error { s.directory.collectSchemas(ctx); return nil },
-	} {
+	}
+	if s.instances != nil {
+		serves["instances"] = func() error { return s.grpc.Serve(s.instances) }
+	}
+	for what, serve := range serves {
 		wg.Go(func() {
 			err := serve()
 			if err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, grpc.ErrServerStopped) && !errors.Is(err, net.ErrClosed) {

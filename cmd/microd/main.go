@@ -32,16 +32,18 @@ func main() {
 		os.Exit(cli.ExitError)
 	}
 	_ = os.Unsetenv("MICRO_FRONT_VERSION") // not for what this process starts
+	executable, _ := os.Executable()       // who needs it does without
 	app := &cli.App{
-		In:       os.Stdin,
-		Out:      os.Stdout,
-		Err:      os.Stderr,
-		Getenv:   os.Getenv,
-		Now:      time.Now,
-		Version:  buildinfo.Version(),
-		SDK:      micro.SDK,
-		Serve:    serve,
-		Terminal: terminal(),
+		In:         os.Stdin,
+		Out:        os.Stdout,
+		Err:        os.Stderr,
+		Getenv:     os.Getenv,
+		Now:        time.Now,
+		Version:    buildinfo.Version(),
+		Executable: executable,
+		SDK:        micro.SDK,
+		Serve:      serve,
+		Terminal:   terminal(),
 	}
 	os.Exit(cli.Main(ctx, app, os.Args[1:]))
 }
