@@ -488,6 +488,8 @@ func explainBuild(err error) error {
 		return e
 	case errors.Is(err, image.ErrAuth):
 		return &Error{Message: err.Error(), Exit: ExitLogin}
+	case errors.Is(err, image.ErrDenied):
+		return &Error{Message: err.Error(), Exit: ExitDenied}
 	case errors.Is(err, image.ErrUnreachable):
 		return &Error{Message: err.Error(), Exit: ExitUnreachable}
 	case errors.Is(err, image.ErrNotFound):

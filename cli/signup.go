@@ -87,7 +87,7 @@ func (o *signupOptions) signup(ctx context.Context, app *App) error {
 	if err != nil {
 		return err
 	}
-	return app.loggedIn(ctx, e, rsp.GetSession(), storage, fmt.Sprintf("namespace %s is yours; logged in as %s", ns, o.username))
+	return app.loggedIn(ctx, e, rsp.GetSession(), storage, o.note, fmt.Sprintf("namespace %s is yours; logged in as %s", ns, o.username))
 }
 
 // admission gets what the server asks of those who sign up, before anybody types a

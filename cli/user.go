@@ -123,7 +123,7 @@ standard input.`,
 			if storage == "" {
 				return nil // logged in by a token from outside, which has ended now
 			}
-			return app.loggedIn(cmd.Context(), e, rsp.GetSession(), storage, "password changed")
+			return app.loggedIn(cmd.Context(), e, rsp.GetSession(), storage, "", "password changed")
 		},
 	}
 	cmd.Flags().BoolVar(&stdin, "password-stdin", false, "read the passwords from standard input")

@@ -445,7 +445,7 @@ func TestInstanceIsReplacedUnderACall(t *testing.T) {
 func TestInstanceComesUnderACall(t *testing.T) {
 	t.Parallel()
 	r := start(t)
-	r.register(t, "acme", "greeter", "dead", dead(t), "")
+	r.register(t, "acme", "greeter", "dead", dead(0), "")
 	route, err := r.proxy.Admit(t.Context(), proxy.Call{Namespace: "acme", Service: "greeter", Path: method})
 	if err != nil {
 		t.Fatal(err)

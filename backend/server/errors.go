@@ -119,15 +119,21 @@ func (e invalidError) Is(target error) bool { return target == errInvalid }
 
 func invalid(format string, args ...any) error { return invalidError(fmt.Sprintf(format, args...)) }
 
-// saidError is an error with a text of its own, which says all that the other's does.
-type saidError struct {
+// toldError is an error whose text says all of it, also what the error in it stands for.
+type toldError struct {
+	error
+
 	text string
-	err  error
 }
 
-func (e *saidError) Error() string { return e.text }
+func (e toldError) Error() string { return e.text }
 
-func (e *saidError) Unwrap() error { return e.err }
+func (e toldError) Unwrap() error { return e.error }
+
+// told returns an error that means another and has a text of its own.
+func told(err error, format string, args ...any) error {
+	return toldError{err, fmt.Sprintf(format, args...)}
+}
 
 // statuses turns the errors of handlers into gRPC statuses.
 type statuses struct {

@@ -234,7 +234,7 @@ func (r *runtimeAPI) Journal(req *runtimev1.JournalRequest, out grpc.ServerStrea
 // about says which service an error is about.
 func (r *runtimeAPI) about(ctx context.Context, name string, err error) error {
 	if errors.Is(err, deploy.ErrNotFound) {
-		return &saidError{fmt.Sprintf("no service %q runs in namespace %q", name, callerOf(ctx).namespace), err}
+		return told(err, "no service %q runs in namespace %q", name, callerOf(ctx).namespace)
 	}
 	return err
 }

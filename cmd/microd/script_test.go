@@ -106,6 +106,7 @@ func setup(env *testscript.Env, bin string) error {
 	if plugin, err := exec.LookPath("grpc_python_plugin"); err == nil {
 		env.Setenv("PYTHON_PLUGIN", plugin)
 	}
+	env.Setenv("SMTPD", mustAbs("../../testdata/smtp/main.go"))
 	return nil
 }
 
