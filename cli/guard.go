@@ -33,6 +33,7 @@ func readers() map[string]bool {
 		"micro.registry.v1.Registry": "Get GetSchema List Watch Health",
 		"micro.events.v1.Events":     "Read Subscribe ListTopics ListGroups",
 		"micro.runtime.v1.Runtime":   "Get List Watch Releases Changes Journal Logs",
+		"micro.stats.v1.Stats":       "Get List Watch",
 		"micro.store.v1.Store":       "Read List Watch Tables Databases Export",
 	} {
 		for m := range strings.FieldsSeq(methods) {

@@ -95,7 +95,7 @@ service that runs: micro SERVICE [ENDPOINT] --field=value.`,
 	}
 	group("services", newRunCmd(app), newUpdateCmd(app), newScaleCmd(app), newRestartCmd(app), newRollbackCmd(app), newUndoCmd(app), newKillCmd(app),
 		newApplyCmd(app), newDiffCmd(app), newDeleteCmd(app), newExportCmd(app), newPromoteCmd(app),
-		newStatusCmd(app), newInspectCmd(app), newReleasesCmd(app), newServicesCmd(app), newGetCmd(app), newHealthCmd(app), newLogsCmd(app),
+		newStatusCmd(app), newInspectCmd(app), newReleasesCmd(app), newServicesCmd(app), newGetCmd(app), newHealthCmd(app), newStatsCmd(app), newLogsCmd(app),
 		newCallCmd(app), newStreamCmd(app), newHistoryCmd(app), newDescribeCmd(app))
 	group("data", newStoreCmd(app), newConfigCmd(app), newEventsCmd(app))
 	group("source", newNewCmd(app), newGenCmd(app), newBuildCmd(app), newImageCmd(app), newSchemaCmd(app))

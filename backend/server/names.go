@@ -13,8 +13,8 @@ func Commands() []string {
 	return []string{
 		"apply", "auth", "build", "call", "completion", "config", "delete", "describe", "diff", "env", "events", "exit-codes", "export", "gen", "get",
 		"git", "health", "help", "history", "image", "inspect", "kill", "login", "logout", "logs", "namespace", "new", "promote", "releases",
-		"restart", "rollback", "run", "scale", "schema", "server", "services", "signup", "status", "store", "stream", "undo", "update", "user",
-		"version",
+		"restart", "rollback", "run", "scale", "schema", "server", "services", "signup", "stats", "status", "store", "stream", "undo", "update",
+		"user", "version",
 	}
 }
 
@@ -22,7 +22,7 @@ func Commands() []string {
 // to be renamed then, and build-cache, the repository of what builds have compiled.
 func planned() []string {
 	return []string{
-		"backup", "build-cache", "dashboard", "dev", "doctor", "micro", "network", "registry", "restore", "runtime", "stats", "top", "web",
+		"backup", "build-cache", "dashboard", "dev", "doctor", "micro", "network", "registry", "restore", "runtime", "top", "web",
 	}
 }
 

@@ -14,8 +14,8 @@ func IsCommand(word string) bool {
 	switch word {
 	case "apply", "auth", "build", "call", "completion", "config", "delete", "describe", "diff", "env", "events", "exit-codes", "export", "gen", "get",
 		"git", "health", "help", "history", "image", "inspect", "kill", "login", "logout", "logs", "namespace", "new", "promote", "releases",
-		"restart", "rollback", "run", "scale", "schema", "server", "services", "signup", "status", "store", "stream", "undo", "update", "user",
-		"version",
+		"restart", "rollback", "run", "scale", "schema", "server", "services", "signup", "stats", "status", "store", "stream", "undo", "update",
+		"user", "version",
 		"__complete", "__completeNoDesc":
 		return true
 	default:
