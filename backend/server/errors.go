@@ -84,6 +84,7 @@ func meanings() []meaning {
 		{registry.ErrInvalid, codes.InvalidArgument, "INVALID"},
 		{deploy.ErrNotFound, codes.NotFound, "NO_SERVICE"},
 		{deploy.ErrInvalid, codes.InvalidArgument, "INVALID"},
+		{deploy.ErrState, codes.FailedPrecondition, "NOT_NOW"},
 		{errOverloaded, codes.ResourceExhausted, "OVERLOADED"},
 		{errBackupRuns, codes.FailedPrecondition, "BACKUP_RUNS"},
 		{errNoBackup, codes.FailedPrecondition, "NO_BACKUP"},
