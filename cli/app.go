@@ -49,6 +49,8 @@ type App struct {
 	via      front.Transport
 	observer *observer // nil: nobody watches
 
+	asking *dialogue // who is asked for the messages of a call; nil: nobody
+
 	config *envs.Config
 	conn   *grpc.ClientConn
 

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"github.com/micro/micro/v3/backend/auth"
 )
 
 // anyStream is how a call is opened whose kind is not known: every kind of call
@@ -120,8 +123,9 @@ func (r *Route) Unary(ctx context.Context, message, buf []byte) (answer []byte, 
 // Forward passes a call of any kind between its caller and an instance, until it has
 // ended on both sides.
 func (r *Route) Forward(in grpc.ServerStream) error {
-	ctx, cancel := context.WithCancel(in.Context())
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(in.Context())
+	defer cancel(nil)
+	defer r.Follow(ctx, cancel)()
 	out, err := r.Open(ctx)
 	if err != nil {
 		in.SetTrailer(metadata.Pairs(KeyRefused, "true"))
@@ -130,12 +134,51 @@ func (r *Route) Forward(in grpc.ServerStream) error {
 	defer out.Close()
 	go func() {
 		if err := copyRequests(out, in); err != nil {
-			cancel()
+			cancel(nil)
 		}
 	}()
 	err = copyAnswers(in, out)
 	in.SetTrailer(incoming(out.Trailer()))
+	if why := Taken(ctx); why != nil {
+		return why
+	}
 	return err
+}
+
+// followAfter is how long a call goes on before it is looked whether its caller may
+// still make it. Most have ended by then.
+const followAfter = 500 * time.Millisecond
+
+// takenError says that what a call was allowed by was taken away while it went on.
+type takenError struct{ error }
+
+func (e takenError) Unwrap() error { return e.error }
+
+// Follow cancels a call that goes on when its caller may not make it any more: with the
+// reason, which [Taken] returns. The function that it returns ends that.
+func (r *Route) Follow(ctx context.Context, cancel context.CancelCauseFunc) (stop func() bool) {
+	return time.AfterFunc(followAfter, func() {
+		a := r.proxy.config.Auth
+		err := a.Follow(ctx, r.token, r.Namespace, func(ctx context.Context, id auth.Identity) error {
+			grpcService, method, err := SplitPath(r.Path)
+			if err != nil {
+				return err
+			}
+			return a.Authorize(ctx, id, r.Namespace, auth.Resource{Type: "service", Name: r.Service, Endpoint: Endpoint(grpcService, method)})
+		})
+		if ctx.Err() == nil {
+			cancel(takenError{err})
+		}
+	}).Stop
+}
+
+// Taken returns why the call with a context was ended by [Route.Follow], nil when it was
+// not.
+func Taken(ctx context.Context) error {
+	if taken, ok := errors.AsType[takenError](context.Cause(ctx)); ok {
+		return taken.error
+	}
+	return nil
 }
 
 // copyRequests returns when the caller has no more to say, or the instance does

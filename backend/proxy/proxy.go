@@ -8,7 +8,6 @@
 package proxy
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -112,6 +111,7 @@ type Route struct {
 	Path      string
 
 	proxy     *Proxy
+	token     string
 	instances []registry.Instance
 	metadata  metadata.MD
 }
@@ -148,7 +148,7 @@ func (p *Proxy) Admit(ctx context.Context, c Call) (*Route, error) {
 		}
 		endpoint = Endpoint(grpcService, method)
 	}
-	r := &Route{Caller: caller, Namespace: ns, Service: c.Service, Path: c.Path, proxy: p}
+	r := &Route{Caller: caller, Namespace: ns, Service: c.Service, Path: c.Path, proxy: p, token: c.Token}
 	if r.Service == "" {
 		r.Service, err = r.provider(ctx, grpcService, endpoint)
 	} else {
@@ -205,7 +205,7 @@ func (r *Route) To(ctx context.Context, path, schema string) error {
 func (r *Route) provider(ctx context.Context, grpcService, endpoint string) (string, error) {
 	none := fmt.Errorf("%w with gRPC service %s in namespace %q", ErrNoService, grpcService, r.Namespace)
 	// No directory is made of a namespace that a stranger has made up.
-	if ok, err := r.proxy.config.Auth.Exists(ctx, r.Namespace); err != nil {
+	if ok, err := r.proxy.config.Auth.Known(ctx, r.Namespace); err != nil {
 		return "", err
 	} else if !ok {
 		return "", none
@@ -217,7 +217,11 @@ func (r *Route) provider(ctx context.Context, grpcService, endpoint string) (str
 	services := d.Providers(grpcService)
 	if len(services) == 0 {
 		// Who may call nothing here learns nothing.
-		return "", cmp.Or(r.authorize(ctx, "", grpcService, endpoint), none)
+		if err := r.authorize(ctx, "", grpcService, endpoint); err != nil {
+			return "", err
+		}
+		r.proxy.config.Auth.Miss(ctx, r.Namespace)
+		return "", none
 	}
 	var allowed []string
 	var refusal error

@@ -188,7 +188,7 @@ func (r *rig) register(t *testing.T, ns, service, id, address, schema string) {
 	t.Helper()
 	_, err := r.registry.Register(t.Context(), ns, registry.Instance{
 		ID: id, Service: service, Address: address, Schema: schema, Provides: []string{provides},
-	}, 0)
+	}, registry.MaxLease)
 	if err != nil {
 		t.Fatal(err)
 	}

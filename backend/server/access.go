@@ -395,7 +395,11 @@ func (g *guard) stream(srv any, s grpc.ServerStream, info *grpc.StreamServerInfo
 // authorised when it began. It returns when the call has ended, too.
 func (g *guard) follow(ctx context.Context, method string, a access, req any) error {
 	c := callerOf(ctx)
-	return g.auth.Follow(ctx, c.token, c.namespace, func(ctx context.Context, id auth.Identity) error {
+	rulesOf := ""
+	if a.kind == byRule {
+		rulesOf = c.namespace
+	}
+	return g.auth.Follow(ctx, c.token, rulesOf, func(ctx context.Context, id auth.Identity) error {
 		c.Identity = id
 		return g.check(context.WithValue(ctx, callerKey{}, c), method, a, req)
 	})

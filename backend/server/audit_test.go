@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +28,7 @@ import (
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
 	configv1 "github.com/micro/micro/v3/proto/micro/config/v1"
 	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
+	imagev1 "github.com/micro/micro/v3/proto/micro/image/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
@@ -126,6 +130,8 @@ func effects(s *testServer) map[string]effect {
 		eventsv1.Events_SetRetention_FullMethodName:   {&eventsv1.SetRetentionRequest{Topic: "orders", Retention: &eventsv1.Retention{Events: 5}}, "acme/alice did Events.SetRetention orders in acme: OK"},
 		eventsv1.Events_DeleteTopic_FullMethodName:    {&eventsv1.DeleteTopicRequest{Topic: "orders"}, "acme/alice did Events.DeleteTopic orders in acme: OK"},
 		eventsv1.Events_DeleteGroup_FullMethodName:    {&eventsv1.DeleteGroupRequest{Topic: "orders", Group: "g"}, "acme/alice did Events.DeleteGroup orders/g in acme: OK"},
+		imagev1.Images_Delete_FullMethodName:          {&imagev1.DeleteRequest{Name: "shelf", Reference: "latest"}, "acme/alice did Images.Delete shelf in acme: OK"},
+		imagev1.Images_Prune_FullMethodName:           {&imagev1.PruneRequest{}, "acme/alice did Images.Prune  in acme: OK"},
 		runtimev1.Runtime_Apply_FullMethodName:        {&runtimev1.ApplyRequest{Name: "fresh", Spec: &runtimev1.Spec{Image: "acme/echo@" + s.echo}}, "acme/alice did Runtime.Apply fresh in acme: OK"},
 		runtimev1.Runtime_Delete_FullMethodName:       {&runtimev1.DeleteRequest{Name: "echo"}, "acme/alice did Runtime.Delete echo in acme: OK"},
 	}
@@ -165,11 +171,18 @@ func (s *testServer) prepare(t *testing.T, method string) string {
 		s.foreign = startEcho(t)
 		_, err = registryv1.NewRegistryClient(s.conn).Register(ctx, &registryv1.RegisterRequest{
 			Instance: &registryv1.Instance{Id: "old", Service: "foreign", Address: startEcho(t)},
+			Lease:    longLease(),
 		})
 	case api == "micro.events.v1.Events":
 		s.publish(t, "orders", "a")
 		group := events.Group{Topic: events.Topic{Namespace: "acme", Name: "orders"}, Name: "g"}
 		_, err = s.config.Events.Fetch(ctx, group, events.Fetch{Limit: 1, AckWait: time.Minute})
+	case api == "micro.image.v1.Images":
+		s.pushImage(t, "shelf")
+		if m == "Prune" {
+			_, err = imagev1.NewImagesClient(s.conn).Delete(ctx, &imagev1.DeleteRequest{Name: "shelf", Reference: "latest"})
+			err = errors.Join(err, s.ageImages())
+		}
 	case api == "micro.runtime.v1.Runtime":
 		s.deployEcho(t)
 	}
@@ -194,7 +207,16 @@ func (d *deaf) Txn(ctx context.Context, t store.Txn) (int64, error) {
 	return d.Store.Txn(ctx, t)
 }
 
-// state returns what the store and the topic of acme hold, but for the audit log.
+// ageImages makes all that the registry has a day old.
+func (s *testServer) ageImages() error {
+	long := time.Now().Add(-24 * time.Hour)
+	return filepath.WalkDir(filepath.Join(s.config.DataDir, "images"), func(path string, _ fs.DirEntry, err error) error {
+		return errors.Join(err, os.Chtimes(path, long, long))
+	})
+}
+
+// state returns what the store, the registry and the topic of acme hold, but for the
+// audit log.
 func (s *testServer) state(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -206,6 +228,17 @@ func (s *testServer) state(t *testing.T) map[string]string {
 		if !strings.Contains(r.Key, "/auth/session/") && !strings.Contains(r.Key, "/audit/") {
 			all[r.Key] = string(r.Value)
 		}
+	}
+	indexes, err := filepath.Glob(filepath.Join(s.config.DataDir, "images", "*", "*", "index.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range indexes {
+		index, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[name] = string(index)
 	}
 	topics, err := s.config.Events.Topics(t.Context(), "acme", events.List{})
 	if err != nil {
@@ -506,6 +539,28 @@ func TestImagesAreRecorded(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, s.lines(t, s.admin, "acme", len(want))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A push that cannot be recorded is refused.
+func TestPushThatCannotBeRecorded(t *testing.T) {
+	t.Parallel()
+	var d *deaf
+	s := start(t, func(c *server.Config) {
+		d = &deaf{Store: c.Store}
+		c.Store = d
+	})
+	s.deployEcho(t)
+	d.deaf.Store(true)
+	if code, body := s.imageRequest(t, http.MethodDelete, "/v2/acme/echo/manifests/latest", "Bearer "+s.admin); code < 500 {
+		t.Errorf("a deletion: %d %s", code, body)
+	}
+	if code, _ := s.imageRequest(t, http.MethodGet, "/v2/token", basic("acme/alice", password)); code == http.StatusOK {
+		t.Error("a login is answered")
+	}
+	d.deaf.Store(false)
+	if code, body := s.imageRequest(t, http.MethodGet, "/v2/acme/echo/manifests/latest", "Bearer "+s.admin); code != http.StatusOK {
+		t.Errorf("the image afterwards: %d %s", code, body)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/micro/micro/v3/backend/auth"
 	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/backend/store"
 	"github.com/micro/micro/v3/dynamic"
 	"github.com/micro/micro/v3/image/layout"
 	images "github.com/micro/micro/v3/image/registry"
@@ -46,8 +47,11 @@ func (s *Server) authorizeImages(ctx context.Context, r *http.Request, repositor
 	if what := changes(r, action); what != "" && (err == nil || isRefusal(err)) {
 		err = s.recorder.image(ctx, callerFrom(r, caller, ns), what, repository, err)
 	}
-	if isRefusal(err) {
+	switch {
+	case isRefusal(err):
 		return images.ErrDenied
+	case errors.Is(err, store.ErrFull):
+		return fmt.Errorf("%w: %w", images.ErrFull, err)
 	}
 	return err
 }

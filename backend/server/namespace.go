@@ -64,9 +64,17 @@ func namespaceMessage(n auth.Namespace) *authv1.Namespace {
 func (n *namespacesAPI) Create(ctx context.Context, req *authv1.CreateNamespaceRequest) (*authv1.CreateNamespaceResponse, error) {
 	acc, err := n.auth.CreateNamespace(ctx, req.GetName(), req.GetUsername(), req.GetPassword())
 	if err != nil {
-		return nil, fmt.Errorf("namespace %q: %w", req.GetName(), err)
+		return nil, aboutNew(req.GetName(), err)
 	}
 	return &authv1.CreateNamespaceResponse{Account: account(acc)}, nil
+}
+
+// aboutNew says what is wrong with a namespace that was to be made.
+func aboutNew(name string, err error) error {
+	if errors.Is(err, auth.ErrExists) {
+		return told(err, "there is a namespace %q already", name)
+	}
+	return err
 }
 
 func (n *namespacesAPI) Delete(ctx context.Context, req *authv1.DeleteNamespaceRequest) (*authv1.DeleteNamespaceResponse, error) {
