@@ -92,7 +92,7 @@ service that runs: micro SERVICE [ENDPOINT] --field=value.`,
 			root.AddCommand(c)
 		}
 	}
-	group("services", newRunCmd(app), newUpdateCmd(app), newKillCmd(app), newStatusCmd(app), newServicesCmd(app), newGetCmd(app), newHealthCmd(app), newLogsCmd(app), newCallCmd(app), newStreamCmd(app), newHistoryCmd(app), newDescribeCmd(app))
+	group("services", newRunCmd(app), newUpdateCmd(app), newKillCmd(app), newStatusCmd(app), newServicesCmd(app), newGetCmd(app), newHealthCmd(app), newStatsCmd(app), newLogsCmd(app), newCallCmd(app), newStreamCmd(app), newHistoryCmd(app), newDescribeCmd(app))
 	group("data", newStoreCmd(app), newConfigCmd(app), newEventsCmd(app))
 	group("source", newNewCmd(app), newGenCmd(app), newBuildCmd(app), newImageCmd(app))
 	group("access", newEnvCmd(app), newLoginCmd(app), newLogoutCmd(app), newGitCmd(app), newSignupCmd(app), newUserCmd(app), newAuthCmd(app), newNamespaceCmd(app))

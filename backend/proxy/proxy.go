@@ -14,11 +14,14 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/metadata"
 
 	"github.com/micro/micro/v3/backend/auth"
 	"github.com/micro/micro/v3/backend/registry"
+	"github.com/micro/micro/v3/backend/stats"
+	"github.com/micro/micro/v3/backend/trace"
 )
 
 // Errors of the door, beside those of package auth.
@@ -74,6 +77,10 @@ type Config struct {
 	Auth     *auth.Auth
 	Registry *registry.Registry
 	Logger   *slog.Logger
+	// Stats counts the calls; nil: nobody does.
+	Stats *stats.Stats
+	// Tracer follows the calls; nil: nobody does.
+	Tracer *trace.Tracer
 	// Deployed reports whether a service that has no instance should have one.
 	Deployed func(ctx context.Context, namespace, service string) bool
 }
@@ -86,6 +93,9 @@ type Proxy struct {
 
 // New returns a proxy.
 func New(c Config) *Proxy {
+	if c.Stats == nil {
+		c.Stats = stats.New(stats.Config{})
+	}
 	return &Proxy{config: c, pool: newPool()}
 }
 
@@ -158,6 +168,9 @@ func (p *Proxy) Admit(ctx context.Context, c Call) (*Route, error) {
 		return nil, err
 	}
 	if r.instances, err = p.resolve(ctx, ns, r.Service, c.Schema); err != nil {
+		if errors.Is(err, ErrNoInstance) {
+			p.countRefused(ctx, ns, r.Service, c.Path, time.Now())
+		}
 		return nil, err
 	}
 	r.metadata = outgoing(c.Metadata, r)

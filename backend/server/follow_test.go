@@ -27,6 +27,7 @@ import (
 	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
+	statsv1 "github.com/micro/micro/v3/proto/micro/stats/v1"
 	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
 )
 
@@ -42,6 +43,7 @@ func longStreams() map[string]proto.Message {
 		registryv1.Registry_Watch_FullMethodName: &registryv1.WatchRequest{},
 		runtimev1.Runtime_Watch_FullMethodName:   &runtimev1.WatchRequest{Name: "echo"},
 		runtimev1.Runtime_Logs_FullMethodName:    &runtimev1.LogsRequest{Name: "echo", Follow: true},
+		statsv1.Stats_Watch_FullMethodName:       &statsv1.WatchRequest{},
 		storev1.Store_Watch_FullMethodName:       &storev1.WatchRequest{},
 	}
 }

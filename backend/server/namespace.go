@@ -13,6 +13,7 @@ import (
 	"github.com/micro/micro/v3/backend/auth"
 	"github.com/micro/micro/v3/backend/deploy"
 	"github.com/micro/micro/v3/backend/events"
+	"github.com/micro/micro/v3/backend/stats"
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
 )
 
@@ -96,6 +97,7 @@ type deleter struct {
 	auth     *auth.Auth
 	deployer *deploy.Deployer
 	events   events.Log
+	stats    *stats.Stats
 	images   interface {
 		Repositories(ctx context.Context) ([]string, error)
 		Delete(ctx context.Context, repository string) error
@@ -212,6 +214,7 @@ func (d *deleter) run(ns string) error {
 	if err := d.deleteTopics(ns); err != nil {
 		return err
 	}
+	d.stats.Forget(ns)
 	return d.auth.PurgeNamespace(d.ctx, ns)
 }
 

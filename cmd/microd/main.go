@@ -126,6 +126,7 @@ func serve(ctx context.Context, o cli.ServeOptions) (err error) {
 		DataDir:      o.DataDir,
 		Gateway:      o.Gateway,
 		Proxy:        o.Proxy,
+		Metrics:      o.Metrics,
 		TLS:          o.TLS,
 		Signup:       server.Signup(o.Signup),
 		SMTP:         server.SMTP(o.SMTP),
@@ -136,7 +137,7 @@ func serve(ctx context.Context, o cli.ServeOptions) (err error) {
 		Events:       b.Events,
 		OpenRuntime:  b.OpenRuntime,
 		Logger:       o.Logger,
-		Ready:        func(a server.Addresses) { o.Ready(a.Gateway, a.Proxy) },
+		Ready:        func(a server.Addresses) { o.Ready(a.Gateway, a.Proxy, a.Metrics) },
 		Password:     o.Password,
 	})
 	if taken, ok := errors.AsType[*server.ListenError](err); ok {

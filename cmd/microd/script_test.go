@@ -185,8 +185,8 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// waitServer waits until the server of this home is ready, and sets $GATEWAY and
-// $PROXY to its addresses.
+// waitServer waits until the server of this home is ready, and sets $GATEWAY, $PROXY and
+// $METRICS to its addresses.
 //
 //	waitserver [DATADIR]
 func waitServer(ts *testscript.TestScript, neg bool, args []string) {
@@ -198,8 +198,8 @@ func waitServer(ts *testscript.TestScript, neg bool, args []string) {
 		dir = ts.MkAbs(args[0])
 	}
 	var addresses struct {
-		Gateway, Proxy string
-		PID            int
+		Gateway, Proxy, Metrics string
+		PID                     int
 	}
 	deadline := time.Now().Add(patience)
 	for {
@@ -214,6 +214,7 @@ func waitServer(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Setenv("GATEWAY", "http://"+addresses.Gateway)
 	ts.Setenv("PROXY", addresses.Proxy)
+	ts.Setenv("METRICS", "http://"+addresses.Metrics+"/metrics")
 }
 
 // answers reports whether something listens on an address: the file of a server
