@@ -92,11 +92,14 @@ func adoptModule(mod, sum []byte, opts Options) (newMod, newSum []byte, notes []
 	if err := f.AddModuleStmt(opts.Module); err != nil {
 		return nil, nil, nil, err
 	}
-	if slices.ContainsFunc(f.Require, func(r *modfile.Require) bool { return r.Mod.Path == sdk.Path }) {
+	if requires(f, sdk.Path) {
 		if err := useSDK(f, opts); err != nil {
 			return nil, nil, nil, err
 		}
 		sum = mergeSums(sum, sdk.ProjectSum())
+		if requires(f, divided.Path) {
+			sum = mergeSums(sum, []byte(dividedSum))
+		}
 	} else if len(sum) == 0 {
 		sum = sdk.ProjectSum() // it needs the same, or something less
 	}
@@ -110,6 +113,20 @@ func adoptModule(mod, sum []byte, opts Options) (newMod, newSum []byte, notes []
 	return newMod, sum, notes, err
 }
 
+// divided is the first version of a module without the packages that the SDK takes from
+// modules of their own. With an older one Go finds them twice, and compiles nothing.
+var divided = module.Version{Path: "google.golang.org/genproto", Version: "v0.0.0-20230526161137-0005af68ea54"}
+
+// dividedSum is what go.sum says of it.
+const dividedSum = `google.golang.org/genproto v0.0.0-20230526161137-0005af68ea54 h1:9NWlQfY2ePejTmfwUH1OWwmznFa+0kKcHGPDvcPza9M=
+google.golang.org/genproto v0.0.0-20230526161137-0005af68ea54/go.mod h1:zqTuNwFlFRsw5zIts5VnzLQxSRqh+CGOTVMlYbY0Eyk=
+`
+
+// requires reports whether a go.mod requires a module.
+func requires(f *modfile.File, path string) bool {
+	return slices.ContainsFunc(f.Require, func(r *modfile.Require) bool { return r.Mod.Path == path })
+}
+
 // useSDK makes a go.mod require the SDK of opts, and what that requires in at least the
 // same versions. What replaces any of them goes.
 func useSDK(f *modfile.File, opts Options) error {
@@ -121,6 +138,9 @@ func useSDK(f *modfile.File, opts Options) error {
 		if err := f.AddGoStmt(own.Go.Version); err != nil {
 			return err
 		}
+	}
+	if requires(f, divided.Path) {
+		own.Require = append(own.Require, &modfile.Require{Mod: divided})
 	}
 	for _, need := range own.Require {
 		i := slices.IndexFunc(f.Require, func(r *modfile.Require) bool { return r.Mod.Path == need.Mod.Path })
