@@ -97,8 +97,8 @@ func adoptModule(mod, sum []byte, opts Options) (newMod, newSum []byte, notes []
 			return nil, nil, nil, err
 		}
 		sum = mergeSums(sum, sdk.ProjectSum())
-		if requires(f, divided.Path) {
-			sum = mergeSums(sum, []byte(dividedSum))
+		if path, _ := sdk.Divided(); requires(f, path) {
+			sum = mergeSums(sum, []byte(sdk.DividedSum))
 		}
 	} else if len(sum) == 0 {
 		sum = sdk.ProjectSum() // it needs the same, or something less
@@ -112,15 +112,6 @@ func adoptModule(mod, sum []byte, opts Options) (newMod, newSum []byte, notes []
 	newMod, err = f.Format()
 	return newMod, sum, notes, err
 }
-
-// divided is the first version of a module without the packages that the SDK takes from
-// modules of their own. With an older one Go finds them twice, and compiles nothing.
-var divided = module.Version{Path: "google.golang.org/genproto", Version: "v0.0.0-20230526161137-0005af68ea54"}
-
-// dividedSum is what go.sum says of it.
-const dividedSum = `google.golang.org/genproto v0.0.0-20230526161137-0005af68ea54 h1:9NWlQfY2ePejTmfwUH1OWwmznFa+0kKcHGPDvcPza9M=
-google.golang.org/genproto v0.0.0-20230526161137-0005af68ea54/go.mod h1:zqTuNwFlFRsw5zIts5VnzLQxSRqh+CGOTVMlYbY0Eyk=
-`
 
 // requires reports whether a go.mod requires a module.
 func requires(f *modfile.File, path string) bool {
@@ -139,8 +130,8 @@ func useSDK(f *modfile.File, opts Options) error {
 			return err
 		}
 	}
-	if requires(f, divided.Path) {
-		own.Require = append(own.Require, &modfile.Require{Mod: divided})
+	if path, version := sdk.Divided(); requires(f, path) {
+		own.Require = append(own.Require, &modfile.Require{Mod: module.Version{Path: path, Version: version}})
 	}
 	for _, need := range own.Require {
 		i := slices.IndexFunc(f.Require, func(r *modfile.Require) bool { return r.Mod.Path == need.Mod.Path })
