@@ -30,6 +30,10 @@ type App struct {
 	SDK fs.FS
 	// Serve runs a server until ctx ends.
 	Serve func(ctx context.Context, o ServeOptions) error
+	// Restore puts a backup into the data directory of a server that does not run.
+	Restore func(ctx context.Context, backup io.Reader, dir string, force bool) (Restored, error)
+	// Check reads all of the data directory of a server that does not run.
+	Check func(ctx context.Context, dir string) (CheckReport, error)
 
 	Terminal Terminal
 
@@ -37,7 +41,10 @@ type App struct {
 	env       string
 	namespace string
 	yes       bool
+	confirmed string // the name of the protected environment that may be changed
 	noColor   bool
+
+	allowed bool // the command may change something where it acts
 
 	made *madeCall // the call of a service that was made last
 
@@ -141,6 +148,16 @@ func (a *App) Namespace() (string, error) {
 		return e.Namespace, nil
 	}
 	return envs.DefaultNamespace, nil
+}
+
+// target returns the environment and the namespace that the command acts on.
+func (a *App) target() (envs.Env, string, error) {
+	e, err := a.Env()
+	if err != nil {
+		return envs.Env{}, "", err
+	}
+	ns, err := a.Namespace()
+	return e, ns, err
 }
 
 func (a *App) keyring() envs.Keyring { return envs.Keyring{Getenv: a.Getenv} }

@@ -2,8 +2,10 @@ package server_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -118,6 +120,13 @@ func matrixRequests(refresh string) map[string]proto.Message {
 		runtimev1.Runtime_Delete_FullMethodName:                          &runtimev1.DeleteRequest{Name: "none"},
 		runtimev1.Runtime_Watch_FullMethodName:                           &runtimev1.WatchRequest{Name: "none"},
 		runtimev1.Runtime_Logs_FullMethodName:                            &runtimev1.LogsRequest{Name: "none"},
+		runtimev1.Runtime_Scale_FullMethodName:                           &runtimev1.ScaleRequest{Name: "none", Instances: 1},
+		runtimev1.Runtime_Restart_FullMethodName:                         &runtimev1.RestartRequest{Name: "none"},
+		runtimev1.Runtime_Rollback_FullMethodName:                        &runtimev1.RollbackRequest{Name: "none"},
+		runtimev1.Runtime_Undo_FullMethodName:                            &runtimev1.UndoRequest{Name: "none"},
+		runtimev1.Runtime_Releases_FullMethodName:                        &runtimev1.ReleasesRequest{Name: "none"},
+		runtimev1.Runtime_Changes_FullMethodName:                         &runtimev1.ChangesRequest{Name: "none"},
+		runtimev1.Runtime_Journal_FullMethodName:                         &runtimev1.JournalRequest{Name: "none"},
 		storev1.Store_Read_FullMethodName:                                &storev1.ReadRequest{Key: []byte("none")},
 		storev1.Store_Delete_FullMethodName:                              &storev1.DeleteRequest{Key: []byte("none")},
 		reflectv1.ServerReflection_ServerReflectionInfo_FullMethodName:   listServices(),
@@ -209,14 +218,36 @@ func firstAnswer(t *testing.T, s *testServer, m protoreflect.MethodDescriptor, t
 	t.Helper()
 	ctx, cancel := context.WithCancel(as(t, token, namespace))
 	defer cancel()
-	stream, err := s.conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, pathOf(m))
+	stream, err := s.ask(ctx, m, req)
 	if err != nil {
 		return err
+	}
+	return stream.RecvMsg(dynamicpb.NewMessage(m.Output()))
+}
+
+// lastAnswer makes a call of any kind with one request and returns its error when it
+// has ended.
+func lastAnswer(t *testing.T, s *testServer, m protoreflect.MethodDescriptor, token, namespace string, req proto.Message) error {
+	t.Helper()
+	stream, err := s.ask(as(t, token, namespace), m, req)
+	if err != nil {
+		return err
+	}
+	if err := endOf(stream); !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
+}
+
+func (s *testServer) ask(ctx context.Context, m protoreflect.MethodDescriptor, req proto.Message) (grpc.ClientStream, error) {
+	stream, err := s.conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, pathOf(m))
+	if err != nil {
+		return nil, err
 	}
 	if err := stream.SendMsg(req); err == nil {
 		_ = stream.CloseSend()
 	}
-	return stream.RecvMsg(dynamicpb.NewMessage(m.Output()))
+	return stream, nil
 }
 
 // What is no bearer token is refused, and never taken for nobody.
