@@ -79,6 +79,24 @@ type Runtime interface {
 	Close() error
 }
 
+// Meter is a [Runtime] that can tell what instances use of the machine.
+type Meter interface {
+	// Usage returns what the instances that run have used up to now, each with all
+	// that it has started, in no order. One that has just been started or is about to
+	// end may be missing.
+	Usage(ctx context.Context) ([]Usage, error)
+}
+
+// Usage is what an instance has used since it was started.
+type Usage struct {
+	ID        string
+	Namespace string
+	Service   string
+
+	CPU    time.Duration // of all processors together
+	Memory int64         // resident bytes now
+}
+
 // Spec says what to start.
 type Spec struct {
 	ID        string // unique on the server; letters, digits and '-'

@@ -101,6 +101,9 @@ type status struct {
 	processID
 	ended                  bool // and its parent has not taken notice
 	parent, group, session int
+
+	ticks int64 // of the processor, its own and those of children that have ended
+	pages int64 // resident
 }
 
 // readStatus reports false when there is no such process.
@@ -111,18 +114,23 @@ func readStatus(pid int) (status, bool) {
 	}
 	// PID (NAME) STATE PARENT GROUP SESSION …, where NAME may hold anything.
 	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
-	const state, parent, group, session, start = 0, 1, 2, 3, 19
-	if len(fields) <= start {
+	const state, parent, group, session, firstTicks, lastTicks, start, resident = 0, 1, 2, 3, 11, 14, 19, 21
+	if len(fields) <= resident {
 		return status{}, false
 	}
 	ticks, err := strconv.ParseUint(string(fields[start]), 10, 64)
-	return status{
+	s := status{
 		processID: processID{PID: pid, Start: ticks},
 		ended:     bytes.ContainsAny(fields[state], "ZXx"),
 		parent:    number(fields[parent]),
 		group:     number(fields[group]),
 		session:   number(fields[session]),
-	}, err == nil
+		pages:     int64(number(fields[resident])),
+	}
+	for _, f := range fields[firstTicks : lastTicks+1] {
+		s.ticks += int64(number(f))
+	}
+	return s, err == nil
 }
 
 func procDir(pid int) string { return filepath.Join("/proc", strconv.Itoa(pid)) }

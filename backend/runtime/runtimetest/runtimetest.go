@@ -34,6 +34,7 @@ func Test(t *testing.T, open Open) {
 		{"query", testQuery},
 		{"follow", testFollow},
 		{"life", testLife},
+		{"usage", testUsage},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			t.Parallel()

@@ -18,6 +18,7 @@
 //	ignore        ignore SIGTERM
 //	hang          wait for ever
 //	alloc         take so many MiB of memory
+//	burn          compute for ever in the background
 //	exit          end with a code
 //	kill          send itself a signal, by number
 package main
@@ -112,6 +113,11 @@ func do(verb, value string) error {
 			b[i] = 1
 		}
 		fmt.Println("allocated", len(b))
+	case "burn":
+		go func() {
+			for {
+			}
+		}()
 	case "exit":
 		os.Exit(number(value))
 	case "kill":
