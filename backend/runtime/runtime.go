@@ -24,8 +24,14 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrImage marks an image that this runtime can never start, such as one
 	// made for another machine. To try again is of no use.
-	ErrImage  = errors.New("the image cannot run here")
-	ErrClosed = errors.New("the runtime is closed")
+	ErrImage = errors.New("the image cannot run here")
+	// ErrNotRunning is returned for a command in an instance that does not run, or
+	// has ended before the command did.
+	ErrNotRunning = errors.New("the instance is not running")
+	// ErrCommand marks a command that the image does not have, or that cannot be
+	// started.
+	ErrCommand = errors.New("the command cannot be run")
+	ErrClosed  = errors.New("the runtime is closed")
 )
 
 // Runtime runs instances. All methods are safe for concurrent use; those about
@@ -78,6 +84,30 @@ type Runtime interface {
 	// little grace, and releases what the runtime holds.
 	Close() error
 }
+
+// Executor is a [Runtime] that can run commands in instances.
+type Executor interface {
+	// Exec runs a command beside the program of an instance, with the same user,
+	// files, environment and bounds. args are its name, as a path in the image or to
+	// be looked up in the image's PATH, and its arguments. Exec returns when the
+	// command has ended. When ctx ends first, the command is killed with all that it
+	// has started, and the error is ctx's. What it leaves running is killed too.
+	//
+	// The error is [ErrNotRunning] when there is no such instance, or it has ended
+	// first, and [ErrCommand] when there is no such command.
+	Exec(ctx context.Context, id string, args []string) (Result, error)
+}
+
+// Result is what became of a command.
+type Result struct {
+	Exit Exit
+	// Output is what it wrote to both of its streams, as far as it fits into
+	// [MaxOutput] bytes. The rest is lost, and holds nobody up.
+	Output []byte
+}
+
+// MaxOutput is how many bytes of a command's output are kept.
+const MaxOutput = 64 << 10
 
 // Meter is a [Runtime] that can tell what instances use of the machine.
 type Meter interface {

@@ -19,7 +19,7 @@ func (r *Runtime) inherit(ctx context.Context) error {
 		return err
 	}
 	records := map[*instance]record{}
-	left := leftover{mark: markOf(r.id, ""), prefix: true, known: map[processID]bool{}, groups: map[int]bool{}, dir: r.dir}
+	left := leftover{mark: markOf(r.id), known: map[processID]bool{}, groups: map[int]bool{}, dir: r.dir}
 	for _, in := range r.logged() {
 		rec, err := readRecord(in.home.state())
 		if err != nil {

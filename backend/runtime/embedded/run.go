@@ -21,6 +21,7 @@ type run struct {
 	in      *instance
 	release int64
 	process *process
+	program program // as it was started
 	outputs sync.WaitGroup
 	gone    chan struct{} // closed when it has ended and everybody knows
 	// memoryKills is what the function of that name returned before the start.
@@ -91,7 +92,7 @@ func (r *Runtime) spawn(in *instance, info runtime.Instance, img *image, p progr
 	if err != nil {
 		return errors.Join(startError(err), outR.Close(), errR.Close())
 	}
-	current := &run{in: in, release: info.Release, process: started, memoryKills: kills, gone: make(chan struct{})}
+	current := &run{in: in, release: info.Release, process: started, program: p, memoryKills: kills, gone: make(chan struct{})}
 	rec := record{
 		Release: info.Release,
 		Image:   img.digest,

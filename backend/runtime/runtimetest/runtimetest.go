@@ -6,8 +6,12 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/micro/micro/v3/backend/runtime"
 )
@@ -35,6 +39,7 @@ func Test(t *testing.T, open Open) {
 		{"follow", testFollow},
 		{"life", testLife},
 		{"usage", testUsage},
+		{"exec", testExec},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			t.Parallel()
@@ -187,3 +192,12 @@ func within(t *testing.T) context.Context {
 	t.Cleanup(cancel)
 	return ctx
 }
+
+func equateEmpty() cmp.Option { return cmpopts.EquateEmpty() }
+
+// without returns the lines that do not begin with a prefix.
+func without(lines []string, prefix string) []string {
+	return slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return strings.HasPrefix(l, prefix) })
+}
+
+func sorted(lines []string) []string { return slices.Sorted(slices.Values(lines)) }
