@@ -29,8 +29,9 @@ lint: ## check style, generated code and go.mod
 	golangci-lint run ./...
 	$(GO) mod tidy -diff
 
-gen: ## generate code from the .proto files, and the SDK's go.mod
+gen: ## generate code from the .proto files, the SDK's go.mod, and docs/reference
 	$(GO) run ./internal/gen
+	$(GO) run ./internal/reference
 
 cross: ## compile for every platform of a release
 	@for p in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64; do \

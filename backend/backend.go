@@ -27,6 +27,9 @@ type Config struct {
 	Events  string // a URL, for example "embedded:"
 	Runtime string // a URL, for example "embedded:"
 	Logger  *slog.Logger
+	// Memory keeps what the embedded engines hold in memory, for tests: it is gone
+	// when they are closed.
+	Memory bool
 	// Fatal is called once when an engine can no longer keep its promises, and
 	// the process has to end.
 	Fatal func(error)
@@ -64,7 +67,11 @@ func Open(ctx context.Context, c Config) (*Backend, error) {
 		return nil, fmt.Errorf("runtime: %w", err)
 	}
 	dir := filepath.Join(c.DataDir, "store")
-	db, err := embedded.Open(ctx, dir, embedded.Options{Logger: c.Logger, Fatal: c.Fatal})
+	o := embedded.Options{Logger: c.Logger, Fatal: c.Fatal}
+	if c.Memory {
+		o.FS = embedded.Memory()
+	}
+	db, err := embedded.Open(ctx, dir, o)
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ type world struct {
 	proxy, gateway     string
 	token              string // a file with an access token
 	server             *exec.Cmd
+	pid                int // of the server, which another program may have started
 }
 
 // newWorld builds what is measured. The server is started by the benchmarks that
@@ -35,7 +36,7 @@ func newWorld(b *testing.B) *world {
 		}
 	}
 	build := exec.CommandContext(b.Context(), "go", "build", "-trimpath", "-ldflags=-s -w", "-o", w.bin+"/",
-		"../cmd/micro", "../cmd/microd", "./peer/hello", "./peer/client")
+		"../cmd/micro", "../cmd/microd", "./peer/hello", "./peer/client", "./peer/fsync")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		b.Fatalf("build: %v\n%s", err, out)
@@ -77,7 +78,14 @@ func (w *world) run(b *testing.B, args ...string) string {
 // start starts a server and returns how long it took to be ready.
 func (w *world) start(b *testing.B) time.Duration {
 	b.Helper()
-	w.server = w.command(b, "microd", "server", "--gateway", "127.0.0.1:0", "--proxy", "127.0.0.1:0")
+	return w.startAt(b, filepath.Join(w.home, "data", "server"), filepath.Join(w.bin, "microd"))
+}
+
+// startAt starts a server with its data in a directory.
+func (w *world) startAt(b *testing.B, data string, command ...string) time.Duration {
+	b.Helper()
+	command = append(command, "server", "--gateway", "127.0.0.1:0", "--proxy", "127.0.0.1:0", "--data", data)
+	w.server = w.command(b, command[0], command[1:]...)
 	ready := make(chan time.Duration, 1)
 	began := time.Now()
 	w.server.Stdout = &lineWriter{onLine: func(line string) {
@@ -93,15 +101,18 @@ func (w *world) start(b *testing.B) time.Duration {
 	b.Cleanup(func() { w.stop(b) })
 	select {
 	case took := <-ready:
-		var addresses struct{ Proxy, Gateway string }
-		text, err := os.ReadFile(filepath.Join(w.home, "data", "server", "server.json"))
+		var addresses struct {
+			Proxy, Gateway string
+			PID            int
+		}
+		text, err := os.ReadFile(filepath.Join(data, "server.json"))
 		if err != nil {
 			b.Fatal(err)
 		}
 		if err := json.Unmarshal(text, &addresses); err != nil {
 			b.Fatal(err)
 		}
-		w.proxy, w.gateway = addresses.Proxy, addresses.Gateway
+		w.proxy, w.gateway, w.pid = addresses.Proxy, addresses.Gateway, addresses.PID
 		return took
 	case <-time.After(30 * time.Second):
 		b.Fatalf("the server is not ready after 30 s: %s", log.String())
@@ -114,23 +125,36 @@ func (w *world) stop(b *testing.B) {
 	if w.server == nil {
 		return
 	}
-	_ = w.server.Process.Signal(os.Interrupt)
+	p := w.server.Process
+	if w.pid > 0 {
+		if server, err := os.FindProcess(w.pid); err == nil {
+			p = server
+		}
+	}
+	_ = p.Signal(os.Interrupt)
 	_ = w.server.Wait()
 	w.server = nil
 }
 
-// deploy logs in and runs a new helloworld.
-func (w *world) deploy(b *testing.B) {
+// login logs in and returns an access token.
+func (w *world) login(b *testing.B) string {
 	b.Helper()
 	login := w.command(b, "micro", "login", "--username", "admin", "--password-stdin")
 	login.Stdin = strings.NewReader("micro\n")
 	if out, err := login.CombinedOutput(); err != nil {
 		b.Fatalf("login: %v\n%s", err, out)
 	}
+	return strings.TrimSpace(w.run(b, "user", "token"))
+}
+
+// deploy logs in and runs a new helloworld.
+func (w *world) deploy(b *testing.B) {
+	b.Helper()
+	token := w.login(b)
 	w.run(b, "new", w.project)
 	w.run(b, "run", w.project)
 	w.token = filepath.Join(w.home, "token")
-	if err := os.WriteFile(w.token, []byte(w.run(b, "user", "token")), 0o600); err != nil {
+	if err := os.WriteFile(w.token, []byte(token), 0o600); err != nil {
 		b.Fatal(err)
 	}
 	if out := w.run(b, "helloworld", "--name=Alice"); !strings.Contains(out, "Hello Alice") {

@@ -24,6 +24,8 @@ type App struct {
 	Getenv   func(string) string
 	Now      func() time.Time
 	Version  string
+	// Executable is the path of this program; empty: nobody is told.
+	Executable string
 	// SDK is the source of the service framework.
 	SDK fs.FS
 	// Serve runs a server until ctx ends.
@@ -46,6 +48,8 @@ type App struct {
 	// Set by the options of a call.
 	via      front.Transport
 	observer *observer // nil: nobody watches
+
+	asking *dialogue // who is asked for the messages of a call; nil: nobody
 
 	config *envs.Config
 	conn   *grpc.ClientConn

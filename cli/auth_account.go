@@ -105,7 +105,7 @@ func (o *accountOptions) create(ctx context.Context, app *App, id string) error 
 	}
 	password := ""
 	if typ == authv1.AccountType_ACCOUNT_TYPE_USER || o.passwordStdin {
-		if password, err = o.password(app, "Password (at least 8 characters)"); err != nil {
+		if password, err = o.newPassword(app, "Password"); err != nil {
 			return err
 		}
 	}

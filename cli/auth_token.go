@@ -55,6 +55,15 @@ account of a service, with scopes of that.`,
 	return cmd
 }
 
+// lifeText says how long something is good as [parseLife] reads it: whole days as 30d.
+func lifeText(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d >= day && d%day == 0 {
+		return fmt.Sprintf("%dd", d/day)
+	}
+	return d.String()
+}
+
 // parseLife reads how long something is good: what [time.ParseDuration] takes, a number
 // of days as 30d, or never, which is 0.
 func parseLife(s string) (time.Duration, error) {

@@ -105,7 +105,7 @@ func (o *makeOptions) seed(app *App, dir string) *image.Seed {
 		return nil
 	}
 	to.Progress = nil
-	sum := sha256.Sum256(sdk.GoSum())
+	sum := sha256.Sum256(sdk.ProjectSum())
 	return &image.Seed{Dir: dir, Key: hex.EncodeToString(sum[:]), Place: to, Share: o.shareCache}
 }
 

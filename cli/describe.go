@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -45,6 +47,7 @@ func forms() map[asForm]func(io.Writer, protoreflect.Descriptor) error {
 func newDescribeCmd(app *App) *cobra.Command {
 	form := asForm("tree")
 	var sources front.Sources
+	var dir string
 	cmd := &cobra.Command{
 		Use:   "describe [SERVICE] NAME",
 		Short: "Show a service, method, message or enum",
@@ -52,21 +55,30 @@ func newDescribeCmd(app *App) *cobra.Command {
 file has it, or as JSON Schema.
 
 NAME is a full name or an end of it, in any case. The service of micro that it belongs to
-may stand before it; a service of micro alone is shown whole.`,
+may stand before it; a service of micro alone is shown whole.
+
+--files writes the .proto files that it is from, and those that they import, into a
+directory: protoc and the like make clients in any language of them.`,
 		Example: `  micro describe helloworld
   micro describe helloworld CallRequest -o proto
   micro describe helloworld.Helloworld/Call
-  micro describe Invoice --proto billing.proto -I api -o jsonschema`,
+  micro describe Invoice --proto billing.proto -I api -o jsonschema
+  micro describe helloworld --files proto
+  micro describe micro.store.v1.Store --files proto`,
 		Args: func(cmd *cobra.Command, args []string) error { return checkArgs(cmd, args, 1, 2) },
 		RunE: func(cmd *cobra.Command, args []string) error {
 			found, err := app.describe(cmd.Context(), sources, args)
 			if err != nil {
 				return err
 			}
+			if dir != "" {
+				return app.writeProtos(dir, describe.Files(found))
+			}
 			return showElements(app.Out, found, form)
 		},
 	}
 	cmd.Flags().VarP(&form, "output", "o", "how to show it: tree, proto or jsonschema")
+	cmd.Flags().StringVar(&dir, "files", "", "write the .proto files into this directory")
 	cmd.Flags().StringArrayVar(&sources.Protos, "proto", nil, "a .proto file to look in, and not on the server; can be repeated")
 	cmd.Flags().StringArrayVarP(&sources.Imports, "import", "I", nil, "where .proto files are looked for; can be repeated")
 	cmd.Flags().StringArrayVar(&sources.Protosets, "protoset", nil, "a file with compiled .proto files; can be repeated")
@@ -88,6 +100,53 @@ func showElements(w io.Writer, found []protoreflect.Descriptor, form asForm) err
 		}
 	}
 	_, err := io.WriteString(w, front.Lines(b.String()))
+	return err
+}
+
+// writeProtos writes files into a directory, each below it by its path, and prints which.
+// What is there already is only replaced when the user agrees.
+func (a *App) writeProtos(dir string, files []protoreflect.FileDescriptor) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(dir) // the paths are the server's
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for _, fd := range files {
+		var text bytes.Buffer
+		if err := describe.Proto(&text, fd); err != nil {
+			return err
+		}
+		name := filepath.FromSlash(fd.Path())
+		old, err := root.ReadFile(name)
+		if err == nil && !bytes.Equal(old, text.Bytes()) {
+			if err := a.agree(filepath.Join(dir, name)); err != nil {
+				return err
+			}
+		}
+		if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			return err
+		}
+		if err := root.WriteFile(name, text.Bytes(), 0o644); err != nil {
+			return err
+		}
+		fmt.Fprintln(a.Out, front.Line(filepath.Join(dir, name)))
+	}
+	return nil
+}
+
+// agree asks whether a file may be replaced; nil means yes.
+func (a *App) agree(name string) error {
+	refused := &Error{Message: front.Line(name) + " is there and differs; it was left as it is", Hint: "remove it, or add --yes", Exit: ExitError}
+	if !a.yes && !a.Interactive() {
+		return refused
+	}
+	ok, err := a.confirm(name + " is there and differs. Replace it?")
+	if err == nil && !ok {
+		err = refused
+	}
 	return err
 }
 

@@ -30,7 +30,7 @@ unless --env or MICRO_ENV names another.`,
 		},
 	}
 	outputFlag(cmd, &out)
-	cmd.AddCommand(newEnvListCmd(app), newEnvGetCmd(app), newEnvSetCmd(app), newEnvAddCmd(app), newEnvDelCmd(app))
+	cmd.AddCommand(newEnvListCmd(app), newEnvGetCmd(app), newEnvSetCmd(app), newEnvAddCmd(app), newEnvDelCmd(app), newEnvExportCmd(app))
 	return cmd
 }
 

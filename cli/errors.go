@@ -93,7 +93,11 @@ func (a *App) place() front.Place {
 	if err != nil {
 		return front.Place{}
 	}
-	return front.PlaceOf(e, a.Getenv, a.plain)
+	ns, err := a.Namespace()
+	if err != nil {
+		return front.Place{}
+	}
+	return front.PlaceOf(e, ns, a.Getenv, a.plain)
 }
 
 // explainStatus turns the status of a call into what a person is told.

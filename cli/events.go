@@ -72,7 +72,8 @@ are published together by one command are next to each other in the topic, but f
 func (o *publishOptions) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.key, "key", "", "events with the same key are delivered to a group one after the other")
-	f.StringToStringVar(&o.metadata, "metadata", nil, "what goes along with the payload, as NAME=VALUE")
+	f.StringToStringVar(&o.metadata, "metadata", nil, "what goes along with the payload, as `NAME=VALUE`; can be repeated")
+	f.Lookup("metadata").DefValue = ""
 	f.BoolVar(&o.lines, "lines", false, "publish each line of standard input")
 }
 

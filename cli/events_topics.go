@@ -114,10 +114,10 @@ func keptText(r *eventsv1.Retention) string {
 		text += s
 	}
 	if r.GetAge() != nil {
-		add(r.GetAge().AsDuration().String())
+		add(lifeText(r.GetAge().AsDuration()))
 	}
 	if r.GetBytes() > 0 {
-		add(fmt.Sprintf("%d bytes", r.GetBytes()))
+		add(byteSize(r.GetBytes()))
 	}
 	if r.GetEvents() > 0 {
 		add(fmt.Sprintf("%d events", r.GetEvents()))

@@ -95,6 +95,9 @@ func (a *App) exchange(ctx context.Context, conn *grpc.ClientConn, in front.Invo
 	if a.observer != nil {
 		ctx = observed(ctx)
 	}
+	if a.isAsking(r) {
+		defer a.asking.end()
+	}
 	repeatable := !r.Stdin
 	return a.retrying(ctx, conn, r, func() (bool, error) {
 		answered, said, err := a.attempt(ctx, conn, m, r, p, send)
@@ -183,7 +186,13 @@ func (a *App) answers(ctx context.Context, s grpc.ClientStream, m wire.Method, p
 		if a.observer != nil {
 			a.observer.note(m.Output(), message)
 		}
-		if err := p.message(ctx, message); err != nil {
+		show := func() error { return p.message(ctx, message) }
+		if a.Terminal.Out {
+			err = a.asking.between(show)
+		} else {
+			err = show()
+		}
+		if err != nil {
 			return true, nil, err
 		}
 		if !m.ServerStreaming() {

@@ -21,7 +21,8 @@ import (
 type credentialOptions struct {
 	username      string
 	passwordStdin bool
-	insecure      bool // keep the token in a file
+	insecure      bool   // keep the token in a file
+	note          string // why the token does not go into the keyring
 }
 
 func (o *credentialOptions) flags(cmd *cobra.Command) {
@@ -80,7 +81,7 @@ func (o *credentialOptions) login(ctx context.Context, app *App) error {
 	if err != nil {
 		return err
 	}
-	return app.loggedIn(ctx, e, rsp.GetSession(), storage, fmt.Sprintf("logged in as %s in namespace %s", o.username, ns))
+	return app.loggedIn(ctx, e, rsp.GetSession(), storage, o.note, fmt.Sprintf("logged in as %s in namespace %s", o.username, ns))
 }
 
 // storage finds out where the token will be kept, before anybody types a
@@ -105,7 +106,7 @@ func (o *credentialOptions) storageFor(app *App, what string, local bool) (envs.
 	case o.insecure:
 		return envs.InFile, nil
 	case local:
-		fmt.Fprintf(app.Err, "%s: the token is kept in a file that only you can read\n", front.Line(probe.Error()))
+		o.note = front.Line(probe.Error()) + ": the token is kept in a file that only you can read"
 		return envs.InFile, nil
 	}
 	if app.yes || app.Interactive() && !o.passwordStdin {
@@ -172,8 +173,24 @@ func (o *credentialOptions) password(app *App, label string) (string, error) {
 	return app.promptPassword(label)
 }
 
+// newPassword asks for a password that nobody knows yet, so it asks twice.
+func (o *credentialOptions) newPassword(app *App, label string) (string, error) {
+	password, err := o.password(app, label+" (at least 8 characters)")
+	if err != nil || o.passwordStdin {
+		return password, err
+	}
+	again, err := app.promptPassword(label + " again")
+	if err != nil {
+		return "", err
+	}
+	if again != password {
+		return "", usage("", "the two passwords differ")
+	}
+	return password, nil
+}
+
 // loggedIn keeps a new session and ends the one before.
-func (a *App) loggedIn(ctx context.Context, e envs.Env, s *authv1.Session, storage envs.Storage, done string) error {
+func (a *App) loggedIn(ctx context.Context, e envs.Env, s *authv1.Session, storage envs.Storage, note, done string) error {
 	dirs, err := a.Dirs()
 	if err != nil {
 		return err
@@ -189,6 +206,13 @@ func (a *App) loggedIn(ctx context.Context, e envs.Env, s *authv1.Session, stora
 	}
 	if err := sessionFrom(s).Save(dirs, e, storage, a.keyring()); err != nil {
 		return err
+	}
+	if note != "" {
+		fmt.Fprintln(a.Err, note)
+	}
+	if a.Executable != "" {
+		// Services that are run by hand are told less without it.
+		_ = envs.WriteCommand(dirs, a.Executable)
 	}
 	fmt.Fprintf(a.Out, "%s (environment %q, token %s)\n", done, e.Name, storageText(storage))
 	return nil

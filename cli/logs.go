@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -35,7 +34,7 @@ Lines that begin with -- are the server's own word about an instance.`,
   micro logs helloworld --since 10m -o json`,
 		Args:              exactly(1),
 		ValidArgsFunction: completeDeployed(app),
-		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), app, args[0]) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd, app, args[0]) },
 	}
 	f := cmd.Flags()
 	f.Int32VarP(&o.lines, "lines", "n", 100, "show at most so many of the lines that are there; 0 shows all")
@@ -47,11 +46,11 @@ Lines that begin with -- are the server's own word about an instance.`,
 	return cmd
 }
 
-func (o *logsOptions) run(ctx context.Context, app *App, name string) error {
+func (o *logsOptions) run(cmd *cobra.Command, app *App, name string) error {
 	if o.lines < 0 {
 		return usage("micro logs --help", "--lines is %d", o.lines)
 	}
-	ctx, conn, err := app.connFor(ctx)
+	ctx, conn, err := app.connFor(cmd.Context())
 	if err != nil {
 		return err
 	}
@@ -70,7 +69,7 @@ func (o *logsOptions) run(ctx context.Context, app *App, name string) error {
 			return nil
 		}
 		if err != nil {
-			return err
+			return app.nearestRun(ctx, conn, cmd, name, err)
 		}
 		for _, l := range rsp.GetLines() {
 			several[l.GetInstance()] = true

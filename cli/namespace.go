@@ -80,7 +80,7 @@ namespace "micro" may; others sign up, where the server allows that.`,
 			if err := o.ask(app, "namespace create NAME"); err != nil {
 				return err
 			}
-			password, err := o.password(app, "Password (at least 8 characters)")
+			password, err := o.newPassword(app, "Password")
 			if err != nil {
 				return err
 			}

@@ -34,8 +34,8 @@ func newNewCmd(app *App) *cobra.Command {
 		Long: `Write the source of a new service into a directory of its name. The service builds
 and passes its own test at once; its README says what to do next.
 
-NAME may be a path: the last part of it names the service. What is in the directory
-already stays as it is.
+NAME may be a path: the last part of it names the service; "." is the directory that you
+are in. What is in the directory already stays as it is.
 
 --template is one of the templates that micro comes with ("micro new --list"), a
 directory, or a git address: github.com/OWNER/REPO, the same on another host, https://,
@@ -121,8 +121,19 @@ func (o *newOptions) listTemplates(app *App) error {
 func (o *newOptions) run(cmd *cobra.Command, app *App, path string) error {
 	dir := filepath.Clean(path)
 	name := filepath.Base(dir)
+	if dir == "." {
+		here, err := os.Getwd()
+		if err != nil {
+			return err
+		}
+		name = filepath.Base(here)
+	}
 	if err := generator.CheckName(name); err != nil {
-		return usage("", "%s", err)
+		hint := ""
+		if near := generator.NearestName(name); near != "" {
+			hint = "micro new " + filepath.Join(filepath.Dir(dir), near)
+		}
+		return usage(hint, "%s", err)
 	}
 	if isCommand(cmd.Root(), name) {
 		return usage("", "a service cannot be called %q, because micro has a command of that name", name)
@@ -162,7 +173,10 @@ func (o *newOptions) run(cmd *cobra.Command, app *App, path string) error {
 	for _, f := range project.Files {
 		fmt.Fprintf(app.Out, "  %s\n", front.Line(f.Path))
 	}
-	fmt.Fprintf(app.Err, "\nnext:\n  cd %s\n", dir)
+	fmt.Fprintf(app.Err, "\nnext:\n")
+	if dir != "." {
+		fmt.Fprintf(app.Err, "  cd %s\n", dir)
+	}
 	for _, line := range project.Next {
 		fmt.Fprintf(app.Err, "  %s\n", front.Line(line))
 	}
@@ -222,11 +236,12 @@ func findTemplate(ctx context.Context, app *App, ref string) (*generator.Templat
 
 func fetchTemplate(ctx context.Context, app *App, p *progress, ref string) (*generator.Template, error) {
 	source, err := image.Fetch(ctx, ref, image.FetchOptions{
-		Prompt:   app.Interactive(),
-		Progress: showStage(p),
-		Timeout:  maxRepositoryTime,
-		MaxBytes: maxRepository,
-		MaxFile:  maxRepositoryFile,
+		Credentials: app.gitCredentials,
+		Prompt:      app.Interactive(),
+		Progress:    showStage(p),
+		Timeout:     maxRepositoryTime,
+		MaxBytes:    maxRepository,
+		MaxFile:     maxRepositoryFile,
 	})
 	if err != nil {
 		return nil, explainBuild(err)
@@ -298,11 +313,15 @@ func (a *App) unpackSDK() (version, dir string, err error) {
 }
 
 func newGenCmd(app *App) *cobra.Command {
-	return &cobra.Command{
+	var micro bool
+	cmd := &cobra.Command{
 		Use:   "gen [DIR]",
 		Short: "Generate Go code from the .proto files of a project",
 		Long: `Generate the Go code of every .proto file below DIR, beside it, and let go.mod point to
-the SDK on this machine. The compiler is built in: nothing has to be installed.`,
+the SDK on this machine. The compiler is built in: nothing has to be installed.
+
+A NAME.pb.micro.go, as the generator of Micro 3 made it, is made again where there is
+one; --micro makes one of every file with services.`,
 		Example: "  micro gen",
 		Args:    atMostOne(),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -310,7 +329,11 @@ the SDK on this machine. The compiler is built in: nothing has to be installed.`
 			if len(args) == 1 {
 				dir = args[0]
 			}
-			result, err := generator.Gen(cmd.Context(), dir)
+			var opts []generator.GenOption
+			if micro {
+				opts = append(opts, generator.Micro())
+			}
+			result, err := generator.Gen(cmd.Context(), dir, opts...)
 			if problems, ok := errors.AsType[*generator.ProtoError](err); ok {
 				e := &Error{Message: "the .proto files have errors", Exit: ExitError}
 				for _, p := range problems.Problems {
@@ -346,4 +369,6 @@ the SDK on this machine. The compiler is built in: nothing has to be installed.`
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&micro, "micro", false, "make .pb.micro.go files too")
+	return cmd
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -46,7 +47,7 @@ func execute(ctx context.Context, app *App, root *cobra.Command, args []string) 
 	err := root.ExecuteContext(ctx)
 	var e *Error
 	if err != nil && !errors.As(err, &e) && isUsage(err) {
-		return &Error{Message: err.Error(), Hint: "micro " + strings.Join(append(commandPath(root, args), "--help"), " "), Exit: ExitUsage}
+		return &Error{Message: usageText(err), Hint: "micro " + strings.Join(append(commandPath(root, args), "--help"), " "), Exit: ExitUsage}
 	}
 	return err
 }
@@ -71,6 +72,10 @@ service that runs: micro SERVICE [ENDPOINT] --field=value.`,
 	root.SetIn(app.In)
 	root.SetOut(app.Out)
 	root.SetErr(app.Err)
+	if width := app.width(); width > 0 {
+		// What flags are for stays in its column on a narrow terminal, too.
+		root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "Flags.FlagUsages", fmt.Sprintf("Flags.FlagUsagesWrapped %d", width)))
+	}
 	globalFlags(app, root.PersistentFlags())
 	completeFlag(root, "env", completeEnvs(app))
 	completeFlag(root, "namespace", cobra.NoFileCompletions)
@@ -87,7 +92,7 @@ service that runs: micro SERVICE [ENDPOINT] --field=value.`,
 			root.AddCommand(c)
 		}
 	}
-	group("services", newRunCmd(app), newUpdateCmd(app), newKillCmd(app), newStatusCmd(app), newServicesCmd(app), newGetCmd(app), newHealthCmd(app), newLogsCmd(app), newCallCmd(app), newStreamCmd(app), newHistoryCmd(app), newDescribeCmd(app))
+	group("services", newRunCmd(app), newUpdateCmd(app), newKillCmd(app), newStatusCmd(app), newServicesCmd(app), newGetCmd(app), newHealthCmd(app), newStatsCmd(app), newLogsCmd(app), newCallCmd(app), newStreamCmd(app), newHistoryCmd(app), newDescribeCmd(app))
 	group("data", newStoreCmd(app), newConfigCmd(app), newEventsCmd(app))
 	group("source", newNewCmd(app), newGenCmd(app), newBuildCmd(app), newImageCmd(app))
 	group("access", newEnvCmd(app), newLoginCmd(app), newLogoutCmd(app), newGitCmd(app), newSignupCmd(app), newUserCmd(app), newAuthCmd(app), newNamespaceCmd(app))
@@ -136,6 +141,10 @@ func firstWord(root *cobra.Command, args []string) string {
 func isCommand(root *cobra.Command, word string) bool {
 	return slices.Contains(commands(root), word)
 }
+
+// Tree returns the whole command tree for those who describe it; its commands cannot be
+// run.
+func Tree() *cobra.Command { return newRoot(&App{}) }
 
 // Commands returns the first words that are commands, with the hidden ones by which
 // shells ask for completions; no service that is called like one could be called.
@@ -191,6 +200,20 @@ func isUsage(err error) bool {
 		}
 	}
 	return false
+}
+
+// usageText says what was typed wrong, without the words of Go's own packages.
+func usageText(err error) string {
+	value := (*pflag.InvalidValueError)(nil)
+	number := (*strconv.NumError)(nil)
+	if !errors.As(err, &value) || !errors.As(err, &number) {
+		return err.Error()
+	}
+	reason := "is no number"
+	if errors.Is(number.Err, strconv.ErrRange) {
+		reason = "is too large or too small"
+	}
+	return fmt.Sprintf("--%s is %q, which %s", value.GetFlag().Name, value.GetValue(), reason)
 }
 
 // wantsJSON reports whether the command was asked for JSON, so that its error is

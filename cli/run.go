@@ -149,6 +149,22 @@ func (o *runOptions) deploy(ctx context.Context, root *cobra.Command, app *App, 
 	return nil
 }
 
+// checkRuns returns an error when there is no service to update, which is found out
+// before one is built.
+func checkRuns(ctx context.Context, app *App, name, ref string) error {
+	ctx, conn, err := app.connFor(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = runtimev1.NewRuntimeClient(conn).Get(ctx, &runtimev1.GetRequest{Name: name})
+	if status.Code(err) != codes.NotFound {
+		return nil // what else it is, Apply tells
+	}
+	e := app.explain(err)
+	e.Hint = "micro run " + ref
+	return e
+}
+
 // fromSource builds a service and puts its image into the environment's registry. It
 // returns the name of the service and how it should run.
 func (o *runOptions) fromSource(ctx context.Context, root *cobra.Command, app *App, p *progress, ref string) (string, *runtimev1.Spec, error) {
@@ -164,6 +180,11 @@ func (o *runOptions) fromSource(ctx context.Context, root *cobra.Command, app *A
 	spec, err := o.spec(source.manifest, source.Source)
 	if err != nil {
 		return "", nil, err
+	}
+	if o.update {
+		if err := checkRuns(ctx, app, source.name, ref); err != nil {
+			return "", nil, err
+		}
 	}
 	p.update(source.name + " from " + sourceText(spec.GetSource()))
 	platforms, err := o.platformsIn(ctx, app)
@@ -457,6 +478,8 @@ func explainBuild(err error) error {
 		return e
 	case errors.Is(err, image.ErrAuth):
 		return &Error{Message: err.Error(), Exit: ExitLogin}
+	case errors.Is(err, image.ErrDenied):
+		return &Error{Message: err.Error(), Exit: ExitDenied}
 	case errors.Is(err, image.ErrUnreachable):
 		return &Error{Message: err.Error(), Exit: ExitUnreachable}
 	case errors.Is(err, image.ErrNotFound):

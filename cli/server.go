@@ -23,6 +23,7 @@ type ServeOptions struct {
 	DataDir string
 	Gateway string
 	Proxy   string
+	Metrics string // empty: none
 	Store   string // the URL of the engine
 	Events  string
 	Runtime string
@@ -36,7 +37,7 @@ type ServeOptions struct {
 	AuditEntries int64
 	AuditAge     time.Duration
 	Logger       *slog.Logger
-	Ready        func(gateway, proxy string)
+	Ready        func(gateway, proxy, metrics string)
 	Password     func(namespace, account, password string)
 }
 
@@ -70,6 +71,7 @@ mail server is MICRO_SERVER_SMTP_PASSWORD, or in a file.`,
 	f := cmd.Flags()
 	f.String("gateway", "127.0.0.1:8080", "address of the HTTP API gateway; port 0 takes a free one")
 	f.String("proxy", "127.0.0.1:8081", "address of the identity proxy, for gRPC and images; port 0 takes a free one")
+	f.String("metrics", "", "address where Prometheus finds the server's figures, at /metrics, for whoever asks (none)")
 	f.String("data", "", "directory of the server's data (the user's data directory)")
 	f.String("store", "embedded:", "engine that keeps accounts, rules and desired state")
 	f.String("events", "embedded:", "engine that keeps what is published")
@@ -100,8 +102,11 @@ func serve(ctx context.Context, app *App, v *viper.Viper) error {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	o.Ready = func(gateway, proxy string) {
-		fmt.Fprintf(app.Out, "micro %s is ready: gateway http://%s, proxy %s, data %s\n", app.Version, gateway, proxy, o.DataDir)
+	o.Ready = func(gateway, proxy, metrics string) {
+		if metrics != "" {
+			metrics = fmt.Sprintf(", metrics http://%s/metrics", metrics)
+		}
+		fmt.Fprintf(app.Out, "micro %s is ready: gateway http://%s, proxy %s, data %s%s\n", app.Version, gateway, proxy, o.DataDir, metrics)
 	}
 	o.Password = func(namespace, account, password string) {
 		fmt.Fprintf(app.Err, "the account %s of namespace %s has the password %s; it is not shown again\n", account, namespace, password)
@@ -135,11 +140,15 @@ func serveOptions(app *App, v *viper.Viper) (ServeOptions, error) {
 		DataDir: dir,
 		Gateway: v.GetString("gateway"),
 		Proxy:   v.GetString("proxy"),
+		Metrics: v.GetString("metrics"),
 		Store:   v.GetString("store"),
 		Events:  v.GetString("events"),
 		Runtime: v.GetString("runtime"),
 	}
-	for flag, address := range map[string]*string{"gateway": &o.Gateway, "proxy": &o.Proxy} {
+	for flag, address := range map[string]*string{"gateway": &o.Gateway, "proxy": &o.Proxy, "metrics": &o.Metrics} {
+		if *address == "" && flag == "metrics" {
+			continue
+		}
 		if err := checkListen(flag, address); err != nil {
 			return ServeOptions{}, err
 		}

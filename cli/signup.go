@@ -77,18 +77,9 @@ func (o *signupOptions) signup(ctx context.Context, app *App) error {
 	if ns == "" {
 		ns = o.username
 	}
-	password, err := o.password(app, "Password (at least 8 characters)")
+	password, err := o.newPassword(app, "Password")
 	if err != nil {
 		return err
-	}
-	if app.Interactive() && !o.passwordStdin {
-		again, err := app.promptPassword("Password again")
-		if err != nil {
-			return err
-		}
-		if again != password {
-			return usage("micro signup", "the two passwords differ")
-		}
 	}
 	rsp, err := client.Signup(ctx, &authv1.SignupRequest{
 		Namespace: ns, Username: o.username, Password: password, Invitation: o.invitation, Email: o.email, Code: o.code,
@@ -96,7 +87,7 @@ func (o *signupOptions) signup(ctx context.Context, app *App) error {
 	if err != nil {
 		return err
 	}
-	return app.loggedIn(ctx, e, rsp.GetSession(), storage, fmt.Sprintf("namespace %s is yours; logged in as %s", ns, o.username))
+	return app.loggedIn(ctx, e, rsp.GetSession(), storage, o.note, fmt.Sprintf("namespace %s is yours; logged in as %s", ns, o.username))
 }
 
 // admission gets what the server asks of those who sign up, before anybody types a

@@ -12,9 +12,12 @@ import (
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/micro/micro/v3/cli/front"
 	"github.com/micro/micro/v3/dynamic"
+	"github.com/micro/micro/v3/dynamic/request"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
@@ -37,7 +40,7 @@ func newStatusCmd(app *App) *cobra.Command {
 			if len(args) == 1 {
 				rsp, err := client.Get(ctx, &runtimev1.GetRequest{Name: args[0]})
 				if err != nil {
-					return err
+					return app.nearestRun(ctx, conn, cmd, args[0], err)
 				}
 				return out.print(app.Out, rsp.GetService(), func(t *tableWriter) { describeStatus(app, t, rsp.GetService()) })
 			}
@@ -58,6 +61,33 @@ func newStatusCmd(app *App) *cobra.Command {
 	}
 	outputFlag(cmd, &out)
 	return cmd
+}
+
+// nearestRun adds to an error about a service that does not run which one may have been
+// meant, or that it runs elsewhere.
+func (a *App) nearestRun(ctx context.Context, conn *grpc.ClientConn, cmd *cobra.Command, name string, err error) error {
+	if status.Code(err) != codes.NotFound {
+		return err
+	}
+	e := a.explain(err)
+	if _, err := registryv1.NewRegistryClient(conn).Get(ctx, &registryv1.GetRequest{Name: name}); err == nil {
+		e.Message = name + " was not started by this server: it runs elsewhere, and has registered"
+		e.Hint = "micro get service " + name
+		return e
+	}
+	rsp, err := runtimev1.NewRuntimeClient(conn).List(ctx, &runtimev1.ListRequest{})
+	if err != nil {
+		return e
+	}
+	var names []string
+	for _, s := range rsp.GetServices() {
+		names = append(names, s.GetName())
+	}
+	e.Hint = "micro status"
+	if near := request.Nearest(name, names); near != "" {
+		e.Hint = cmd.CommandPath() + " " + near
+	}
+	return e
 }
 
 // listStatus writes a row for each service.
@@ -317,7 +347,7 @@ have time to finish what they do.`,
 			for _, name := range args {
 				name = strings.TrimSuffix(name, "/")
 				if _, err := client.Delete(ctx, &runtimev1.DeleteRequest{Name: name}); err != nil {
-					return err
+					return app.nearestRun(ctx, conn, cmd, name, err)
 				}
 				if err := awaitGone(ctx, client, name); err != nil {
 					return err

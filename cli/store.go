@@ -165,7 +165,8 @@ shows; with --create there must be none. Else nothing changes and the exit code 
 	f.DurationVar(&o.expiry, "expiry", 0, "remove the record after so long, for example 10m")
 	f.Int64Var(&o.revision, "if-revision", 0, "write only if the record has this revision")
 	f.BoolVar(&o.create, "create", false, "write only if there is no such record")
-	f.StringToStringVar(&o.metadata, "metadata", nil, "what goes with the value, as NAME=VALUE")
+	f.StringToStringVar(&o.metadata, "metadata", nil, "what goes with the value, as `NAME=VALUE`; can be repeated")
+	f.Lookup("metadata").DefValue = ""
 	outputFlag(cmd, &o.out)
 	return cmd
 }

@@ -111,7 +111,7 @@ standard input.`,
 			if err != nil {
 				return err
 			}
-			fresh, err := o.password(app, "New password (at least 8 characters)")
+			fresh, err := o.newPassword(app, "New password")
 			if err != nil {
 				return err
 			}
@@ -123,7 +123,7 @@ standard input.`,
 			if storage == "" {
 				return nil // logged in by a token from outside, which has ended now
 			}
-			return app.loggedIn(cmd.Context(), e, rsp.GetSession(), storage, "password changed")
+			return app.loggedIn(cmd.Context(), e, rsp.GetSession(), storage, "", "password changed")
 		},
 	}
 	cmd.Flags().BoolVar(&stdin, "password-stdin", false, "read the passwords from standard input")

@@ -27,7 +27,7 @@ func (p *Project) adopt(t *Template, opts Options) error {
 	case slices.ContainsFunc(p.Files, func(f File) bool { return path.Ext(f.Path) == ".go" }):
 		mod, err := goMod(opts)
 		p.set("go.mod", mod)
-		p.set("go.sum", sdk.GoSum())
+		p.set("go.sum", sdk.ProjectSum())
 		return err
 	default:
 		return nil // another language

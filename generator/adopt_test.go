@@ -136,7 +136,7 @@ func TestFolderOfRepository(t *testing.T) {
 			t.Errorf("go.mod is\n%s\nwant nothing of %q in it", got["go.mod"], not)
 		}
 	}
-	if sum := string(p.file("go.sum").Content); !strings.HasPrefix(sum, "example.com/own v1.0.0 h1:x=\n") || !strings.Contains(sum, strings.TrimSpace(string(sdk.GoSum()[:100]))[:50]) {
+	if sum := string(p.file("go.sum").Content); !strings.HasPrefix(sum, "example.com/own v1.0.0 h1:x=\n") || !strings.Contains(sum, strings.TrimSpace(string(sdk.ProjectSum()[:100]))[:50]) {
 		t.Errorf("go.sum is %.200q", sum)
 	}
 

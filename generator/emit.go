@@ -17,8 +17,9 @@ import (
 
 // emit compiles the files, whose names are set, and returns the Go code made of
 // them: .pb.go with the messages and _grpc.pb.go with the services, each beside
-// its source. The notes are for the person who wrote the files.
-func emit(ctx context.Context, m goModule, sources []source) (out []File, notes []string, err error) {
+// its source. The styles tell in which of them the services of a file are made, by the
+// path of the file without its end. The notes are for the person who wrote the files.
+func emit(ctx context.Context, m goModule, sources []source, styles func(stem string) (grpc, micro bool)) (out []File, notes []string, err error) {
 	if len(sources) == 0 {
 		return nil, nil, nil
 	}
@@ -71,11 +72,20 @@ func emit(ctx context.Context, m goModule, sources []source) (out []File, notes 
 		if len(f.Services) == 0 {
 			continue
 		}
-		code, err = emitGRPC(plugin, f)
-		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", f.Desc.Path(), err)
+		grpc, micro := styles(stem)
+		for _, style := range []struct {
+			wanted bool
+			end    string
+			emit   func(*protogen.Plugin, *protogen.File) ([]byte, error)
+		}{{grpc, "_grpc.pb.go", emitGRPC}, {micro, ".pb.micro.go", emitMicro}} {
+			if !style.wanted {
+				continue
+			}
+			if code, err = style.emit(plugin, f); err != nil {
+				return nil, nil, fmt.Errorf("%s: %w", f.Desc.Path(), err)
+			}
+			out = append(out, File{Path: stem + style.end, Content: code})
 		}
-		out = append(out, File{Path: stem + "_grpc.pb.go", Content: code})
 	}
 	return out, notes, nil
 }

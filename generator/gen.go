@@ -19,9 +19,18 @@ type Result struct {
 	Notes   []string // what the person who wrote the .proto files should know
 }
 
+// GenOption says what [Gen] makes besides.
+type GenOption func(*genOptions)
+
+type genOptions struct{ micro bool }
+
+// Micro makes a NAME.pb.micro.go of every file with services.
+func Micro() GenOption { return func(o *genOptions) { o.micro = true } }
+
 // Gen compiles every .proto file below dir and writes the Go code of each beside
 // it: NAME.pb.go with the messages and, where there are services, NAME_grpc.pb.go
-// with their clients and servers. It needs neither protoc nor its plug-ins, and
+// with their clients and servers. Where there is a NAME.pb.micro.go, which the generator
+// of Micro 3 made, it is made again; and NAME_grpc.pb.go only where there is one too. It needs neither protoc nor its plug-ins, and
 // the same files always give the same code.
 //
 // Files import each other by their paths below a folder named proto, else by
@@ -31,7 +40,11 @@ type Result struct {
 //
 // Nothing is written when a file does not compile, which is a [*ProtoError]. Each
 // file is written whole or not at all, and not touched when nothing changes.
-func Gen(ctx context.Context, dir string) (Result, error) {
+func Gen(ctx context.Context, dir string, opts ...GenOption) (Result, error) {
+	var o genOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
 	m, err := findModule(dir)
 	if err != nil {
 		return Result{}, err
@@ -43,15 +56,19 @@ func Gen(ctx context.Context, dir string) (Result, error) {
 	if err := nameSources(m, sources); err != nil {
 		return Result{}, err
 	}
-	files, notes, err := emit(ctx, m, sources)
-	if err != nil {
-		return Result{}, err
-	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return Result{}, err
 	}
 	defer root.Close()
+	files, notes, err := emit(ctx, m, sources, func(stem string) (grpc, micro bool) {
+		_, noMicro := root.Stat(stem + ".pb.micro.go")
+		_, noGRPC := root.Stat(stem + "_grpc.pb.go")
+		return noMicro != nil || noGRPC == nil || o.micro, noMicro == nil || o.micro
+	})
+	if err != nil {
+		return Result{}, err
+	}
 	result := Result{Sources: len(sources), Notes: notes}
 	for _, f := range files {
 		old, err := root.ReadFile(f.Path)

@@ -358,6 +358,39 @@ func TestGenLinks(t *testing.T) {
 	}
 }
 
+// The code of Micro 3 is made where it is, and where it is asked for.
+func TestGenMicro(t *testing.T) {
+	t.Parallel()
+	service := "syntax = \"proto3\";\npackage hello;\nimport \"hello.proto\";\nservice Greet { rpc Say(Hello) returns (Hello); }\n"
+	for name, tc := range map[string]struct {
+		there []string
+		opts  []GenOption
+		want  []string
+	}{
+		"nowhere":       {nil, nil, []string{"proto/greet.pb.go", "proto/greet_grpc.pb.go", "proto/hello.pb.go"}},
+		"where it is":   {[]string{"proto/greet.pb.micro.go"}, nil, []string{"proto/greet.pb.go", "proto/greet.pb.micro.go", "proto/hello.pb.go"}},
+		"beside gRPC's": {[]string{"proto/greet.pb.micro.go", "proto/greet_grpc.pb.go"}, nil, []string{"proto/greet.pb.go", "proto/greet.pb.micro.go", "proto/greet_grpc.pb.go", "proto/hello.pb.go"}},
+		"asked for":     {nil, []GenOption{Micro()}, []string{"proto/greet.pb.go", "proto/greet.pb.micro.go", "proto/greet_grpc.pb.go", "proto/hello.pb.go"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			files := map[string]string{"go.mod": goModText, "proto/hello.proto": hello, "proto/greet.proto": service}
+			for _, f := range tc.there {
+				files[f] = "package old\n"
+			}
+			dir := writeTree(t, files)
+			result, err := Gen(t.Context(), dir, tc.opts...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			slices.Sort(result.Written)
+			if diff := cmp.Diff(tc.want, result.Written); diff != "" {
+				t.Errorf("written (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func FuzzGen(f *testing.F) {
 	f.Add(hello)
 	f.Add("syntax = \"proto2\";\npackage a.b;\nmessage A { optional group G = 1 { required A a = 1; } extensions 5; }\nextend A { optional int32 x = 5; }\n")
@@ -369,6 +402,6 @@ func FuzzGen(f *testing.F) {
 		if err := nameSources(m, sources); err != nil {
 			t.Fatal(err)
 		}
-		_, _, _ = emit(t.Context(), m, sources) // it must only not panic
+		_, _, _ = emit(t.Context(), m, sources, func(string) (grpc, micro bool) { return true, true }) // it must only not panic
 	})
 }

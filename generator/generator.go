@@ -3,6 +3,7 @@
 package generator
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -85,16 +86,8 @@ func render(ctx context.Context, opts Options) (*Project, error) {
 	if p.Files, err = t.render(data); err != nil {
 		return nil, err
 	}
-	next := t.next
-	if len(next) == 0 {
-		next = []string{"micro run ."}
-	}
-	for _, line := range next {
-		text, err := execute(templateManifest, line, data)
-		if err != nil {
-			return nil, err
-		}
-		p.Next = append(p.Next, string(text))
+	if p.Next, err = t.commands(data); err != nil {
+		return nil, err
 	}
 	if t.active {
 		if err := p.checkTypes(n.Service); err != nil {
@@ -111,58 +104,24 @@ func render(ctx context.Context, opts Options) (*Project, error) {
 	return p, p.check(opts)
 }
 
-// values adds the values of the template's variables to the data.
-func (t *Template) values(opts Options, data map[string]any) error {
-	for name := range opts.Values {
-		if !t.has(name) {
-			return &ValueError{Template: t, Name: name, Reason: "the template has no variable of that name"}
-		}
+// commands returns what to go on with. It is shown to be typed, so a stranger can name
+// commands of micro alone, and nothing that a shell takes for more than that.
+func (t *Template) commands(data map[string]any) ([]string, error) {
+	if len(t.next) == 0 {
+		return []string{"micro run ."}, nil
 	}
-	for _, v := range t.Variables {
-		text, err := execute("the default of "+v.Name, v.Default, data)
+	var lines []string
+	for _, line := range t.next {
+		text, err := execute(templateManifest, line, data)
 		if err != nil {
-			return fmt.Errorf("%s: %w", templateManifest, err)
+			return nil, err
 		}
-		v.Default = string(text)
-		value, given := opts.Values[v.Name]
-		switch {
-		case given:
-		case opts.Ask != nil:
-			if value, err = opts.Ask(v); err != nil {
-				return err
-			}
-		case v.Required:
-			return &ValueError{Template: t, Name: v.Name, Reason: "the template needs a value for it"}
-		default:
-			value = v.Default
+		if !strings.HasPrefix(string(text), "micro ") || bytes.ContainsAny(text, ";|&<>$`\n\r") {
+			return nil, fmt.Errorf("%s: next has %q, which is not a command of micro and nothing else", templateManifest, text)
 		}
-		if data[v.Name], err = v.parse(value); err != nil {
-			return &ValueError{Template: t, Name: v.Name, Reason: err.Error()}
-		}
+		lines = append(lines, string(text))
 	}
-	return nil
-}
-
-// ValueError tells of a value that a template cannot take, or lacks.
-type ValueError struct {
-	Template *Template
-	Name     string // of the variable
-	Reason   string
-}
-
-// Error names the variable and the ones that there are.
-func (e *ValueError) Error() string {
-	var names []string
-	for _, v := range e.Template.Variables {
-		names = append(names, v.Name)
-	}
-	if e.Template.has(e.Name) {
-		return fmt.Sprintf("variable %q: %s", e.Name, e.Reason)
-	}
-	if len(names) == 0 {
-		return fmt.Sprintf("variable %q: the template has no variables", e.Name)
-	}
-	return fmt.Sprintf("variable %q: %s; it has: %s", e.Name, e.Reason, strings.Join(names, ", "))
+	return lines, nil
 }
 
 // render renders the files. One that ends in .tmpl goes before another of its name: a
@@ -217,7 +176,7 @@ func (p *Project) generate(ctx context.Context, opts Options) error {
 	err := nameSources(m, sources)
 	var code []File
 	if err == nil {
-		code, _, err = emit(ctx, m, sources)
+		code, _, err = emit(ctx, m, sources, func(string) (grpc, micro bool) { return true, false })
 	}
 	if err != nil && !opts.Template.active && ctx.Err() == nil {
 		// The template has another way to do it.

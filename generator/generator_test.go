@@ -132,7 +132,7 @@ func TestNewGoMod(t *testing.T) {
 				}
 			}
 		case "go.sum":
-			if string(f.Content) != string(sdk.GoSum()) {
+			if string(f.Content) != string(sdk.ProjectSum()) {
 				t.Error("go.sum is not that of the SDK")
 			}
 		case "main.go":

@@ -2,7 +2,6 @@ package generator
 
 import (
 	_ "embed" // the template
-	"strings"
 	"text/template"
 
 	"google.golang.org/protobuf/compiler/protogen"
@@ -79,10 +78,23 @@ func emitGRPC(plugin *protogen.Plugin, f *protogen.File) ([]byte, error) {
 			g.QualifiedGoIdent(protogen.GoIdent{GoName: "Error", GoImportPath: "google.golang.org/grpc/status"})
 		}
 	}
+	data.Services = grpcServices(g, f)
+	t, err := template.New("grpc").Parse(grpcTemplate)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.Execute(g, data); err != nil {
+		return nil, err
+	}
+	return g.Content()
+}
+
+// grpcServices returns what templates need to know of the services of a file.
+func grpcServices(g *protogen.GeneratedFile, f *protogen.File) (services []grpcService) {
 	for _, s := range f.Services {
 		service := grpcService{
 			Go:         s.GoName,
-			Client:     strings.ToLower(s.GoName[:1]) + s.GoName[1:] + "Client",
+			Client:     unexported(s.GoName) + "Client",
 			Name:       string(s.Desc.FullName()),
 			Comment:    s.Comments.Leading,
 			Deprecated: s.Desc.Options().(*descriptorpb.ServiceOptions).GetDeprecated(),
@@ -109,14 +121,7 @@ func emitGRPC(plugin *protogen.Plugin, f *protogen.File) ([]byte, error) {
 			}
 			service.Methods = append(service.Methods, method)
 		}
-		data.Services = append(data.Services, service)
+		services = append(services, service)
 	}
-	t, err := template.New("grpc").Parse(grpcTemplate)
-	if err != nil {
-		return nil, err
-	}
-	if err := t.Execute(g, data); err != nil {
-		return nil, err
-	}
-	return g.Content()
+	return services
 }

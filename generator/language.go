@@ -56,7 +56,7 @@ func quote(s string) (string, error) {
 
 // moduleVersion returns the version of a module that the SDK is built with.
 func moduleVersion(path string) (string, error) {
-	f, err := modfile.Parse("go.mod", sdk.GoMod(), nil)
+	f, err := modfile.Parse("go.mod", sdk.ProjectMod(), nil)
 	if err != nil {
 		return "", err
 	}

@@ -38,6 +38,22 @@ func CheckName(name string) error {
 	return nil
 }
 
+// NearestName returns the name that is most like another and can be that of a service;
+// empty when there is none.
+func NearestName(name string) string {
+	var b strings.Builder
+	for _, r := range strings.ToLower(name) {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9' && b.Len() > 0:
+			b.WriteRune(r)
+		case b.Len() > 0 && !strings.HasSuffix(b.String(), "-"):
+			b.WriteByte('-')
+		}
+	}
+	near := b.String()
+	return strings.TrimRight(near[:min(len(near), 63)], "-")
+}
+
 // parseName checks a name and returns its forms.
 func parseName(name string) (names, error) {
 	if err := CheckName(name); err != nil {

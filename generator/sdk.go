@@ -19,7 +19,7 @@ import (
 // goMod returns the go.mod file of a project: what the SDK requires, and where
 // the SDK is.
 func goMod(opts Options) ([]byte, error) {
-	f, err := modfile.Parse("go.mod", sdk.GoMod(), nil)
+	f, err := modfile.Parse("go.mod", sdk.ProjectMod(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -96,9 +96,9 @@ func adoptModule(mod, sum []byte, opts Options) (newMod, newSum []byte, notes []
 		if err := useSDK(f, opts); err != nil {
 			return nil, nil, nil, err
 		}
-		sum = mergeSums(sum, sdk.GoSum())
+		sum = mergeSums(sum, sdk.ProjectSum())
 	} else if len(sum) == 0 {
-		sum = sdk.GoSum() // it needs the same, or something less
+		sum = sdk.ProjectSum() // it needs the same, or something less
 	}
 	for _, r := range f.Replace {
 		if strings.HasPrefix(r.New.Path, "../") {
@@ -113,7 +113,7 @@ func adoptModule(mod, sum []byte, opts Options) (newMod, newSum []byte, notes []
 // useSDK makes a go.mod require the SDK of opts, and what that requires in at least the
 // same versions. What replaces any of them goes.
 func useSDK(f *modfile.File, opts Options) error {
-	own, err := modfile.Parse("go.mod", sdk.GoMod(), nil)
+	own, err := modfile.Parse("go.mod", sdk.ProjectMod(), nil)
 	if err != nil {
 		return err
 	}

@@ -9,12 +9,9 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -27,8 +24,6 @@ const (
 	maxTemplateFile  = 8 << 20  // bytes
 	maxTemplateBytes = 32 << 20 // of all files
 	maxManifestBytes = 64 << 10
-	maxVariables     = 50
-	maxValue         = 1000 // bytes of a value
 )
 
 // templateManifest is the file that says what a template is; it is no part of the
@@ -50,44 +45,6 @@ type Template struct {
 	// folder above.
 	module   goModule
 	mod, sum []byte
-}
-
-// Variable is a value that a template asks for.
-type Variable struct {
-	Name     string   // how it is named in the template and with --set
-	Prompt   string   // the question to ask
-	Default  string   // may have {{ }} in it; of no meaning when it is required
-	Required bool     // there is no default
-	Choices  []string // the values that it can have; empty: any
-	Bool     bool     // it is true or false
-}
-
-// Check says whether a value is one that the variable can have.
-func (v Variable) Check(value string) error {
-	_, err := v.parse(value)
-	return err
-}
-
-func (v Variable) parse(value string) (any, error) {
-	switch {
-	case len(value) > maxValue:
-		return nil, fmt.Errorf("%s is longer than %d bytes", v.Name, maxValue)
-	case !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl):
-		return nil, fmt.Errorf("%s is %q: a value is one line of text", v.Name, value)
-	case v.Required && value == "":
-		return nil, fmt.Errorf("%s may not be empty", v.Name)
-	case v.Bool:
-		switch strings.ToLower(value) {
-		case "true", "yes", "y":
-			return true, nil
-		case "false", "no", "n":
-			return false, nil
-		}
-		return nil, fmt.Errorf("%s is %q: it must be true or false", v.Name, value)
-	case len(v.Choices) > 0 && !slices.Contains(v.Choices, value):
-		return nil, fmt.Errorf("%s is %q: it must be one of %s", v.Name, value, strings.Join(v.Choices, ", "))
-	}
-	return value, nil
 }
 
 // DefaultTemplate is the template of a project for which none is named.
@@ -318,32 +275,6 @@ func (t *Template) describe(text []byte) (ours bool, err error) {
 		}
 	}
 	return true, nil
-}
-
-// variableName is what variables are called: apart from the values that every template
-// has, which begin with a capital.
-var variableName = regexp.MustCompile(`^[a-z][a-zA-Z0-9_]{0,63}$`)
-
-func (t *Template) add(v Variable) error {
-	if !variableName.MatchString(v.Name) {
-		return fmt.Errorf("a variable is called %q: a name is made of letters, digits and _, and begins with one of a-z", v.Name)
-	}
-	if t.has(v.Name) {
-		return fmt.Errorf("there are two variables %q", v.Name)
-	}
-	if v.Bool && len(v.Choices) > 0 {
-		return fmt.Errorf("%q is true or false, and has choices", v.Name)
-	}
-	if v.Prompt == "" {
-		v.Prompt = v.Name
-	}
-	t.Variables = append(t.Variables, v)
-	return nil
-}
-
-// has reports whether there is a variable of a name.
-func (t *Template) has(name string) bool {
-	return slices.ContainsFunc(t.Variables, func(v Variable) bool { return v.Name == name })
 }
 
 // manifestError says in a person's words what is wrong with a manifest.

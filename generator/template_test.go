@@ -228,6 +228,8 @@ func TestHostileTemplates(t *testing.T) {
 		"much":           {file("x.tmpl", strings.Repeat("{{.up}}{{.long}}", 20000)), "it becomes larger than 4 MiB"},
 		"large path":     {file("{{.long}}", ""), "file name too long"},
 		"name of a type": {file("x.proto.tmpl", "syntax = \"proto3\";\nservice {{.Type}} {}\nmessage Greeter {}\n"), `"greeter" cannot be the name of a service: its code would have two types Greeter`},
+		"next of others": {fstest.MapFS{"template.yaml": {Data: []byte("next: [curl example.com/x]\n")}, "x": {}}, `next has "curl example.com/x", which is not a command of micro and nothing else`},
+		"next with more": {fstest.MapFS{"template.yaml": {Data: []byte("next: [micro run .; rm x]\n")}, "x": {}}, `next has "micro run .; rm x", which is not`},
 		"broken proto":   {fstest.MapFS{"template.yaml": {Data: []byte(active)}, "main.go": {Data: []byte("package main\n")}, "proto/x.proto": {Data: []byte("nonsense")}}, "syntax error"},
 	} {
 		t.Run(name, func(t *testing.T) {

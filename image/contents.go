@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+
+	"github.com/micro/micro/v3/image/layout"
 )
 
 // contents is what is known of the inside of a program.
@@ -98,7 +100,6 @@ const (
 	predicateType = "https://slsa.dev/provenance/v1"
 	buildType     = "https://github.com/micro/micro/go@v1"
 	builderID     = "https://github.com/micro/micro"
-	logName       = "log"
 )
 
 // about returns the statement about an image.
@@ -143,21 +144,7 @@ func (b *builder) record(c contents) *statement {
 	s := &statement{Type: statementType, PredicateType: predicateType, Predicate: provenance{BuildDefinition: d}}
 	s.Predicate.RunDetails.Builder.ID = builderID
 	s.Predicate.RunDetails.Byproducts = []resource{{
-		Name: logName, MediaType: "text/plain", Content: []byte(strings.Join(lines, "\n") + "\n"),
+		Name: layout.BuildLogName, MediaType: "text/plain", Content: []byte(strings.Join(lines, "\n") + "\n"),
 	}}
 	return s
-}
-
-// BuildLog returns what a build has said, from its record.
-func BuildLog(record []byte) (string, error) {
-	var s statement
-	if err := json.Unmarshal(record, &s); err != nil {
-		return "", err
-	}
-	for _, p := range s.Predicate.RunDetails.Byproducts {
-		if p.Name == logName {
-			return string(p.Content), nil
-		}
-	}
-	return "", nil
 }

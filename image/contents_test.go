@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/micro/micro/v3/image/layout"
 )
 
 // What is attached to an image says what is in it and how it was built, the same each
@@ -60,7 +62,7 @@ func TestContents(t *testing.T) {
 	if len(got.Subject) != 1 || "sha256:"+got.Subject[0].Digest["sha256"] != i.Digest() {
 		t.Errorf("the record is about %+v", got.Subject)
 	}
-	log, err := BuildLog(record)
+	log, err := layout.BuildLog(record)
 	if err != nil {
 		t.Fatal(err)
 	}

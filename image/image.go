@@ -25,19 +25,12 @@ import (
 	"github.com/micro/micro/v3/image/layout"
 )
 
-// SchemaType is the artifact type, and the media type of its one layer, of the
-// schema that is attached to an image: a serialized FileDescriptorSet with
-// comments, in which every file comes after those that it imports.
-const SchemaType = "application/vnd.micro.schema.v1"
-
-// SBOMType is the artifact type, and the media type of its one layer, of the list of
-// what is in an image: an SPDX document in JSON.
-const SBOMType = "application/spdx+json"
-
-// RecordType is the artifact type, and the media type of its one layer, of the record
-// of how an image was built: an in-toto statement with SLSA provenance in JSON, which
-// nobody has signed.
-const RecordType = "application/vnd.in-toto+json"
+// What is attached to an image; see package layout.
+const (
+	SchemaType = layout.SchemaType
+	SBOMType   = layout.SBOMType
+	RecordType = layout.RecordType
+)
 
 // Labels that the OCI image specification has names for.
 const (

@@ -39,8 +39,8 @@ type PushOptions struct {
 // Push sends the image with all that is attached to a registry, but for what is
 // there already, and returns REPOSITORY@sha256:HEX. When it returns an error,
 // the registry may have some of it, and no tag that names it. The error is
-// [ErrAuth] when the registry wants another token, and [ErrUnreachable] when
-// there is no way to it.
+// [ErrAuth] when the registry wants another token, [ErrDenied] when it does not let
+// its owner push there, and [ErrUnreachable] when there is no way to it.
 func (i *Image) Push(ctx context.Context, o PushOptions) (string, error) {
 	c, err := connectTo(ctx, o.Registry+"/"+o.Repository, access{o.PlainHTTP, o.TLS, o.Token})
 	if err != nil {
@@ -53,7 +53,7 @@ func (i *Image) Push(ctx context.Context, o PushOptions) (string, error) {
 		err = i.push(ctx, root, c)
 	}
 	if err != nil {
-		return "", fmt.Errorf("push %s to %s: %w", i.name, o.Registry, explainPush(ctx, err))
+		return "", fmt.Errorf("push %s to %s: %w", o.Repository, o.Registry, explainPush(ctx, err))
 	}
 	return o.Repository + "@" + i.Digest(), nil
 }
@@ -193,6 +193,8 @@ func explainPush(ctx context.Context, err error) error {
 			return fmt.Errorf("%w: %s", ErrAuth, text)
 		case http.StatusNotFound:
 			return fmt.Errorf("%w: %s", ErrNotFound, text)
+		case http.StatusForbidden:
+			return ErrDenied
 		}
 		return fmt.Errorf("the registry says: %s (%d)", text, refused.StatusCode)
 	case errors.As(err, &dns), errors.As(err, &op):

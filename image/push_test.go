@@ -28,7 +28,13 @@ func newTestRegistry(tb testing.TB, serve func(http.Handler) *httptest.Server, t
 	tb.Helper()
 	r, err := registry.Open(tb.TempDir(), registry.Options{
 		Challenge: func(*http.Request) string { return `Bearer realm="http://none.invalid"` },
-		Authorize: func(_ context.Context, req *http.Request, _ string, _ registry.Action) error {
+		Authorize: func(_ context.Context, req *http.Request, repository string, _ registry.Action) error {
+			switch repository {
+			case "denied/app":
+				return registry.ErrDenied
+			case "full/app":
+				return registry.ErrFull
+			}
 			if token != "" && req.Header.Get("Authorization") != "Bearer "+token {
 				return registry.ErrUnauthenticated
 			}
@@ -183,6 +189,7 @@ func TestPushErrors(t *testing.T) {
 		want error
 	}{
 		{"no token", PushOptions{Registry: r.host(), Repository: "micro/app", Token: give("")}, ErrAuth},
+		{"somebody else's repository", PushOptions{Registry: r.host(), Repository: "denied/app", Token: give("secret")}, ErrDenied},
 		{"wrong token", PushOptions{Registry: r.host(), Repository: "micro/app", Token: give("guess")}, ErrAuth},
 		{"token cannot be had", PushOptions{Registry: r.host(), Repository: "micro/app", Token: func(context.Context) (string, error) { return "", locked }}, locked},
 		{"nobody there", PushOptions{Registry: strings.TrimPrefix(closed.URL, "http://"), Repository: "micro/app", Token: give("x")}, ErrUnreachable},

@@ -21,6 +21,8 @@ var (
 	// ErrAuth is returned for a repository that needs credentials which there
 	// are not, or which are not enough.
 	ErrAuth = errors.New("authentication needed")
+	// ErrDenied is returned where the credentials are good, and not for this.
+	ErrDenied = errors.New("not allowed")
 	// ErrUnreachable is returned when there is no way to a host.
 	ErrUnreachable = errors.New("cannot be reached")
 	// ErrTooLarge is returned for a source that is over a limit.
@@ -149,7 +151,7 @@ func fetch(ctx context.Context, ref string, o FetchOptions) (*Source, error) {
 	address, err := parseReference(ref)
 	switch {
 	case errors.Is(err, errNoAddress):
-		return nil, fmt.Errorf("no directory %q, and it is no git address such as github.com/OWNER/REPO: %w", ref, ErrNotFound)
+		return nil, fmt.Errorf("source %q: %w: there is no such directory, and it is no git address such as github.com/OWNER/REPO", ref, ErrNotFound)
 	case err != nil:
 		return nil, err
 	case address.url.Scheme == "file":

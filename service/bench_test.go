@@ -12,7 +12,7 @@ import (
 // BenchmarkDispatch compares what it costs to get from grpc to a method of a
 // plain struct with what generated code needs for the same.
 func BenchmarkDispatch(b *testing.B) {
-	desc, err := describe(new(Named))
+	desc, _, err := describe(new(Named))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func BenchmarkDispatch(b *testing.B) {
 
 func BenchmarkHandle(b *testing.B) {
 	for b.Loop() {
-		if _, err := describe(new(Greeter)); err != nil {
+		if _, _, err := describe(new(Greeter)); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
@@ -15,16 +17,22 @@ var (
 	contextType = reflect.TypeFor[context.Context]()
 	errorType   = reflect.TypeFor[error]()
 	messageType = reflect.TypeFor[proto.Message]()
+	// oldMessageType is what generators before 2020 made.
+	oldMessageType = reflect.TypeFor[protoadapt.MessageV1]()
 )
 
 // isMessage reports whether t is a pointer to a generated message.
 func isMessage(t reflect.Type) bool {
-	return t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Struct && t.Implements(messageType)
+	return t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Struct && (t.Implements(messageType) || t.Implements(oldMessageType))
 }
 
 // descriptorOf returns what a message type is generated from.
 func descriptorOf(message reflect.Type) protoreflect.MessageDescriptor {
-	return reflect.Zero(message).Interface().(proto.Message).ProtoReflect().Descriptor()
+	m, ok := reflect.TypeAssert[proto.Message](reflect.Zero(message))
+	if !ok {
+		m = protoadapt.MessageV2Of(reflect.New(message.Elem()).Interface().(protoadapt.MessageV1))
+	}
+	return m.ProtoReflect().Descriptor()
 }
 
 // endpoint is a method of a handler that has one of the forms of
@@ -79,8 +87,11 @@ func parseEndpoint(name string, method reflect.Value) (endpoint, bool) {
 
 // serves reports whether the endpoint can answer a gRPC method.
 func (e endpoint) serves(m protoreflect.MethodDescriptor) bool {
-	if e.name != string(m.Name()) {
+	if e.name != methodName(m) {
 		return false
+	}
+	if e.method.Type().NumIn() == 2 && e.stream != nil && e.stream.typ == microStream {
+		return m.IsStreamingClient() || m.IsStreamingServer() // the first message comes by the stream too
 	}
 	takesOne := e.stream == nil || e.method.Type().NumIn() == 3
 	if takesOne == m.IsStreamingClient() || (e.stream != nil) != (m.IsStreamingClient() || m.IsStreamingServer()) {
@@ -88,6 +99,18 @@ func (e endpoint) serves(m protoreflect.MethodDescriptor) bool {
 	}
 	untyped := e.stream != nil && e.stream.untyped
 	return fits(e.req, m.Input(), untyped && !takesOne) && fits(e.rsp, m.Output(), untyped)
+}
+
+// methodName returns how Go code calls a gRPC method: as in its .proto file, but exported
+// and without underscores.
+func methodName(m protoreflect.MethodDescriptor) string {
+	var b strings.Builder
+	for word := range strings.SplitSeq(string(m.Name()), "_") {
+		if word != "" {
+			b.WriteString(strings.ToUpper(word[:1]) + word[1:])
+		}
+	}
+	return b.String()
 }
 
 func fits(message reflect.Type, want protoreflect.MessageDescriptor, open bool) bool {
@@ -102,13 +125,13 @@ func form(m protoreflect.MethodDescriptor) string {
 	in, out := goName(m.Input()), goName(m.Output())
 	switch {
 	case m.IsStreamingClient() && m.IsStreamingServer():
-		return fmt.Sprintf("%s(context.Context, *service.BidiStream[%s, %s]) error", m.Name(), in, out)
+		return fmt.Sprintf("%s(context.Context, *service.BidiStream[%s, %s]) error", methodName(m), in, out)
 	case m.IsStreamingClient():
-		return fmt.Sprintf("%s(context.Context, *service.ClientStream[%s, %s]) error", m.Name(), in, out)
+		return fmt.Sprintf("%s(context.Context, *service.ClientStream[%s, %s]) error", methodName(m), in, out)
 	case m.IsStreamingServer():
-		return fmt.Sprintf("%s(context.Context, *%s, *service.ServerStream[%s]) error", m.Name(), in, out)
+		return fmt.Sprintf("%s(context.Context, *%s, *service.ServerStream[%s]) error", methodName(m), in, out)
 	}
-	return fmt.Sprintf("%s(context.Context, *%s) (*%s, error)", m.Name(), in, out)
+	return fmt.Sprintf("%s(context.Context, *%s) (*%s, error)", methodName(m), in, out)
 }
 
 // goName returns the name of a message's Go type, or what is nearest to it.

@@ -8,6 +8,9 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/micro/micro/v3/service/internal/call"
+	"github.com/micro/micro/v3/service/internal/telemetry"
 )
 
 // reflectionServices are the two versions of gRPC's reflection.
@@ -21,24 +24,40 @@ func standard(path string) bool {
 // guardUnary counts the calls in progress, and makes a panic the error of the
 // call in which it happens.
 func (s *Service) guardUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (rsp any, err error) {
-	defer s.count(info.FullMethod)()
+	ctx, end := s.begin(ctx, info.FullMethod)
+	defer func() { end(err) }()
 	defer s.rescue(ctx, info.FullMethod, &err)
 	return handler(ctx, req)
 }
 
 func (s *Service) guardStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
-	defer s.count(info.FullMethod)()
-	defer s.rescue(stream.Context(), info.FullMethod, &err)
-	return handler(srv, stream)
+	ctx, end := s.begin(stream.Context(), info.FullMethod)
+	defer func() { end(err) }()
+	defer s.rescue(ctx, info.FullMethod, &err)
+	return handler(srv, &begun{stream, ctx})
 }
 
-// count counts a call until what it returns is called.
-func (s *Service) count(path string) (done func()) {
+// begun is a stream with the context that [Service.begin] made.
+type begun struct {
+	grpc.ServerStream
+	ctx context.Context //nolint:containedctx // that of the call, which grpc.ServerStream hands out
+}
+
+func (s *begun) Context() context.Context { return s.ctx }
+
+// begin begins a call: it is counted and recorded until what it returns is called. The
+// context knows what is known of the call.
+func (s *Service) begin(ctx context.Context, path string) (context.Context, func(error)) {
 	if standard(path) {
-		return func() {}
+		return ctx, func(error) {}
 	}
 	s.calls.Add(1)
-	return func() { s.calls.Add(-1) }
+	ctx = call.Incoming(telemetry.Extract(ctx), s.opts.Name, s.opts.Version, path)
+	ctx, end := s.recorder.Start(ctx, path)
+	return ctx, func(err error) {
+		end(err)
+		s.calls.Add(-1)
+	}
 }
 
 // rescue is deferred: it makes a panic the error of its caller.

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
@@ -19,39 +21,54 @@ type handler struct {
 	endpoints []endpoint // ordered by name
 }
 
-// describe finds the gRPC service that v is for and describes it to grpc.
-func describe(v any) (*grpc.ServiceDesc, error) {
+// describe finds the gRPC service that v is for and describes it to grpc. The notes are
+// what its author should know.
+func describe(v any) (desc *grpc.ServiceDesc, notes []string, err error) {
 	h, err := parseHandler(v)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	service, err := h.find()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := h.check(service); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	desc := &grpc.ServiceDesc{
+	desc = &grpc.ServiceDesc{
 		ServiceName: string(service.FullName()),
 		HandlerType: (*any)(nil),
 		Metadata:    service.ParentFile().Path(),
 	}
+	for _, name := range h.others(service) {
+		notes = append(notes, fmt.Sprintf("%s has no method %s: nobody can call that of %s", service.FullName(), name, typeName(v)))
+	}
 	for _, m := range methods(service) {
 		e := h.endpoint(m)
+		path := fmt.Sprintf("/%s/%s", service.FullName(), m.Name())
+		if e == nil { // see check
+			note := fmt.Sprintf("%s takes a stream that only generated code can make: register %s with the function that the generated code has for it", path[1:], typeName(v))
+			notes = append(notes, note)
+			desc.Streams = append(desc.Streams, grpc.StreamDesc{
+				StreamName:    string(m.Name()),
+				Handler:       func(any, grpc.ServerStream) error { return status.Error(codes.Unimplemented, note) },
+				ServerStreams: m.IsStreamingServer(),
+				ClientStreams: m.IsStreamingClient(),
+			})
+			continue
+		}
 		if e.stream == nil {
-			path := fmt.Sprintf("/%s/%s", service.FullName(), m.Name())
-			desc.Methods = append(desc.Methods, grpc.MethodDesc{MethodName: e.name, Handler: e.unary(path)})
+			desc.Methods = append(desc.Methods, grpc.MethodDesc{MethodName: string(m.Name()), Handler: e.unary(path)})
 			continue
 		}
 		desc.Streams = append(desc.Streams, grpc.StreamDesc{
-			StreamName:    e.name,
+			StreamName:    string(m.Name()),
 			Handler:       e.streaming(),
 			ServerStreams: m.IsStreamingServer(),
 			ClientStreams: m.IsStreamingClient(),
 		})
 	}
-	return desc, nil
+	return desc, notes, nil
 }
 
 func parseHandler(v any) (*handler, error) {
@@ -83,11 +100,18 @@ func (h *handler) find() (protoreflect.ServiceDescriptor, error) {
 			return s, nil
 		}
 	}
-	var fit []protoreflect.ServiceDescriptor
+	var fit, more []protoreflect.ServiceDescriptor // more: the handler has methods that are none of it
 	for _, s := range services(protoregistry.GlobalFiles.RangeFiles) {
-		if h.check(s) == nil {
+		switch {
+		case h.check(s) != nil:
+		case len(h.others(s)) > 0:
+			more = append(more, s)
+		default:
 			fit = append(fit, s)
 		}
+	}
+	if len(fit) == 0 {
+		fit = more
 	}
 	if len(fit) > 1 {
 		// Methods that leave their messages open fit more than one.
@@ -135,7 +159,7 @@ func (h *handler) likely(all []protoreflect.ServiceDescriptor) (best []protorefl
 	for _, s := range all {
 		n := 0
 		for _, m := range methods(s) {
-			if h.value.MethodByName(string(m.Name())).IsValid() {
+			if h.value.MethodByName(methodName(m)).IsValid() {
 				n++
 			}
 		}
@@ -167,8 +191,8 @@ func services(files func(func(protoreflect.FileDescriptor) bool)) []protoreflect
 }
 
 // check returns what keeps the handler from answering for a service: every
-// method that it lacks or has in another form, and every one that looks like an
-// endpoint and is none.
+// method that it lacks or has in another form. One whose stream the code of Micro 3
+// makes is let be: the rest of such a handler worked.
 func (h *handler) check(service protoreflect.ServiceDescriptor) error {
 	var errs []error
 	for _, m := range methods(service) {
@@ -176,19 +200,27 @@ func (h *handler) check(service protoreflect.ServiceDescriptor) error {
 			continue
 		}
 		has := "it has no such method"
-		if method := h.value.MethodByName(string(m.Name())); method.IsValid() {
-			has = "it has " + signature(string(m.Name()), method.Type())
-		} else if _, ok := reflect.PointerTo(h.value.Type()).MethodByName(string(m.Name())); ok {
+		if method := h.value.MethodByName(methodName(m)); method.IsValid() {
+			if t := method.Type(); (m.IsStreamingClient() || m.IsStreamingServer()) && t.NumIn() > 1 && isGenerated(t.In(t.NumIn()-1)) {
+				continue
+			}
+			has = "it has " + signature(methodName(m), method.Type())
+		} else if _, ok := reflect.PointerTo(h.value.Type()).MethodByName(methodName(m)); ok {
 			has = "that has a pointer receiver: pass a pointer"
 		}
 		errs = append(errs, fmt.Errorf("%s wants %s; %s", service.FullName(), form(m), has))
 	}
+	return errors.Join(errs...)
+}
+
+// others returns the endpoints that are of no method of a service.
+func (h *handler) others(service protoreflect.ServiceDescriptor) (names []string) {
 	for _, e := range h.endpoints {
-		if service.Methods().ByName(protoreflect.Name(e.name)) == nil {
-			errs = append(errs, fmt.Errorf("%s has no method %s", service.FullName(), e.name))
+		if !slices.ContainsFunc(methods(service), func(m protoreflect.MethodDescriptor) bool { return methodName(m) == e.name }) {
+			names = append(names, e.name)
 		}
 	}
-	return errors.Join(errs...)
+	return names
 }
 
 // endpoint returns the endpoint that answers a gRPC method, nil when there is

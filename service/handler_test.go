@@ -1,10 +1,12 @@
 package service
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -310,6 +312,17 @@ func TestErrors(t *testing.T) {
 	testGreeter(t, c)
 }
 
+// A method that the service lacks is told of, and keeps nobody from the others.
+func TestMethodThatTheServiceLacks(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	_, conn := start(t, Logger(slog.New(slog.NewTextHandler(&log, nil))))(func(s *Service) error { return s.Handle(new(typo)) })
+	testGreeter(t, greet.NewGreeterClient(conn))
+	if want := "greet.Greeter has no method Helo: nobody can call that of *service.typo"; !strings.Contains(log.String(), want) {
+		t.Errorf("the log says %q, want %q", log.String(), want)
+	}
+}
+
 func TestTwoStructs(t *testing.T) {
 	t.Parallel()
 	clock := &Clock{resets: make(chan struct{}, 1)}
@@ -387,7 +400,6 @@ func TestHandleErrors(t *testing.T) {
 			"handle *service.wrongForm: greet.Greeter wants Hello(context.Context, *greet.HelloRequest) (*greet.HelloResponse, error); it has Hello(context.Context, *greet.HelloRequest) *greet.HelloResponse",
 			"greet.Greeter wants Count(context.Context, *greet.HelloRequest, *service.ServerStream[greet.HelloResponse]) error; it has Count(*greet.HelloRequest, grpc.ServerStreamingServer[" + pkg + "HelloResponse]) error, whose stream only generated code can make: register it by the generated function and Server",
 		}},
-		"method that the service lacks": {&typo{}, []string{"handle *service.typo: greet.Greeter has no method Helo"}},
 		"methods missing": {&partial{}, []string{
 			"handle *service.partial: greet.Greeter wants Count(context.Context, *greet.HelloRequest, *service.ServerStream[greet.HelloResponse]) error; it has no such method",
 			"greet.Greeter wants Gather(context.Context, *service.ClientStream[greet.HelloRequest, greet.HelloResponse]) error; it has no such method",

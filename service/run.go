@@ -19,9 +19,13 @@ import (
 // Run starts the service and returns when it has stopped: on SIGTERM or SIGINT,
 // or when [Service.Stop] is called. A second signal ends the program at once.
 //
-// When it is told to stop, the service refuses new calls, tells those who watch
-// its health that it does not serve, and waits for the calls in progress as long
-// as the option [StopTimeout] says; then it cuts them off. Run returns nil after
+// A service that its developer runs by hand, from an editor or by `go run .`, is
+// registered with the server that he is logged in to, if there is one, and can be called
+// through it like any other.
+//
+// When it is told to stop, the service tells those who watch its health that it does
+// not serve, calls the functions of [BeforeStop], refuses new calls, and waits for the
+// calls in progress as long as the option [StopTimeout] says; then it cuts them off. Run returns nil after
 // a stop that cut off nothing, and otherwise why the service did not start, why
 // it could not go on, or what went wrong when it stopped.
 func (s *Service) Run() error { return s.RunContext(context.Background()) }
@@ -29,13 +33,14 @@ func (s *Service) Run() error { return s.RunContext(context.Background()) }
 // RunContext is [Service.Run] that stops the service also when ctx ends.
 func (s *Service) RunContext(ctx context.Context) error {
 	release := func() {}
-	if s.opts.handleSignal {
+	if s.opts.Signal {
 		ctx, release = signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 		defer release()
 	}
 	if err := s.Start(ctx); err != nil {
 		return err
 	}
+	s.setLease(s.join(ctx))
 	var failed error
 	select {
 	case <-ctx.Done():
@@ -45,7 +50,8 @@ func (s *Service) RunContext(ctx context.Context) error {
 	release() // from here on a signal ends the program
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opts.stopTimeout)
 	defer cancel()
-	return errors.Join(failed, s.Stop(stop))
+	// Who stopped the service by Stop before it had a lease has left it.
+	return errors.Join(failed, s.Stop(stop), s.takeLease().leave(stop))
 }
 
 // Start starts the service and returns when it listens. It fails when a handler
@@ -59,11 +65,11 @@ func (s *Service) Start(ctx context.Context) error {
 	if err := errors.Join(s.handlers...); err != nil { // nobody adds to them any more
 		return err
 	}
-	address, source, err := resolveAddress(s.opts.address, s.opts.getenv)
+	address, source, err := resolveAddress(s.opts.Address, s.opts.getenv)
 	if err != nil {
 		return err
 	}
-	if err := callUntilError(s.opts.beforeStart); err != nil {
+	if err := callUntilError(s.opts.BeforeStart); err != nil {
 		return fmt.Errorf("before start: %w", err)
 	}
 	lis, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
@@ -73,7 +79,7 @@ func (s *Service) Start(ctx context.Context) error {
 		return err
 	}
 	s.serve(lis)
-	if err := callUntilError(s.opts.afterStart); err != nil {
+	if err := callUntilError(s.opts.AfterStart); err != nil {
 		return errors.Join(fmt.Errorf("after start: %w", err), s.Stop(ctx))
 	}
 	if source == "" {
@@ -148,8 +154,9 @@ func (s *Service) serve(lis net.Listener) {
 }
 
 func (s *Service) stop(ctx context.Context) error {
-	errs := callAll(s.opts.beforeStop)
-	close(s.stopping)
+	close(s.stopping) // who watches the health sends nothing new
+	errs := []error{s.takeLease().leave(ctx)}
+	errs = append(errs, callAll(s.opts.BeforeStop)...)
 	drained := make(chan struct{})
 	go func() {
 		s.server.GracefulStop()
@@ -163,7 +170,7 @@ func (s *Service) stop(ctx context.Context) error {
 		}
 		s.server.Stop()
 	}
-	return errors.Join(append(errs, callAll(s.opts.afterStop)...)...)
+	return errors.Join(append(errs, callAll(s.opts.AfterStop)...)...)
 }
 
 // announcement tells a person who started the program by hand how to call it.

@@ -12,7 +12,7 @@ import (
 
 // environment replaces the environment.
 func environment(vars map[string]string) Option {
-	return func(o *options) {
+	return func(o *Options) {
 		o.getenv = func(name string) string { return vars[name] }
 		o.announce = io.Discard
 		o.logger = slog.New(slog.DiscardHandler)

@@ -1,9 +1,13 @@
 package service
 
 import (
+	"context"
 	"reflect"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
+
+	"github.com/micro/micro/v3/service/server"
 )
 
 // ServerStream answers one message with many; see [Service.Handle]. Like every
@@ -58,7 +62,10 @@ var (
 	_ grpc.BidiStreamingServer[int, int]   = (*BidiStream[int, int])(nil)
 )
 
-var serverStream = reflect.TypeFor[grpc.ServerStream]()
+var (
+	serverStream = reflect.TypeFor[grpc.ServerStream]()
+	microStream  = reflect.TypeFor[server.Stream]()
+)
 
 // streamType is the type of a method's last parameter, when that is a stream.
 type streamType struct {
@@ -71,10 +78,13 @@ type streamType struct {
 
 // parseStream tells whether t is a stream that can be made from a
 // [grpc.ServerStream]: this interface or part of it, or a pointer to a struct
-// that embeds it and has no other field.
+// that embeds it and has no other field; or a [server.Stream].
 func parseStream(t reflect.Type) (streamType, bool) {
 	st := streamType{typ: t}
 	switch {
+	case t == microStream:
+		st.untyped = true
+		return st, true
 	case t.Kind() == reflect.Interface:
 		_, sends := t.MethodByName("SendMsg")
 		_, receives := t.MethodByName("RecvMsg")
@@ -97,8 +107,26 @@ func parseStream(t reflect.Type) (streamType, bool) {
 	return st, st.sends != nil || st.receives != nil
 }
 
+// isGenerated reports whether t is a stream of the code that Micro 3 generated for a
+// method: an interface whose values are made in that code.
+func isGenerated(t reflect.Type) bool {
+	if t.Kind() != reflect.Interface || t == microStream || serverStream.Implements(t) {
+		return false
+	}
+	for _, name := range []string{"Context", "SendMsg", "RecvMsg"} {
+		if _, ok := t.MethodByName(name); !ok {
+			return false
+		}
+	}
+	_, embeds := t.MethodByName("SendHeader") // as those of gRPC do
+	return !embeds
+}
+
 // wrap returns a stream of the type over s.
 func (t streamType) wrap(s grpc.ServerStream) reflect.Value {
+	if t.typ == microStream {
+		return reflect.ValueOf(newStream(s))
+	}
 	if t.untyped {
 		return reflect.ValueOf(s)
 	}
@@ -106,3 +134,35 @@ func (t streamType) wrap(s grpc.ServerStream) reflect.Value {
 	v.Elem().Field(0).Set(reflect.ValueOf(s))
 	return v
 }
+
+// stream is a [server.Stream] over that of gRPC.
+type stream struct {
+	grpc  grpc.ServerStream
+	req   *request
+	state atomic.Pointer[error] // of the last operation
+}
+
+func newStream(s grpc.ServerStream) *stream {
+	path, _ := grpc.MethodFromServerStream(s)
+	return &stream{grpc: s, req: newRequest(s.Context(), path, nil, true)}
+}
+
+func (s *stream) Context() context.Context { return s.grpc.Context() }
+func (s *stream) Request() server.Request  { return s.req }
+func (s *stream) Send(m any) error         { return s.note(s.grpc.SendMsg(m)) }
+func (s *stream) Recv(m any) error         { return s.note(s.grpc.RecvMsg(m)) }
+func (*stream) Close() error               { return nil }
+
+func (s *stream) note(err error) error {
+	s.state.Store(&err)
+	return err
+}
+
+func (s *stream) Error() error {
+	if err := s.state.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+var _ server.Stream = (*stream)(nil)

@@ -65,9 +65,9 @@ NAMESPACE=$(micro user namespace)
 export NAMESPACE
 if ! command -v curl >/dev/null; then
   go build -o "$work/get" "$here/get/main.go"
-  curl() { "$work/get" "$3" "$2"; }
+  curl() { "$work/get" "$4" "$3"; }
 fi
-step '{"msg":"Hello Alice"}' "curl -H \"Micro-Namespace: \$NAMESPACE\" \"$gateway/helloworld?name=Alice\""
+step '{"msg":"Hello Alice"}' "curl -sS -H \"Micro-Namespace: \$NAMESPACE\" \"$gateway/helloworld?name=Alice\""
 step 'helloworld is stopped' 'micro kill helloworld'
 
 printf '\n$ # Ctrl-C at the server\n'

@@ -189,7 +189,14 @@ func (l *Log) Note(ns string, e Entry, stranger bool) { l.chain(ns).note(e, stra
 
 // Prune removes what is older, or more, than is kept. It is done whenever something is
 // recorded, too.
-func (l *Log) Prune(ctx context.Context, ns string) error { return l.chain(ns).add(Entry{}).wait(ctx) }
+func (l *Log) Prune(ctx context.Context, ns string) error {
+	c := l.chain(ns)
+	err := c.add(Entry{}).wait(ctx)
+	if c.idle() {
+		l.forget(c) // there may be many in which nothing is ever recorded
+	}
+	return err
+}
 
 func prefix(ns string) string      { return ns + "/audit/" }
 func entryPrefix(ns string) string { return prefix(ns) + "entry/" }

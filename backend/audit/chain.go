@@ -133,6 +133,14 @@ func (c *chain) flush() {
 	}
 }
 
+// idle reports whether nothing is lost with the chain in memory.
+func (c *chain) idle() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.log.now()
+	return len(c.queue) == 0 && c.missed == 0 && c.timer == nil && !c.strangers.full.After(now) && !c.members.full.After(now)
+}
+
 // write writes until there is nothing more to write.
 func (c *chain) write() {
 	// Who waits may give up; others wait for the same write.

@@ -222,7 +222,7 @@ func (a *Auth) verifyAPIToken(ctx context.Context, rest string) (Identity, error
 	}
 	ns, id, secret := parts[0], parts[1], parts[2]
 	// No views are opened of a namespace that somebody has made up.
-	if exists, err := a.Exists(ctx, ns); err != nil {
+	if exists, err := a.Known(ctx, ns); err != nil {
 		return Identity{}, err
 	} else if !exists {
 		return Identity{}, ErrCredentials
@@ -234,6 +234,7 @@ func (a *Auth) verifyAPIToken(ctx context.Context, rest string) (Identity, error
 	t, ok := tokens.Get(id)
 	hash := sha256.Sum256([]byte(secret))
 	if !ok || subtle.ConstantTimeCompare(hash[:], t.Hash) != 1 {
+		a.Miss(ctx, ns)
 		return Identity{}, ErrCredentials
 	}
 	if !t.Expires.IsZero() && !a.now().Before(t.Expires) {

@@ -147,13 +147,33 @@ func (a *Auth) Close() error {
 	return nil
 }
 
-// Exists reports whether there is a namespace of that name.
+// Exists reports whether there is a namespace of that name. It is as much work when there
+// is as when there is none.
 func (a *Auth) Exists(ctx context.Context, ns string) (bool, error) {
+	if !IsName(ns) {
+		return false, nil
+	}
+	_, err := a.store.Get(ctx, namespaceKey(ns))
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Known is [Auth.Exists] from memory, for what is done often. Who must not learn that
+// there is a namespace is told so after [Auth.Miss].
+func (a *Auth) Known(ctx context.Context, ns string) (bool, error) {
 	_, err := a.rules.Get(ctx, ns)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// Miss is as much work as it is to find that there is no namespace of a name. It is done
+// before a stranger is told that there is nothing for him in a namespace that there is.
+func (a *Auth) Miss(ctx context.Context, ns string) {
+	_, _ = a.store.Get(ctx, namespaceKey(ns)) // only for the time that it takes
 }
 
 // indexPrefix is where the names of all namespaces are.

@@ -37,6 +37,9 @@ func (a *Auth) Cached() int {
 	return len(a.tokens.cache)
 }
 
+// Hashing returns how many passwords are being hashed.
+func (a *Auth) Hashing() int { return len(a.hashing) }
+
 // Throttle slows guessing.
 type Throttle struct{ t *throttle }
 

@@ -17,7 +17,8 @@ const sessionCheck = time.Hour
 // Follow returns when a caller who was let in with a token must not go on: when the
 // session, the account or the API token was taken away, and otherwise with the first
 // error of may. That is asked with who the caller is now, at once and after each change
-// of what it can depend on: the rules of the namespace ns, and the caller himself.
+// of what it can depend on: the rules of the namespace ns, unless that is empty, and the
+// caller himself.
 // An access token that expires is no reason, since its session goes on. When ctx ends
 // Follow returns its error.
 func (a *Auth) Follow(ctx context.Context, token, ns string, may func(context.Context, Identity) error) error {
@@ -60,7 +61,7 @@ func (a *Auth) Follow(ctx context.Context, token, ns string, may func(context.Co
 type follower struct {
 	auth  *Auth
 	token string // empty: anonymous
-	ns    string // that is called
+	ns    string // that is called; empty: its rules do not matter
 	home  string // the namespace of the token
 
 	verified           // of an access token
@@ -97,12 +98,14 @@ func (f *follower) isAPIToken() bool { return strings.HasPrefix(f.token, apiToke
 // depends; some may be nil.
 func (f *follower) changes(ctx context.Context) (changed [5]<-chan struct{}, err error) {
 	a := f.auth
-	rules, err := a.rules.Get(ctx, f.ns)
-	switch {
-	case err == nil:
-		changed[0], changed[1] = rules.Changed(), rules.namespace.Changed()
-	case !errors.Is(err, ErrNotFound): // what is not there grants nothing
-		return changed, err
+	if f.ns != "" {
+		rules, err := a.rules.Get(ctx, f.ns)
+		switch {
+		case err == nil:
+			changed[0], changed[1] = rules.Changed(), rules.namespace.Changed()
+		case !errors.Is(err, ErrNotFound): // what is not there grants nothing
+			return changed, err
+		}
 	}
 	if f.token == "" {
 		return changed, nil

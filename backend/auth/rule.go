@@ -219,7 +219,8 @@ func (a *Auth) Rules(ctx context.Context, ns string) ([]Rule, error) {
 // Authorize returns nil when a caller may use a resource of a namespace,
 // [ErrAnonymous] when an account of the namespace might, and [ErrDenied] when the
 // caller is such an account and may not. An account of another namespace is
-// nobody here. [ErrNotFound] means that there is no such namespace.
+// nobody here. [ErrNotFound] means that there is no such namespace, and takes as much work
+// as ErrAnonymous.
 func (a *Auth) Authorize(ctx context.Context, caller Identity, ns string, r Resource) error {
 	rules, err := a.rules.Get(ctx, ns)
 	if err != nil {
@@ -230,6 +231,7 @@ func (a *Auth) Authorize(ctx context.Context, caller Identity, ns string, r Reso
 		return nil
 	}
 	if !member {
+		a.Miss(ctx, ns)
 		return ErrAnonymous
 	}
 	return ErrDenied

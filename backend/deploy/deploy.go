@@ -391,6 +391,20 @@ func (d *Deployer) Services(ctx context.Context, ns string) ([]Service, error) {
 	return services, nil
 }
 
+// Names returns the names of the services of a namespace that should run, or still do,
+// in no order. It reads nothing.
+func (d *Deployer) Names(ns string) []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var names []string
+	for key := range d.services {
+		if name, ok := strings.CutPrefix(key, ns+"/"); ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // Service returns one service.
 func (d *Deployer) Service(ctx context.Context, ns, name string) (Service, error) {
 	rec, revision, err := d.load(ctx, ns, name)

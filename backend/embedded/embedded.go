@@ -67,6 +67,9 @@ type Options struct {
 	Fatal func(error)
 }
 
+// Memory returns a file system for [Options] that is gone when the process ends.
+func Memory() vfs.FS { return vfs.NewMem() }
+
 // DB is an open database. All methods are safe for concurrent use.
 type DB struct {
 	dir     string

@@ -26,6 +26,7 @@ const (
 	MaxBatch      = 1000      // events of one append
 	MaxBatchBytes = 8 << 20   // bytes of all events of one append
 	MaxRead       = 1000      // events that one read or fetch returns
+	MaxReadBytes  = 1 << 20   // bytes after which it returns no further event
 	MaxInFlight   = 1000      // deliveries of a group that are not settled
 	MaxTopics     = 10_000    // topics of a namespace
 	MaxGroups     = 1000      // groups of a topic
@@ -185,7 +186,7 @@ type Range struct {
 	// Since leaves out what is older; the zero time leaves out nothing.
 	Since time.Time
 	// Limit is how many to return at most; 0, or more than [MaxRead]: MaxRead. A
-	// read may return fewer than there are.
+	// read may return fewer than there are, for one because of [MaxReadBytes].
 	Limit int
 	// Wait is for a first event that is there, or will be.
 	Wait bool

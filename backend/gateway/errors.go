@@ -1,8 +1,10 @@
 package gateway
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
+	"strconv"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -11,7 +13,8 @@ import (
 
 // failure is an error as the client sees it.
 type failure struct {
-	status int // of HTTP
+	id     string // of who says so; empty: the gateway
+	status int    // of HTTP
 	code   codes.Code
 	reason string
 	detail string
@@ -24,13 +27,19 @@ func badRequest(detail string) error {
 }
 
 // fromStatus turns the status of a call into that of a response, by the mapping of
-// google.rpc.Code.
+// google.rpc.Code. A service that means another error of HTTP says so in its details, as
+// package service/errors does.
 func fromStatus(err error) *failure {
 	st := status.Convert(err)
 	f := &failure{status: httpStatus(st.Code()), code: st.Code(), detail: st.Message()}
 	for _, d := range st.Details() {
-		if info, ok := d.(*errdetails.ErrorInfo); ok {
-			f.reason = info.GetReason()
+		info, ok := d.(*errdetails.ErrorInfo)
+		if !ok {
+			continue
+		}
+		f.reason = info.GetReason()
+		if own, err := strconv.Atoi(info.GetMetadata()["http_status"]); err == nil && own >= 400 && own < 600 && f.code != codes.OK {
+			f.id, f.status = info.GetDomain(), own
 		}
 	}
 	return f
@@ -88,7 +97,7 @@ func (f *failure) json() []byte {
 		Status string `json:"status"`
 		GRPC   string `json:"grpc"`
 		Reason string `json:"reason,omitempty"`
-	}{"micro.gateway", f.status, f.detail, http.StatusText(f.status), code.String(), f.reason})
+	}{cmp.Or(f.id, "micro.gateway"), f.status, f.detail, http.StatusText(f.status), code.String(), f.reason})
 	if err != nil { // there is nothing in it that JSON cannot hold
 		return []byte(`{}`)
 	}

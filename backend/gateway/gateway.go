@@ -24,6 +24,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/micro/micro/v3/backend/proxy"
+	"github.com/micro/micro/v3/backend/trace"
 	"github.com/micro/micro/v3/dynamic"
 	"github.com/micro/micro/v3/dynamic/request"
 	"github.com/micro/micro/v3/dynamic/wire"
@@ -192,6 +193,7 @@ func (g *gateway) resolve(r *http.Request) (*call, error) {
 	if err := route.To(ctx, m.Path(), digest); err != nil {
 		return nil, err
 	}
+	trace.Name(ctx, r.Method+" "+route.Path)
 	return &call{route: route, schema: schema, method: m, config: &g.config}, nil
 }
 

@@ -153,7 +153,7 @@ func (r *rig) register(t *testing.T, service, address, schema string) {
 		Address:  address,
 		Schema:   schema,
 		Provides: []string{"grpc.testing.TestService"},
-	}, 0)
+	}, registry.MaxLease)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -73,6 +74,7 @@ func copyHeader(w http.ResponseWriter, md metadata.MD) {
 func (c *call) serveStream(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
+	defer c.route.Follow(ctx, cancel)()
 	var first []byte
 	if !c.method.ClientStreaming() {
 		text, err := c.body(w, r)
@@ -171,13 +173,13 @@ func (c *call) write(w http.ResponseWriter, answer []byte) error {
 	return nil
 }
 
-// blame returns what is wrong with the request where that has ended the call, and
-// otherwise how the call has ended.
+// blame returns what is wrong with the request, or what was taken away from its sender,
+// where that has ended the call, and otherwise how the call has ended.
 func blame(ctx context.Context, err error) error {
 	if f, ok := errors.AsType[*failure](context.Cause(ctx)); ok {
 		return f
 	}
-	return err
+	return cmp.Or(proxy.Taken(ctx), err)
 }
 
 // answers writes the answers as they come.

@@ -5,34 +5,59 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"github.com/micro/micro/v3/backend/auth"
+	"github.com/micro/micro/v3/backend/stats"
+	"github.com/micro/micro/v3/backend/trace"
 )
 
 // anyStream is how a call is opened whose kind is not known: every kind of call
 // is a stream with one or more messages each way.
 var anyStream = &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}
 
-// Stream is a call under way to an instance.
+// Stream is a call under way to an instance. Who reads its answers closes it.
 type Stream struct {
 	grpc.ClientStream
-	conn *conn
+	conn     *conn
+	instance string // its id
+
+	call    stats.Call
+	span    trace.Span
+	answers int
+	code    codes.Code // that it has ended with
 }
 
 // Open opens the call on an instance. Instances that cannot be reached are passed
 // over, which nobody notices: they got nothing. [ErrNoInstance] when that is all of
 // them. The stream ends with ctx; Close it when it has ended.
 func (r *Route) Open(ctx context.Context) (*Stream, error) {
-	ctx = metadata.NewOutgoingContext(ctx, r.metadata)
+	md, span := r.proxy.config.Tracer.Call(ctx, r.metadata, r.Namespace, r.Service, r.Path)
+	s, err := r.open(metadata.NewOutgoingContext(ctx, md))
+	if err != nil {
+		span.End(codes.Unavailable)
+		return nil, err
+	}
+	span.To(s.instance, s.conn.address)
+	s.span = span
+	return s, nil
+}
+
+// open opens the call on one instance after the other.
+func (r *Route) open(ctx context.Context) (*Stream, error) {
+	began := time.Now()
 	var tried []string
 	var failure error
 	for {
-		c, err := r.proxy.pool.pick(r.instances, tried)
+		c, in, err := r.proxy.pool.pick(r.instances, tried)
 		if errors.Is(err, ErrNoInstance) && failure != nil {
+			r.proxy.countRefused(ctx, r.Namespace, r.Service, r.Path, began)
 			return nil, fmt.Errorf("%w of %s in namespace %q can be reached: %s",
 				ErrNoInstance, r.Service, r.Namespace, status.Convert(failure).Message())
 		}
@@ -41,7 +66,14 @@ func (r *Route) Open(ctx context.Context) (*Stream, error) {
 		}
 		s, err := c.NewStream(ctx, anyStream, r.Path)
 		if err == nil {
-			return &Stream{ClientStream: s, conn: c}, nil
+			t := stats.Target{Namespace: r.Namespace, Service: r.Service, Path: r.Path, Instance: in.ID, Schema: in.Schema}
+			return &Stream{
+				ClientStream: s,
+				conn:         c,
+				instance:     in.ID,
+				call:         r.proxy.config.Stats.Begin(ctx, t, began),
+				code:         codes.Canceled, // when it is closed before its end
+			}, nil
 		}
 		c.done()
 		if status.Code(err) != codes.Unavailable {
@@ -55,7 +87,31 @@ func (r *Route) Open(ctx context.Context) (*Stream, error) {
 
 // Close ends the accounting of the call. The stream must have ended, or its context
 // be about to.
-func (s *Stream) Close() { s.conn.done() }
+func (s *Stream) Close() {
+	s.call.End(uint32(s.code), s.answers)
+	s.span.End(s.code)
+	s.conn.done()
+}
+
+// RecvMsg is that of [grpc.ClientStream].
+func (s *Stream) RecvMsg(m any) error {
+	err := s.ClientStream.RecvMsg(m)
+	switch {
+	case err == nil:
+		s.answers++
+	case errors.Is(err, io.EOF):
+		s.code = codes.OK
+	default:
+		s.code = status.Code(err)
+	}
+	return err
+}
+
+// countRefused counts a call that has come to no instance, because there is none.
+func (p *Proxy) countRefused(ctx context.Context, ns, service, path string, began time.Time) {
+	c := p.config.Stats.Begin(ctx, stats.Target{Namespace: ns, Service: service, Path: path}, began)
+	c.End(uint32(codes.Unavailable), 0)
+}
 
 // Send sends one message, which must not be changed any more: it may be on its way
 // when Send has returned.
@@ -120,8 +176,9 @@ func (r *Route) Unary(ctx context.Context, message, buf []byte) (answer []byte, 
 // Forward passes a call of any kind between its caller and an instance, until it has
 // ended on both sides.
 func (r *Route) Forward(in grpc.ServerStream) error {
-	ctx, cancel := context.WithCancel(in.Context())
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(in.Context())
+	defer cancel(nil)
+	defer r.Follow(ctx, cancel)()
 	out, err := r.Open(ctx)
 	if err != nil {
 		in.SetTrailer(metadata.Pairs(KeyRefused, "true"))
@@ -130,12 +187,51 @@ func (r *Route) Forward(in grpc.ServerStream) error {
 	defer out.Close()
 	go func() {
 		if err := copyRequests(out, in); err != nil {
-			cancel()
+			cancel(nil)
 		}
 	}()
 	err = copyAnswers(in, out)
 	in.SetTrailer(incoming(out.Trailer()))
+	if why := Taken(ctx); why != nil {
+		return why
+	}
 	return err
+}
+
+// followAfter is how long a call goes on before it is looked whether its caller may
+// still make it. Most have ended by then.
+const followAfter = 500 * time.Millisecond
+
+// takenError says that what a call was allowed by was taken away while it went on.
+type takenError struct{ error }
+
+func (e takenError) Unwrap() error { return e.error }
+
+// Follow cancels a call that goes on when its caller may not make it any more: with the
+// reason, which [Taken] returns. The function that it returns ends that.
+func (r *Route) Follow(ctx context.Context, cancel context.CancelCauseFunc) (stop func() bool) {
+	return time.AfterFunc(followAfter, func() {
+		a := r.proxy.config.Auth
+		err := a.Follow(ctx, r.token, r.Namespace, func(ctx context.Context, id auth.Identity) error {
+			grpcService, method, err := SplitPath(r.Path)
+			if err != nil {
+				return err
+			}
+			return a.Authorize(ctx, id, r.Namespace, auth.Resource{Type: "service", Name: r.Service, Endpoint: Endpoint(grpcService, method)})
+		})
+		if ctx.Err() == nil {
+			cancel(takenError{err})
+		}
+	}).Stop
+}
+
+// Taken returns why the call with a context was ended by [Route.Follow], nil when it was
+// not.
+func Taken(ctx context.Context) error {
+	if taken, ok := errors.AsType[takenError](context.Cause(ctx)); ok {
+		return taken.error
+	}
+	return nil
 }
 
 // copyRequests returns when the caller has no more to say, or the instance does

@@ -180,6 +180,54 @@ func TestForwardsMetadata(t *testing.T) {
 	}
 }
 
+// A service says for whom it makes a call, and nobody else does.
+func TestForwardsOrigin(t *testing.T) {
+	t.Parallel()
+	r, instance := startWith(t, echo)
+	token := func(ns string) string {
+		t.Helper()
+		if ns != "acme" {
+			if _, err := r.auth.Signup(t.Context(), ns, "alice", password); err != nil {
+				t.Fatal(err)
+			}
+		}
+		refresh, err := r.auth.Identify(t.Context(), ns, "shop", "shop-"+ns)
+		if err != nil {
+			t.Fatal(err)
+		}
+		session, err := r.auth.Refresh(t.Context(), refresh)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return session.Access
+	}
+	for name, tt := range map[string]struct {
+		token string
+		want  []string
+	}{
+		"a service":                      {token("acme"), []string{"bob", "user", "staff,sales"}},
+		"a service of another namespace": {token("globex"), nil},
+		"a user":                         {r.admin, nil},
+		"nobody":                         {"", nil},
+	} {
+		md := []string{"micro-origin-account", "bob", "micro-origin-account-type", "user", "micro-origin-scopes", "staff,sales", "micro-origin-other", "x"}
+		if tt.token != "" {
+			md = append(md, "authorization", "Bearer "+tt.token)
+		}
+		if _, err := r.call(in(t, md...), "hello"); err != nil {
+			t.Fatal(err)
+		}
+		seen := instance.seen()
+		var got []string
+		for _, k := range []string{proxy.KeyOrigin, proxy.KeyOriginType, proxy.KeyOriginScopes, "micro-origin-other"} {
+			got = append(got, seen.Get(k)...)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("of %s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
 // A status passes with its details, once, whether or not there was an answer before.
 func TestForwardsStatus(t *testing.T) {
 	t.Parallel()

@@ -60,7 +60,7 @@ func (p *pool) close() error {
 // pick chooses one of the instances, and counts a call to it that is under way
 // until done is called: the one with fewer of two drawn at random. Instances in
 // tried were tried for this call.
-func (p *pool) pick(instances []registry.Instance, tried []string) (*conn, error) {
+func (p *pool) pick(instances []registry.Instance, tried []string) (*conn, *registry.Instance, error) {
 	candidates := instances
 	if len(instances) > 1 {
 		now := time.Now().UnixNano()
@@ -74,29 +74,31 @@ func (p *pool) pick(instances []registry.Instance, tried []string) (*conn, error
 		}
 	}
 	if len(candidates) == 0 || len(instances) == 1 && len(tried) > 0 {
-		return nil, ErrNoInstance
+		return nil, nil, ErrNoInstance
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.conns == nil {
-		return nil, ErrClosed
+		return nil, nil, ErrClosed
 	}
-	best, err := p.conn(candidates[rand.IntN(len(candidates))].Address)
+	in := &candidates[rand.IntN(len(candidates))]
+	best, err := p.conn(in.Address)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(candidates) > 1 {
-		other, err := p.conn(candidates[rand.IntN(len(candidates))].Address)
+		second := &candidates[rand.IntN(len(candidates))]
+		other, err := p.conn(second.Address)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if other.inFlight.Load() < best.inFlight.Load() {
-			best = other
+			best, in = other, second
 		}
 	}
 	best.inFlight.Add(1)
 	p.sweep()
-	return best, nil
+	return best, in, nil
 }
 
 func (p *pool) ejected(address string, now int64) bool {

@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -90,16 +91,9 @@ func TestBalancesByWhatIsUnderWay(t *testing.T) {
 	}
 }
 
-// dead returns an address where nobody listens.
-func dead(t *testing.T) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
+// dead returns the n-th address where nobody listens. The system gives none of them to
+// another test, as it does with one that was closed again.
+func dead(n int) string { return fmt.Sprintf("127.0.0.1:%d", 1+n) }
 
 // hangUp returns an address where connections are closed at once.
 func hangUp(t *testing.T) string {
@@ -131,7 +125,7 @@ func hangUp(t *testing.T) string {
 func TestPassesOverInstancesThatAreDown(t *testing.T) {
 	t.Parallel()
 	r := start(t)
-	r.register(t, "acme", "greeter", "dead", dead(t), "")
+	r.register(t, "acme", "greeter", "dead", dead(0), "")
 	r.register(t, "acme", "greeter", "mad", hangUp(t), "")
 	r.register(t, "acme", "greeter", "well", startInstance(t, "well", say("well")).address, "")
 	for range 100 {
@@ -145,8 +139,8 @@ func TestPassesOverInstancesThatAreDown(t *testing.T) {
 func TestFindsTheOneThatIsWell(t *testing.T) {
 	t.Parallel()
 	r := start(t)
-	for id := range strings.SplitSeq("abcdefghi", "") {
-		r.register(t, "acme", "greeter", id, dead(t), "")
+	for i, id := range strings.Split("abcdefghi", "") {
+		r.register(t, "acme", "greeter", id, dead(i), "")
 	}
 	r.register(t, "acme", "greeter", "well", startInstance(t, "well", say("well")).address, "")
 	for range 20 {
@@ -163,7 +157,7 @@ func TestNoneLeft(t *testing.T) {
 	for _, n := range []int{1, 2} {
 		r := start(t)
 		for i := range n {
-			r.register(t, "acme", "greeter", string(rune('a'+i)), dead(t), "")
+			r.register(t, "acme", "greeter", string(rune('a'+i)), dead(i), "")
 		}
 		for range 5 {
 			var trailer metadata.MD

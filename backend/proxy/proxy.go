@@ -8,18 +8,20 @@
 package proxy
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/metadata"
 
 	"github.com/micro/micro/v3/backend/auth"
 	"github.com/micro/micro/v3/backend/registry"
+	"github.com/micro/micro/v3/backend/stats"
+	"github.com/micro/micro/v3/backend/trace"
 )
 
 // Errors of the door, beside those of package auth.
@@ -61,11 +63,24 @@ const (
 	KeyScopes      = "micro-scopes"
 )
 
+// Metadata keys by which a service says for whom it makes a call: the account that stands
+// at the beginning, as the service knows it. The services of a namespace trust each
+// other so far; from anybody else they are not forwarded, and no rule looks at them.
+const (
+	KeyOrigin       = "micro-origin-account"
+	KeyOriginType   = "micro-origin-account-type"
+	KeyOriginScopes = "micro-origin-scopes"
+)
+
 // Config is what [New] needs.
 type Config struct {
 	Auth     *auth.Auth
 	Registry *registry.Registry
 	Logger   *slog.Logger
+	// Stats counts the calls; nil: nobody does.
+	Stats *stats.Stats
+	// Tracer follows the calls; nil: nobody does.
+	Tracer *trace.Tracer
 	// Deployed reports whether a service that has no instance should have one.
 	Deployed func(ctx context.Context, namespace, service string) bool
 }
@@ -78,6 +93,9 @@ type Proxy struct {
 
 // New returns a proxy.
 func New(c Config) *Proxy {
+	if c.Stats == nil {
+		c.Stats = stats.New(stats.Config{})
+	}
 	return &Proxy{config: c, pool: newPool()}
 }
 
@@ -103,6 +121,7 @@ type Route struct {
 	Path      string
 
 	proxy     *Proxy
+	token     string
 	instances []registry.Instance
 	metadata  metadata.MD
 }
@@ -139,7 +158,7 @@ func (p *Proxy) Admit(ctx context.Context, c Call) (*Route, error) {
 		}
 		endpoint = Endpoint(grpcService, method)
 	}
-	r := &Route{Caller: caller, Namespace: ns, Service: c.Service, Path: c.Path, proxy: p}
+	r := &Route{Caller: caller, Namespace: ns, Service: c.Service, Path: c.Path, proxy: p, token: c.Token}
 	if r.Service == "" {
 		r.Service, err = r.provider(ctx, grpcService, endpoint)
 	} else {
@@ -149,6 +168,9 @@ func (p *Proxy) Admit(ctx context.Context, c Call) (*Route, error) {
 		return nil, err
 	}
 	if r.instances, err = p.resolve(ctx, ns, r.Service, c.Schema); err != nil {
+		if errors.Is(err, ErrNoInstance) {
+			p.countRefused(ctx, ns, r.Service, c.Path, time.Now())
+		}
 		return nil, err
 	}
 	r.metadata = outgoing(c.Metadata, r)
@@ -196,7 +218,7 @@ func (r *Route) To(ctx context.Context, path, schema string) error {
 func (r *Route) provider(ctx context.Context, grpcService, endpoint string) (string, error) {
 	none := fmt.Errorf("%w with gRPC service %s in namespace %q", ErrNoService, grpcService, r.Namespace)
 	// No directory is made of a namespace that a stranger has made up.
-	if ok, err := r.proxy.config.Auth.Exists(ctx, r.Namespace); err != nil {
+	if ok, err := r.proxy.config.Auth.Known(ctx, r.Namespace); err != nil {
 		return "", err
 	} else if !ok {
 		return "", none
@@ -208,7 +230,11 @@ func (r *Route) provider(ctx context.Context, grpcService, endpoint string) (str
 	services := d.Providers(grpcService)
 	if len(services) == 0 {
 		// Who may call nothing here learns nothing.
-		return "", cmp.Or(r.authorize(ctx, "", grpcService, endpoint), none)
+		if err := r.authorize(ctx, "", grpcService, endpoint); err != nil {
+			return "", err
+		}
+		r.proxy.config.Auth.Miss(ctx, r.Namespace)
+		return "", none
 	}
 	var allowed []string
 	var refusal error
@@ -308,6 +334,11 @@ func outgoing(in metadata.MD, r *Route) metadata.MD {
 		out.Set(KeyAccountType, string(r.Caller.Type))
 		if len(r.Caller.Scopes) > 0 {
 			out.Set(KeyScopes, strings.Join(r.Caller.Scopes, ","))
+		}
+		if r.Caller.Type == auth.Service {
+			for _, k := range []string{KeyOrigin, KeyOriginType, KeyOriginScopes} {
+				out.Append(k, in.Get(k)...)
+			}
 		}
 	}
 	return out

@@ -25,6 +25,7 @@ import (
 	engine "github.com/micro/micro/v3/backend/embedded"
 	"github.com/micro/micro/v3/backend/proxy"
 	"github.com/micro/micro/v3/backend/registry"
+	"github.com/micro/micro/v3/backend/stats"
 	"github.com/micro/micro/v3/backend/store/embedded"
 )
 
@@ -43,6 +44,7 @@ type rig struct {
 	proxy    *proxy.Proxy
 	auth     *auth.Auth
 	registry *registry.Registry
+	stats    *stats.Stats
 	conn     *grpc.ClientConn // to the door
 	admin    string           // token of alice of acme
 }
@@ -62,9 +64,13 @@ func start(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	reg := registry.New(st)
+	counted := stats.New(stats.Config{Method: func(_ context.Context, _, schema, path string) (known, streams bool) {
+		return schema == "sha256:1" && path == method, false
+	}})
 	p := proxy.New(proxy.Config{
 		Auth:     a,
 		Registry: reg,
+		Stats:    counted,
 		Logger:   slog.New(slog.DiscardHandler),
 		Deployed: func(_ context.Context, ns, service string) bool { return ns == "acme" && service == "sleeping" },
 	})
@@ -77,7 +83,7 @@ func start(t *testing.T) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{proxy: p, auth: a, registry: reg, admin: session.Access}
+	r := &rig{proxy: p, auth: a, registry: reg, stats: counted, admin: session.Access}
 	g := grpc.NewServer(
 		grpc.ForceServerCodecV2(proxy.Codec()),
 		grpc.UnknownServiceHandler(r.forward),
@@ -188,7 +194,7 @@ func (r *rig) register(t *testing.T, ns, service, id, address, schema string) {
 	t.Helper()
 	_, err := r.registry.Register(t.Context(), ns, registry.Instance{
 		ID: id, Service: service, Address: address, Schema: schema, Provides: []string{provides},
-	}, 0)
+	}, registry.MaxLease)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ func TestSweep(t *testing.T) {
 		p := newPool()
 		pick := func(address string) *conn {
 			t.Helper()
-			c, err := p.pick([]registry.Instance{{Address: address}}, nil)
+			c, _, err := p.pick([]registry.Instance{{Address: address}}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -59,7 +59,7 @@ func TestEjection(t *testing.T) {
 		picks := func(from []registry.Instance) map[string]bool {
 			got := map[string]bool{}
 			for range 100 {
-				c, err := p.pick(from, nil)
+				c, _, err := p.pick(from, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -104,7 +104,7 @@ func TestDrainUnderLoad(t *testing.T) {
 	for range 4 {
 		callers.Go(func() {
 			for range 300 {
-				c, err := p.pick(instances, nil)
+				c, _, err := p.pick(instances, nil)
 				if err != nil {
 					t.Error(err)
 					return

@@ -20,6 +20,7 @@ import (
 	imagev1 "github.com/micro/micro/v3/proto/micro/image/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
+	statsv1 "github.com/micro/micro/v3/proto/micro/stats/v1"
 	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
 )
 
@@ -187,6 +188,10 @@ func methods() map[string]access {
 		runtimev1.Runtime_Delete_FullMethodName: withName(write("runtime", recorded)),
 		runtimev1.Runtime_Watch_FullMethodName:  withName(read("runtime", unrecorded)),
 		runtimev1.Runtime_Logs_FullMethodName:   withName(read("runtime", unrecorded)),
+
+		statsv1.Stats_Get_FullMethodName:   withService(read("stats", unrecorded)),
+		statsv1.Stats_List_FullMethodName:  read("stats", unrecorded),
+		statsv1.Stats_Watch_FullMethodName: withService(read("stats", unrecorded)),
 
 		imagev1.Images_List_FullMethodName:      read("runtime", unrecorded),
 		imagev1.Images_Get_FullMethodName:       withName(read("runtime", unrecorded)),
@@ -395,7 +400,11 @@ func (g *guard) stream(srv any, s grpc.ServerStream, info *grpc.StreamServerInfo
 // authorised when it began. It returns when the call has ended, too.
 func (g *guard) follow(ctx context.Context, method string, a access, req any) error {
 	c := callerOf(ctx)
-	return g.auth.Follow(ctx, c.token, c.namespace, func(ctx context.Context, id auth.Identity) error {
+	rulesOf := ""
+	if a.kind == byRule {
+		rulesOf = c.namespace
+	}
+	return g.auth.Follow(ctx, c.token, rulesOf, func(ctx context.Context, id auth.Identity) error {
 		c.Identity = id
 		return g.check(context.WithValue(ctx, callerKey{}, c), method, a, req)
 	})

@@ -268,6 +268,7 @@ func TestStrangerHasNothingButWhatEverybodyHas(t *testing.T) {
 	registry := registryv1.NewRegistryClient(s.conn)
 	rsp, err := registry.Register(as(t, s.admin, "acme"), &registryv1.RegisterRequest{
 		Instance: &registryv1.Instance{Service: "echo", Address: startEcho(t)},
+		Lease:    longLease(),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -49,7 +49,7 @@ func (s *Server) forwardable(address string) (string, error) {
 
 // isOwn reports whether the server itself listens on an address.
 func (s *Server) isOwn(a netip.AddrPort) bool {
-	for _, own := range []string{s.addresses.Proxy, s.addresses.Gateway} {
+	for _, own := range []string{s.addresses.Proxy, s.addresses.Gateway, s.addresses.Instances, s.addresses.Metrics} {
 		o, err := parseAddress(own)
 		if err != nil || o.Port() != a.Port() {
 			continue

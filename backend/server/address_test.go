@@ -12,6 +12,7 @@ import (
 func TestForwardable(t *testing.T) {
 	t.Parallel()
 	local := Addresses{Gateway: "127.0.0.1:8080", Proxy: "127.0.0.1:8081"}
+	secure := Addresses{Gateway: "127.0.0.1:8080", Proxy: "127.0.0.1:8081", Instances: "127.0.0.1:8083"}
 	public := Addresses{Gateway: "[::]:8080", Proxy: "[::]:8081"}
 	bound := Addresses{Gateway: "192.0.2.1:8080", Proxy: "192.0.2.1:8081"}
 	mixed := Addresses{Gateway: "127.0.0.1:8080", Proxy: "0.0.0.0:8081"}
@@ -33,6 +34,7 @@ func TestForwardable(t *testing.T) {
 		{"the proxy, with zeros", local, "127.0.0.1:08081", ""},
 		{"the proxy, mapped", local, "[::ffff:127.0.0.1]:8081", ""},
 		{"the proxy, mapped and spelled out", local, "[0:0:0:0:0:ffff:7f00:1]:8081", ""},
+		{"the way of the instances", secure, "127.0.0.1:8083", ""},
 		{"an instance of the runtime", local, "127.0.0.1:7000", ""},
 		{"an instance of the runtime, with zeros", local, "127.0.0.1:07000", ""},
 		{"an instance of the runtime, mapped", local, "[::ffff:127.0.0.1]:7000", ""},

@@ -171,6 +171,7 @@ func (s *testServer) prepare(t *testing.T, method string) string {
 		s.foreign = startEcho(t)
 		_, err = registryv1.NewRegistryClient(s.conn).Register(ctx, &registryv1.RegisterRequest{
 			Instance: &registryv1.Instance{Id: "old", Service: "foreign", Address: startEcho(t)},
+			Lease:    longLease(),
 		})
 	case api == "micro.events.v1.Events":
 		s.publish(t, "orders", "a")
@@ -538,6 +539,28 @@ func TestImagesAreRecorded(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, s.lines(t, s.admin, "acme", len(want))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A push that cannot be recorded is refused.
+func TestPushThatCannotBeRecorded(t *testing.T) {
+	t.Parallel()
+	var d *deaf
+	s := start(t, func(c *server.Config) {
+		d = &deaf{Store: c.Store}
+		c.Store = d
+	})
+	s.deployEcho(t)
+	d.deaf.Store(true)
+	if code, body := s.imageRequest(t, http.MethodDelete, "/v2/acme/echo/manifests/latest", "Bearer "+s.admin); code < 500 {
+		t.Errorf("a deletion: %d %s", code, body)
+	}
+	if code, _ := s.imageRequest(t, http.MethodGet, "/v2/token", basic("acme/alice", password)); code == http.StatusOK {
+		t.Error("a login is answered")
+	}
+	d.deaf.Store(false)
+	if code, body := s.imageRequest(t, http.MethodGet, "/v2/acme/echo/manifests/latest", "Bearer "+s.admin); code != http.StatusOK {
+		t.Errorf("the image afterwards: %d %s", code, body)
 	}
 }
 

@@ -25,11 +25,7 @@ func (e *eventsAPI) Subscribe(req *eventsv1.SubscribeRequest, out grpc.ServerStr
 		if err != nil {
 			return err
 		}
-		rsp := &eventsv1.SubscribeResponse{Dropped: h.Dropped}
-		for _, ev := range h.Events {
-			rsp.Events = append(rsp.Events, event(ev))
-		}
-		if err := out.Send(rsp); err != nil {
+		if err := out.Send(&eventsv1.SubscribeResponse{Dropped: h.Dropped, Events: eventMessages(h.Events)}); err != nil {
 			return err
 		}
 	}

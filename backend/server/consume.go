@@ -121,11 +121,16 @@ func (c *consumer) deliver(ctx context.Context, stream grpc.BidiStreamingServer[
 		if err != nil {
 			return err
 		}
+		delivered := make([]events.Event, len(list))
+		for i, d := range list {
+			delivered[i] = d.Event
+		}
+		messages := eventMessages(delivered)
 		rsp := &eventsv1.ConsumeResponse{}
 		var offsets []int64
 		c.mu.Lock()
-		for _, d := range list {
-			rsp.Deliveries = append(rsp.Deliveries, &eventsv1.Delivery{Event: event(d.Event), Attempt: int32(d.Attempt)})
+		for i, d := range list {
+			rsp.Deliveries = append(rsp.Deliveries, &eventsv1.Delivery{Event: messages[i], Attempt: int32(d.Attempt)})
 			offsets = append(offsets, d.Offset)
 			d.Payload, d.Metadata = nil, nil // to settle it they are not needed
 			c.out[d.Offset] = outstanding{d, time.Now().Add(f.AckWait)}

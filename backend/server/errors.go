@@ -118,6 +118,22 @@ func (e invalidError) Is(target error) bool { return target == errInvalid }
 
 func invalid(format string, args ...any) error { return invalidError(fmt.Sprintf(format, args...)) }
 
+// toldError is an error whose text says all of it, also what the error in it stands for.
+type toldError struct {
+	error
+
+	text string
+}
+
+func (e toldError) Error() string { return e.text }
+
+func (e toldError) Unwrap() error { return e.error }
+
+// told returns an error that means another and has a text of its own.
+func told(err error, format string, args ...any) error {
+	return toldError{err, fmt.Sprintf(format, args...)}
+}
+
 // statuses turns the errors of handlers into gRPC statuses.
 type statuses struct {
 	meanings []meaning

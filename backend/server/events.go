@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -42,9 +43,6 @@ func eventsFrom(in []*eventsv1.Event) []events.Event {
 	return list
 }
 
-// followBatch bounds what one response has.
-const followBatch = 256
-
 func (e *eventsAPI) Read(req *eventsv1.ReadRequest, out grpc.ServerStreamingServer[eventsv1.ReadResponse]) error {
 	ctx := out.Context()
 	t := topicOf(ctx, req.GetTopic())
@@ -69,23 +67,22 @@ func (e *eventsAPI) Read(req *eventsv1.ReadRequest, out grpc.ServerStreamingServ
 		}
 	}
 	for from < end || req.GetFollow() {
-		r := events.Range{From: from, Since: timeOf(req.GetSince()), Limit: followBatch, Wait: req.GetFollow()}
+		r := events.Range{From: from, Since: timeOf(req.GetSince()), Wait: req.GetFollow()}
 		if left > 0 {
-			r.Limit = int(min(left, followBatch))
+			r.Limit = int(min(left, events.MaxRead))
 		}
 		list, err := e.events.Read(ctx, t, r)
 		if err != nil {
 			return err
 		}
-		rsp := &eventsv1.ReadResponse{}
-		for _, ev := range list {
-			if from = ev.Offset + 1; from <= end || req.GetFollow() {
-				rsp.Events = append(rsp.Events, event(ev))
-			}
+		if !req.GetFollow() {
+			list = slices.DeleteFunc(list, func(e events.Event) bool { return e.Offset >= end })
 		}
-		if len(rsp.GetEvents()) == 0 {
+		if len(list) == 0 {
 			return nil // what was there is gone
 		}
+		from = list[len(list)-1].Offset + 1
+		rsp := &eventsv1.ReadResponse{Events: eventMessages(list)}
 		if err := out.Send(rsp); err != nil {
 			return err
 		}
@@ -121,14 +118,22 @@ func timeOf(t *timestamppb.Timestamp) time.Time {
 	return t.AsTime()
 }
 
-func event(e events.Event) *eventsv1.Event {
-	return &eventsv1.Event{
-		Offset:   e.Offset,
-		Time:     timestamppb.New(e.Time),
-		Key:      e.Key,
-		Metadata: e.Metadata,
-		Payload:  e.Payload,
+// eventMessages returns events as they are sent, with few allocations: there may be
+// millions.
+func eventMessages(list []events.Event) []*eventsv1.Event {
+	type both struct {
+		event eventsv1.Event
+		time  timestamppb.Timestamp
 	}
+	all := make([]both, len(list))
+	out := make([]*eventsv1.Event, len(list))
+	for i := range list {
+		e, m := &list[i], &all[i]
+		m.time.Seconds, m.time.Nanos = e.Time.Unix(), int32(e.Time.Nanosecond())
+		m.event.Offset, m.event.Time, m.event.Key, m.event.Metadata, m.event.Payload = e.Offset, &m.time, e.Key, e.Metadata, e.Payload
+		out[i] = &m.event
+	}
+	return out
 }
 
 func (e *eventsAPI) ListTopics(ctx context.Context, req *eventsv1.ListTopicsRequest) (*eventsv1.ListTopicsResponse, error) {

@@ -282,4 +282,33 @@ func TestStopWithConsumers(t *testing.T) {
 	}
 }
 
+// Large events come in messages that any client takes: gRPC's own limit is 4 MiB.
+func TestLargeEvents(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	client := eventsv1.NewEventsClient(s.conn)
+	for range 9 {
+		_, err := client.Publish(as(t, s.admin, "acme"), &eventsv1.PublishRequest{Topic: "orders", Events: []*eventsv1.Event{{Payload: make([]byte, 1<<20)}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	read, err := client.Read(as(t, s.admin, "acme"), &eventsv1.ReadRequest{Topic: "orders"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for n < 9 {
+		rsp, err := read.Recv()
+		if err != nil {
+			t.Fatalf("after %d events: %v", n, err)
+		}
+		n += len(rsp.GetEvents())
+	}
+	consume := s.consume(as(t, s.admin, "acme"), t, &eventsv1.ConsumeStart{Group: "g"})
+	for n = 0; n < 9; {
+		n += len(next(t, consume))
+	}
+}
+
 func second[T any](_ T, err error) error { return err }

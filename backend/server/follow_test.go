@@ -1,11 +1,13 @@
 package server_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"google.golang.org/grpc"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/emptypb"
 
@@ -24,6 +27,7 @@ import (
 	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
+	statsv1 "github.com/micro/micro/v3/proto/micro/stats/v1"
 	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
 )
 
@@ -39,6 +43,7 @@ func longStreams() map[string]proto.Message {
 		registryv1.Registry_Watch_FullMethodName: &registryv1.WatchRequest{},
 		runtimev1.Runtime_Watch_FullMethodName:   &runtimev1.WatchRequest{Name: "echo"},
 		runtimev1.Runtime_Logs_FullMethodName:    &runtimev1.LogsRequest{Name: "echo", Follow: true},
+		statsv1.Stats_Watch_FullMethodName:       &statsv1.WatchRequest{},
 		storev1.Store_Watch_FullMethodName:       &storev1.WatchRequest{},
 	}
 }
@@ -207,6 +212,95 @@ func TestStreamsEndWithTheirRights(t *testing.T) {
 			default:
 			}
 		})
+	}
+}
+
+// So does a call of a service that goes on, through both ports, and one that anybody may
+// make when he may not any more.
+func TestCallsOfServicesEndWithTheirRights(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		public bool
+		do     func(ctx context.Context, s *testServer, bob auth.Session) error
+		want   string
+		status int
+	}{
+		{"logout", false, func(ctx context.Context, s *testServer, bob auth.Session) error {
+			_, err := authv1.NewAuthClient(s.conn).Logout(ctx, &authv1.LogoutRequest{RefreshToken: bob.Refresh})
+			return err
+		}, "SESSION_REVOKED", http.StatusUnauthorized},
+		{"the rule is another one", false, func(ctx context.Context, s *testServer, _ auth.Session) error {
+			_, err := authv1.NewRulesClient(s.conn).Update(ctx, &authv1.UpdateRuleRequest{Id: "call", Scope: new("staff")})
+			return err
+		}, "DENIED", http.StatusForbidden},
+		{"closed to strangers", true, func(ctx context.Context, s *testServer, _ auth.Session) error {
+			_, err := authv1.NewRulesClient(s.conn).Update(ctx, &authv1.UpdateRuleRequest{Id: "call", Scope: new("*")})
+			return err
+		}, "NOT_LOGGED_IN", http.StatusUnauthorized},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t)
+			s.runEcho(t)
+			bob := s.session(t, "bob")
+			token := bob.Access
+			if tt.public {
+				token = ""
+			}
+			stream, err := testpb.NewTestServiceClient(s.conn).StreamingOutputCall(as(t, token, "acme"), &testpb.StreamingOutputCallRequest{})
+			if err == nil {
+				_, err = stream.Recv()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines := s.gatewayStream(t, "/echo/TestService/StreamingOutputCall", token)
+			if first := lines(); first != "{}" {
+				t.Fatalf("the gateway answers %q", first)
+			}
+			if err := tt.do(as(t, s.admin, "acme"), s, bob); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := stream.Recv(); reasonOf(err) != tt.want {
+				t.Errorf("it ended with %v, want %v", err, tt.want)
+			}
+			if last := lines(); !strings.Contains(last, fmt.Sprintf(`"code":%d`, tt.status)) {
+				t.Errorf("at the gateway it ended with %s, want the status %d", last, tt.status)
+			}
+		})
+	}
+}
+
+// gatewayStream begins a call at the gateway, and returns what reads its lines.
+func (s *testServer) gatewayStream(t *testing.T, path, token string) func() string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.Gateway+path, strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Micro-Namespace", "acme")
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	transport := &http.Transport{}
+	rsp, err := transport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cancel()
+		_ = rsp.Body.Close()
+		transport.CloseIdleConnections()
+	})
+	in := bufio.NewReader(rsp.Body)
+	return func() string {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			t.Errorf("the body ended with %v", err)
+		}
+		return strings.TrimSpace(line)
 	}
 }
 

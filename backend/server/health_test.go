@@ -49,6 +49,7 @@ func TestHealth(t *testing.T) {
 		t.Helper()
 		_, err := client.Register(as(t, s.admin, ""), &registryv1.RegisterRequest{
 			Instance: &registryv1.Instance{Service: service, Id: id, Address: address, Version: "v1"},
+			Lease:    longLease(),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -109,7 +110,7 @@ func TestServicePages(t *testing.T) {
 	address := startEcho(t)
 	want := []string{"a", "b", "c", "d", "e"}
 	for _, name := range want {
-		_, err := client.Register(as(t, s.admin, ""), &registryv1.RegisterRequest{Instance: &registryv1.Instance{Service: name, Address: address}})
+		_, err := client.Register(as(t, s.admin, ""), &registryv1.RegisterRequest{Instance: &registryv1.Instance{Service: name, Address: address}, Lease: longLease()})
 		if err != nil {
 			t.Fatal(err)
 		}

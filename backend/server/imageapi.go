@@ -10,7 +10,6 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/micro/micro/v3/image"
 	"github.com/micro/micro/v3/image/layout"
 	images "github.com/micro/micro/v3/image/registry"
 	imagev1 "github.com/micro/micro/v3/proto/micro/image/v1"
@@ -72,13 +71,13 @@ func (a *imageAPI) Get(ctx context.Context, req *imagev1.GetRequest) (*imagev1.G
 		return nil, aboutImage(ref, err)
 	}
 	rsp := &imagev1.GetResponse{Image: imageMessage(found)}
-	if rsp.Sbom, err = a.attachment(ctx, found, image.SBOMType); err != nil {
+	if rsp.Sbom, err = a.attachment(ctx, found, layout.SBOMType); err != nil {
 		return nil, aboutImage(ref, err)
 	}
-	if rsp.Record, err = a.attachment(ctx, found, image.RecordType); err != nil {
+	if rsp.Record, err = a.attachment(ctx, found, layout.RecordType); err != nil {
 		return nil, aboutImage(ref, err)
 	}
-	if log, err := image.BuildLog(rsp.GetRecord()); err == nil {
+	if log, err := layout.BuildLog(rsp.GetRecord()); err == nil {
 		rsp.BuildLog = strings.ToValidUTF8(log, "\uFFFD")
 	}
 	return rsp, nil

@@ -14,8 +14,9 @@ import (
 
 	"github.com/micro/micro/v3/backend/auth"
 	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/backend/store"
 	"github.com/micro/micro/v3/dynamic"
-	"github.com/micro/micro/v3/image"
+	"github.com/micro/micro/v3/image/layout"
 	images "github.com/micro/micro/v3/image/registry"
 )
 
@@ -46,8 +47,11 @@ func (s *Server) authorizeImages(ctx context.Context, r *http.Request, repositor
 	if what := changes(r, action); what != "" && (err == nil || isRefusal(err)) {
 		err = s.recorder.image(ctx, callerFrom(r, caller, ns), what, repository, err)
 	}
-	if isRefusal(err) {
+	switch {
+	case isRefusal(err):
 		return images.ErrDenied
+	case errors.Is(err, store.ErrFull):
+		return fmt.Errorf("%w: %w", images.ErrFull, err)
 	}
 	return err
 }
@@ -160,7 +164,7 @@ func (s *Server) openImage(ctx context.Context, ref string) (*runtime.Image, err
 // imageSchema returns the schema that the build of an image has recorded: of the whole,
 // or of the part of it that runs here.
 func (s *Server) imageSchema(ctx context.Context, ref string) ([]byte, error) {
-	schema, err := s.images.Attachment(ctx, ref, image.SchemaType, dynamic.MaxSchema)
+	schema, err := s.images.Attachment(ctx, ref, layout.SchemaType, dynamic.MaxSchema)
 	if !errors.Is(err, images.ErrNotFound) {
 		return schema, err
 	}
@@ -169,5 +173,5 @@ func (s *Server) imageSchema(ctx context.Context, ref string) ([]byte, error) {
 		return nil, err
 	}
 	repository, _, _ := strings.Cut(ref, "@")
-	return s.images.Attachment(ctx, repository+"@"+in.Digest, image.SchemaType, dynamic.MaxSchema)
+	return s.images.Attachment(ctx, repository+"@"+in.Digest, layout.SchemaType, dynamic.MaxSchema)
 }

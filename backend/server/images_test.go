@@ -14,13 +14,21 @@ import (
 // unless it is empty, and returns the status and the body.
 func (s *testServer) imageRequest(t *testing.T, method, path, authorization string) (int, []byte) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, "http://"+s.Proxy+path, http.NoBody)
+	header := http.Header{}
+	if authorization != "" {
+		header.Set("Authorization", authorization)
+	}
+	return httpRequest(t, method, "http://"+s.Proxy+path, header)
+}
+
+// httpRequest makes a request on a connection of its own.
+func httpRequest(t *testing.T, method, url string, header http.Header) (int, []byte) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if authorization != "" {
-		req.Header.Set("Authorization", authorization)
-	}
+	req.Header = header
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
 	rsp, err := transport.RoundTrip(req)

@@ -160,6 +160,15 @@ func TestTLS(t *testing.T) {
 	if _, err := authv1.NewAuthClient(s.conn).WhoAmI(as(t, "", ""), &authv1.WhoAmIRequest{}); status.Code(err) != codes.Unavailable {
 		t.Errorf("gRPC in clear: %v, want %v", err, codes.Unavailable)
 	}
+
+	// The instances of this machine have a way of their own.
+	if host, _, err := net.SplitHostPort(s.Instances); err != nil || host != "127.0.0.1" {
+		t.Fatalf("the address of the instances %q, %v; want one of the loopback interface", s.Instances, err)
+	}
+	rsp, err = authv1.NewAuthClient(dial(t, s.Instances)).WhoAmI(as(t, s.admin, ""), &authv1.WhoAmIRequest{})
+	if err != nil || rsp.GetAccount().GetId() != "alice" {
+		t.Errorf("gRPC of an instance: %v, %v", rsp, err)
+	}
 }
 
 // Connections that say nothing are in nobody's way, and do not hold up the end.

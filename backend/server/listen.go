@@ -110,6 +110,7 @@ func (m *mux) classify(c net.Conn) (*branch, net.Conn) {
 	if m.tls != nil {
 		t := tls.Server(c, m.tls)
 		if err := t.HandshakeContext(context.Background()); err != nil {
+			answerInClear(err)
 			return nil, nil
 		}
 		if err := c.SetDeadline(time.Time{}); err != nil {
@@ -140,6 +141,21 @@ func (m *mux) classify(c net.Conn) (*branch, net.Conn) {
 		return m.grpc, conn
 	}
 	return m.http, conn
+}
+
+// answerInClear tells a client that does not speak TLS what is wanted, in a form that it
+// may understand.
+func answerInClear(err error) {
+	e, ok := errors.AsType[tls.RecordHeaderError](err)
+	if !ok || e.Conn == nil {
+		return
+	}
+	answer := "\x15\x03\x01\x00\x02\x02\x46" // the alert that this is no TLS of a version that is known
+	switch string(e.RecordHeader[:4]) {
+	case "GET ", "HEAD", "POST", "PUT ", "PATC", "DELE", "OPTI":
+		answer = "HTTP/1.0 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\nthis port speaks HTTPS\n"
+	}
+	_, _ = io.WriteString(e.Conn, answer) // whoever it is may have gone
 }
 
 // peekedConn is a connection of which some bytes were read already.

@@ -12,7 +12,7 @@ import (
 func Commands() []string {
 	return []string{
 		"auth", "build", "call", "completion", "config", "describe", "env", "events", "exit-codes", "gen", "get", "git", "health", "help", "history", "image", "kill", "login", "logout",
-		"logs", "namespace", "new", "run", "server", "services", "signup", "status", "store", "stream", "update", "user", "version",
+		"logs", "namespace", "new", "run", "server", "services", "signup", "stats", "status", "store", "stream", "update", "user", "version",
 	}
 }
 
@@ -22,7 +22,7 @@ func planned() []string {
 	return []string{
 		"apply", "backup", "build-cache", "dashboard", "delete", "dev", "diff", "doctor",
 		"export", "inspect", "micro", "network", "promote", "registry",
-		"releases", "restart", "restore", "rollback", "runtime", "scale", "stats", "top", "undo",
+		"releases", "restart", "restore", "rollback", "runtime", "scale", "top", "undo",
 		"web",
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/micro/micro/v3/backend/auth"
 	"github.com/micro/micro/v3/backend/deploy"
 	"github.com/micro/micro/v3/backend/events"
+	"github.com/micro/micro/v3/backend/stats"
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
 )
 
@@ -64,9 +65,17 @@ func namespaceMessage(n auth.Namespace) *authv1.Namespace {
 func (n *namespacesAPI) Create(ctx context.Context, req *authv1.CreateNamespaceRequest) (*authv1.CreateNamespaceResponse, error) {
 	acc, err := n.auth.CreateNamespace(ctx, req.GetName(), req.GetUsername(), req.GetPassword())
 	if err != nil {
-		return nil, fmt.Errorf("namespace %q: %w", req.GetName(), err)
+		return nil, aboutNew(req.GetName(), err)
 	}
 	return &authv1.CreateNamespaceResponse{Account: account(acc)}, nil
+}
+
+// aboutNew says what is wrong with a namespace that was to be made.
+func aboutNew(name string, err error) error {
+	if errors.Is(err, auth.ErrExists) {
+		return told(err, "there is a namespace %q already", name)
+	}
+	return err
 }
 
 func (n *namespacesAPI) Delete(ctx context.Context, req *authv1.DeleteNamespaceRequest) (*authv1.DeleteNamespaceResponse, error) {
@@ -88,6 +97,7 @@ type deleter struct {
 	auth     *auth.Auth
 	deployer *deploy.Deployer
 	events   events.Log
+	stats    *stats.Stats
 	images   interface {
 		Repositories(ctx context.Context) ([]string, error)
 		Delete(ctx context.Context, repository string) error
@@ -204,6 +214,7 @@ func (d *deleter) run(ns string) error {
 	if err := d.deleteTopics(ns); err != nil {
 		return err
 	}
+	d.stats.Forget(ns)
 	return d.auth.PurgeNamespace(d.ctx, ns)
 }
 

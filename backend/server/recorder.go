@@ -97,8 +97,8 @@ type recording struct {
 	begun    int64 // the sequence of the entry that it began with; 0: there is none yet
 }
 
-// recording returns what is recorded of a call, of which nothing is written yet; nil when there
-// is nothing to say of it.
+// recording returns what is recorded of a call, of which nothing is written yet; nil when
+// there is nothing to say of it.
 func (r *recorder) recording(ctx context.Context, a access, method string, req any) (*recording, error) {
 	c := callerOf(ctx)
 	e := audit.Entry{
@@ -353,11 +353,18 @@ func recordNow(ctx context.Context) error {
 // after records how a call has ended that is nothing until somebody is told, and
 // returns its error.
 func (r *recording) after(ctx context.Context, err error) error {
-	if err != nil {
-		r.note(audit.Made, r.recorder.reason(err))
+	if err == nil {
+		return r.made(ctx)
+	}
+	outcome := r.recorder.reason(err)
+	if r.stranger {
+		r.note(audit.Made, outcome)
 		return err
 	}
-	return r.made(ctx)
+	e := r.entry
+	e.Kind, e.Outcome = audit.Made, outcome
+	_, _ = r.append(context.WithoutCancel(ctx), e) // it has told nothing
+	return err
 }
 
 // reused records that a refresh token was used by two, and that their session has ended.

@@ -69,8 +69,7 @@ func (r *reflector) options(ctx context.Context) (reflection.ServerOptions, erro
 		for name := range r.own.GetServiceInfo() {
 			v.services[name] = grpc.ServiceInfo{}
 		}
-		v.schemas = append(v.schemas, r.apis)
-		v.own = true
+		v.own = []files{r.apis.Files(), protoregistry.GlobalFiles}
 	}
 	ok, err := r.auth.Exists(ctx, c.namespace)
 	if err != nil {
@@ -116,8 +115,14 @@ func (r *reflector) addServices(ctx context.Context, c caller, wanted string, v 
 // where two services have something of the same name, the first one's is shown.
 type visible struct {
 	services map[string]grpc.ServiceInfo
-	own      bool
+	own      []files // what the server itself speaks, with comments first; may be empty
 	schemas  []*dynamic.Schema
+}
+
+// files is where descriptors are looked for.
+type files interface {
+	FindFileByPath(path string) (protoreflect.FileDescriptor, error)
+	FindDescriptorByName(name protoreflect.FullName) (protoreflect.Descriptor, error)
 }
 
 // isOwnPackage reports whether a name is in a package that is the server's own.
@@ -126,35 +131,33 @@ func isOwnPackage(name protoreflect.FullName) bool { return strings.HasPrefix(st
 func (v *visible) GetServiceInfo() map[string]grpc.ServiceInfo { return v.services }
 
 func (v *visible) FindFileByPath(path string) (protoreflect.FileDescriptor, error) {
-	own, err := v.ownFiles().FindFileByPath(path)
-	if err == nil && isOwnPackage(own.FullName()) {
-		return own, nil
-	}
-	for _, s := range v.schemas {
-		if fd, err := s.Files().FindFileByPath(path); err == nil {
-			return fd, nil
-		}
-	}
-	return own, err
+	return find(v, func(f files) (protoreflect.FileDescriptor, error) { return f.FindFileByPath(path) })
 }
 
 func (v *visible) FindDescriptorByName(name protoreflect.FullName) (protoreflect.Descriptor, error) {
-	own, err := v.ownFiles().FindDescriptorByName(name)
-	if err == nil && isOwnPackage(name) {
-		return own, nil
+	return find(v, func(f files) (protoreflect.Descriptor, error) { return f.FindDescriptorByName(name) })
+}
+
+// find returns what is the server's own, else the first that a service has.
+func find[D protoreflect.Descriptor](v *visible, in func(files) (D, error)) (D, error) {
+	var fallback D
+	err := protoregistry.NotFound
+	for _, f := range v.own {
+		d, ownErr := in(f)
+		if ownErr != nil {
+			continue
+		}
+		if isOwnPackage(d.FullName()) {
+			return d, nil
+		}
+		if err != nil {
+			fallback, err = d, nil
+		}
 	}
 	for _, s := range v.schemas {
-		if d, err := s.Files().FindDescriptorByName(name); err == nil {
+		if d, err := in(s.Files()); err == nil {
 			return d, nil
 		}
 	}
-	return own, err
-}
-
-// ownFiles returns the files that are linked into the server, or none.
-func (v *visible) ownFiles() *protoregistry.Files {
-	if v.own {
-		return protoregistry.GlobalFiles
-	}
-	return nil // which is empty
+	return fallback, err
 }

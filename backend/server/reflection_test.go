@@ -160,6 +160,7 @@ func TestReflectionOfAnImpostor(t *testing.T) {
 	if _, err := registryv1.NewRegistryClient(s.conn).Register(as(t, s.admin, ""), &registryv1.RegisterRequest{
 		Instance: &registryv1.Instance{Service: "impostor", Address: startEcho(t)},
 		Schema:   raw,
+		Lease:    longLease(),
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -230,7 +230,7 @@ func (r *registryAPI) GetSchema(ctx context.Context, req *registryv1.GetSchemaRe
 		}
 	}
 	if digest == "" {
-		return nil, fmt.Errorf("the service %q has no such schema: %w", req.GetService(), registry.ErrNotFound)
+		return nil, told(registry.ErrNotFound, "the service %q has no such schema", req.GetService())
 	}
 	if req.GetTableVersion() == wire.Version {
 		if table, err := r.schemas.table(ctx, ns, digest); err == nil {
@@ -271,7 +271,7 @@ func newest(instances []registry.Instance) registry.Instance {
 }
 
 func noService(name, ns string) error {
-	return fmt.Errorf("no instance of a service %q is registered in namespace %q: %w", name, ns, registry.ErrNotFound)
+	return told(registry.ErrNotFound, "no instance of a service %q is registered in namespace %q", name, ns)
 }
 
 func registered(name string, instances []registry.Instance) *registryv1.Service {

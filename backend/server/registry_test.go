@@ -28,6 +28,7 @@ func TestRegistration(t *testing.T) {
 	}
 	rsp, err := registry.Register(as(t, s.admin, ""), &registryv1.RegisterRequest{
 		Instance: &registryv1.Instance{Service: "echo", Address: startEcho(t), Version: "v1"},
+		Lease:    longLease(),
 	})
 	if err != nil {
 		t.Fatal(err)

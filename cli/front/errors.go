@@ -103,13 +103,25 @@ type Place struct {
 	Plain    bool // the server knows nothing of micro
 	TLS      bool
 	Cert     bool // the client shows a certificate
+
+	// Guest is who acts in another namespace than their own: which that is, and the
+	// one where they are logged in.
+	Guest *Guest
 }
 
-// PlaceOf returns where a command acts that uses an environment.
-func PlaceOf(e envs.Env, getenv func(string) string, plain bool) Place {
+// Guest is somebody in a namespace where they have no account.
+type Guest struct{ Account, Home, Namespace string }
+
+// PlaceOf returns where a command acts that uses a namespace of an environment.
+func PlaceOf(e envs.Env, namespace string, getenv func(string) string, plain bool) Place {
 	_, useTLS, err := envs.ParseAddress(e.Address)
+	var guest *Guest
+	if e.Account != "" && e.Namespace != "" && namespace != e.Namespace && getenv(envs.EnvToken) == "" {
+		guest = &Guest{e.Account, e.Namespace, namespace}
+	}
 	return Place{
-		Env: e.Name, Address: e.Address, Loopback: e.IsLoopback(), EnvToken: getenv(envs.EnvToken) != "", Plain: plain,
+		Guest: guest,
+		Env:   e.Name, Address: e.Address, Loopback: e.IsLoopback(), EnvToken: getenv(envs.EnvToken) != "", Plain: plain,
 		TLS: useTLS && err == nil, Cert: e.Cert != "",
 	}
 }
@@ -173,6 +185,9 @@ func Explain(s Status, at Place) *Error {
 		switch {
 		case at.Plain:
 			e.Hint = "say who calls: -H 'authorization: Bearer ${TOKEN}'"
+		case at.Guest != nil:
+			e.Message += fmt.Sprintf("; you are %s of namespace %q", at.Guest.Account, at.Guest.Home)
+			e.Hint = "micro login --namespace " + at.Guest.Namespace
 		case at.EnvToken:
 			e.Hint = "set MICRO_TOKEN to a token that is valid, or unset it and use micro login"
 		}
@@ -188,11 +203,16 @@ func Explain(s Status, at Place) *Error {
 	return e
 }
 
-// aboutCertificate tells that a server has ended a connection because of the client's
-// certificate, or as those do that miss one: with TLS 1.3 they hang up when the client
-// has begun to call.
+// aboutCertificate tells that the server's certificate is not trusted, or that the server
+// has ended a connection because of the client's, or as those do that miss one: with TLS
+// 1.3 they hang up when the client has begun to call.
 func (e *Error) aboutCertificate(s Status, at Place) {
 	const add = "micro env add NAME ADDRESS --cert FILE --key FILE"
+	if strings.Contains(s.Message, "failed to verify certificate") {
+		e.Hint = "micro env add NAME ADDRESS --ca FILE"
+		e.Message, _, _ = strings.Cut(e.Message, " (possibly because of")
+		return
+	}
 	_, alert, isAlert := strings.Cut(unary.Cause(s.Message), "remote error: tls: ")
 	isAbout := isAlert && strings.Contains(alert, "certificate")
 	switch {

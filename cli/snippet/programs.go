@@ -276,7 +276,7 @@ func (c *Call) typescript() (string, error) {
 	imports := map[string][]string{}
 	var order []string
 	use := func(fd protoreflect.FileDescriptor, name string) string {
-		from := "./gen/" + strings.TrimSuffix(fd.Path(), ".proto") + "_pb"
+		from := "./gen/" + strings.TrimSuffix(fd.Path(), ".proto") + "_pb.js"
 		if strings.HasPrefix(fd.Path(), "google/protobuf/") {
 			from = "@bufbuild/protobuf/wkt"
 		}

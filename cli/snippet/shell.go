@@ -164,7 +164,7 @@ func (c *Call) shellHeader(h front.TypedHeader, name string) string {
 		case p.Variable == "":
 			plain = plain && !strings.ContainsAny(p.Text, "$`\\\"!")
 			word.WriteString(p.Text)
-			text.WriteString(quoted(p.Text))
+			text.WriteString(QuoteShell(p.Text))
 			continue
 		case p.Variable == envs.EnvToken && c.LoggedIn && h.Name == "authorization":
 			run = c.tokenCommand()
@@ -202,10 +202,10 @@ func Quote(s string) string {
 	if safe {
 		return s
 	}
-	return quoted(s)
+	return QuoteShell(s)
 }
 
-// quoted returns a word of a shell that means s, in quotes.
-func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+// QuoteShell returns a word of a shell that means s, in quotes.
+func QuoteShell(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) }

@@ -32,16 +32,18 @@ func main() {
 		os.Exit(cli.ExitError)
 	}
 	_ = os.Unsetenv("MICRO_FRONT_VERSION") // not for what this process starts
+	executable, _ := os.Executable()       // who needs it does without
 	app := &cli.App{
-		In:       os.Stdin,
-		Out:      os.Stdout,
-		Err:      os.Stderr,
-		Getenv:   os.Getenv,
-		Now:      time.Now,
-		Version:  buildinfo.Version(),
-		SDK:      micro.SDK,
-		Serve:    serve,
-		Terminal: terminal(),
+		In:         os.Stdin,
+		Out:        os.Stdout,
+		Err:        os.Stderr,
+		Getenv:     os.Getenv,
+		Now:        time.Now,
+		Version:    buildinfo.Version(),
+		Executable: executable,
+		SDK:        micro.SDK,
+		Serve:      serve,
+		Terminal:   terminal(),
 	}
 	os.Exit(cli.Main(ctx, app, os.Args[1:]))
 }
@@ -124,6 +126,7 @@ func serve(ctx context.Context, o cli.ServeOptions) (err error) {
 		DataDir:      o.DataDir,
 		Gateway:      o.Gateway,
 		Proxy:        o.Proxy,
+		Metrics:      o.Metrics,
 		TLS:          o.TLS,
 		Signup:       server.Signup(o.Signup),
 		SMTP:         server.SMTP(o.SMTP),
@@ -134,7 +137,7 @@ func serve(ctx context.Context, o cli.ServeOptions) (err error) {
 		Events:       b.Events,
 		OpenRuntime:  b.OpenRuntime,
 		Logger:       o.Logger,
-		Ready:        func(a server.Addresses) { o.Ready(a.Gateway, a.Proxy) },
+		Ready:        func(a server.Addresses) { o.Ready(a.Gateway, a.Proxy, a.Metrics) },
 		Password:     o.Password,
 	})
 	if taken, ok := errors.AsType[*server.ListenError](err); ok {

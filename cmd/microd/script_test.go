@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -101,7 +102,27 @@ func setup(env *testscript.Env, bin string) error {
 	env.Setenv("FIXTURE", mustAbs("../../testdata/fixture/proto"))
 	env.Setenv("PLATFORM", runtime.GOOS+"/"+runtime.GOARCH)
 	env.Setenv("INTEROP", mustAbs("../../testdata/interop"))
+	env.Setenv("PYTHON", python())
+	if plugin, err := exec.LookPath("grpc_python_plugin"); err == nil {
+		env.Setenv("PYTHON_PLUGIN", plugin)
+	}
+	env.Setenv("SMTPD", mustAbs("../../testdata/smtp/main.go"))
 	return nil
+}
+
+// python returns a Python that has gRPC: the first one in PATH need not be the one that
+// a distribution's packages are for.
+func python() string {
+	for _, name := range []string{"python3", "/usr/bin/python3"} {
+		if hasGRPC(name) {
+			return name
+		}
+	}
+	return "python3"
+}
+
+func hasGRPC(python string) bool {
+	return exec.Command(python, "-c", "import grpc, google.protobuf").Run() == nil //nolint:noctx // it ends by itself
 }
 
 func mustAbs(p string) string {
@@ -112,18 +133,35 @@ func mustAbs(p string) string {
 	return abs
 }
 
-// condition knows [root], and [tool:NAME] for a program that has to be there. CI
-// sets MICRO_TEST_ALL, and then all of them have to.
+// condition knows [root], [tool:NAME] for a program that has to be there, [python-grpc]
+// for Python with gRPC and what makes code for it, and [node-modules] for Node with what
+// the package.json files of testdata name. CI sets MICRO_TEST_ALL, and then all of them
+// have to.
 func condition(cond string) (bool, error) {
 	all := os.Getenv("MICRO_TEST_ALL") != ""
-	if cond == "root" {
+	switch cond {
+	case "root":
 		return all || os.Geteuid() == 0, nil
+	case "python-grpc":
+		return all || hasGRPC(python()) && hasTools("protoc", "grpc_python_plugin"), nil
+	case "node-modules":
+		return all || hasNodeModules("interop") && hasNodeModules("services/node") && hasTools("node", "protoc"), nil
 	}
 	if name, ok := strings.CutPrefix(cond, "tool:"); ok {
 		_, err := exec.LookPath(name)
 		return all || err == nil, nil
 	}
 	return false, fmt.Errorf("unknown condition %q", cond)
+}
+
+// hasNodeModules reports whether what a package.json of testdata names is installed.
+func hasNodeModules(dir string) bool {
+	_, err := os.Stat(filepath.Join("../../testdata", dir, "node_modules"))
+	return err == nil
+}
+
+func hasTools(names ...string) bool {
+	return !slices.ContainsFunc(names, func(name string) bool { _, err := exec.LookPath(name); return err != nil })
 }
 
 // await waits until a file is there, and sets a variable to what is in it. A file
@@ -147,8 +185,8 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// waitServer waits until the server of this home is ready, and sets $GATEWAY and
-// $PROXY to its addresses.
+// waitServer waits until the server of this home is ready, and sets $GATEWAY, $PROXY and
+// $METRICS to its addresses.
 //
 //	waitserver [DATADIR]
 func waitServer(ts *testscript.TestScript, neg bool, args []string) {
@@ -160,8 +198,8 @@ func waitServer(ts *testscript.TestScript, neg bool, args []string) {
 		dir = ts.MkAbs(args[0])
 	}
 	var addresses struct {
-		Gateway, Proxy string
-		PID            int
+		Gateway, Proxy, Metrics string
+		PID                     int
 	}
 	deadline := time.Now().Add(patience)
 	for {
@@ -176,6 +214,7 @@ func waitServer(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Setenv("GATEWAY", "http://"+addresses.Gateway)
 	ts.Setenv("PROXY", addresses.Proxy)
+	ts.Setenv("METRICS", "http://"+addresses.Metrics+"/metrics")
 }
 
 // answers reports whether something listens on an address: the file of a server

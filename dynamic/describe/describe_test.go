@@ -129,3 +129,26 @@ func TestFindAmbiguous(t *testing.T) {
 		t.Errorf("candidates %q", got)
 	}
 }
+
+func TestFiles(t *testing.T) {
+	t.Parallel()
+	s := parse(t, "shop.proto", "old.proto")
+	d, err := describe.Find(s, "Shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var paths []string
+	for _, fd := range describe.Files([]protoreflect.Descriptor{d, d}) {
+		paths = append(paths, fd.Path())
+		var text bytes.Buffer
+		if err := describe.Proto(&text, fd); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(text.String(), "\nservice Shop {\n") {
+			t.Errorf("%s is\n%s", fd.Path(), &text)
+		}
+	}
+	if diff := cmp.Diff([]string{"shop.proto"}, paths); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+}

@@ -186,12 +186,13 @@ func nearest(t *wire.Table, typed string) []string {
 	return names
 }
 
-// Nearest returns the name that is most like what was typed; empty when none is
-// like enough to be meant.
+// Nearest returns the name that is most like what was typed, of several the one that is
+// as long; empty when none is like enough to be meant.
 func Nearest(typed string, names []string) string {
 	best, found := len(typed)/3+2, ""
 	for _, n := range names {
-		if d := Distance(Fold(typed), Fold(n)); d < best {
+		d := Distance(Fold(typed), Fold(n))
+		if d < best || d == best && found != "" && len(n) == len(typed) && len(found) != len(typed) {
 			best, found = d, n
 		}
 	}

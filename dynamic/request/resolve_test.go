@@ -189,8 +189,9 @@ func TestNearest(t *testing.T) {
 		"x":             "",
 		"":              "",
 		"somethingelse": "",
+		"stauts":        "status",
 	} {
-		if got := Nearest(typed, fields); got != want {
+		if got := Nearest(typed, append(fields, "stats", "status")); got != want {
 			t.Errorf("Nearest(%q): got %q, want %q", typed, got, want)
 		}
 	}

@@ -66,7 +66,7 @@ func (r *Registry) classify(req *http.Request, err error) *apiError {
 		return errorf(http.StatusConflict, "DENIED", err.Error())
 	case errors.Is(err, layout.ErrTooLarge), errors.As(err, &tooLarge):
 		return errorf(http.StatusRequestEntityTooLarge, "SIZE_INVALID", "the content is too large")
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case errors.Is(err, ErrFull), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		r.options.Log.ErrorContext(req.Context(), "registry out of disk space", "path", req.URL.Path, "err", err)
 		return errorf(http.StatusInsufficientStorage, "UNKNOWN", "the registry has no disk space left")
 	case req.Context().Err() != nil:

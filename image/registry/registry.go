@@ -41,6 +41,9 @@ var (
 	// ErrDenied is what [Options.Authorize] returns for a request of somebody
 	// who may not do this.
 	ErrDenied = errors.New("denied")
+	// ErrFull is what [Options.Authorize] returns when there is no room to note what
+	// was allowed.
+	ErrFull = errors.New("no disk space left")
 )
 
 // Action is what a request does to a repository.
@@ -57,7 +60,7 @@ const (
 // everything.
 type Options struct {
 	// Authorize says whether a request may do something to a repository, by
-	// nil, [ErrUnauthenticated], [ErrDenied] or an error that is answered as
+	// nil, [ErrUnauthenticated], [ErrDenied], [ErrFull] or an error that is answered as
 	// the server's own. The repository is empty for a request that only asks
 	// whether there is a registry.
 	Authorize func(ctx context.Context, r *http.Request, repository string, action Action) error

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
 
+	micro "github.com/micro/micro/v3"
 	"github.com/micro/micro/v3/internal/sdk"
 )
 
@@ -20,68 +22,122 @@ import (
 const announcement = "testdata/services/announcement"
 
 // sdkModule returns the go.mod and go.sum of the SDK, by their paths in the
-// repository, and those of the announcement's module, which are made from them.
-// They have what the SDK needs, in the versions that the repository is built and
-// tested with.
+// repository, without the server and with it; those of a project that uses it, and of
+// the announcement's module, which is one. They have what each needs, in the versions
+// that the repository is built and tested with.
 func sdkModule(ctx context.Context, repo fs.FS) (_ map[string][]byte, err error) {
-	files := make(map[string][]byte)
-	for _, dir := range []string{"service", "proto"} {
-		sub, err := fs.Sub(repo, dir)
-		if err != nil {
-			return nil, err
-		}
-		source, err := sdk.Source(sub)
-		if err != nil {
-			return nil, err
-		}
-		for name, content := range source {
-			files[filepath.Join(dir, name)] = content
-		}
-	}
-	if files["go.mod"], err = withoutComments(repo); err != nil {
-		return nil, err
-	}
-	if files["go.sum"], err = fs.ReadFile(repo, "go.sum"); err != nil {
-		return nil, err
-	}
-	dir, err := os.MkdirTemp("", "micro-sdk-*")
+	all, err := sdk.Source(micro.SDK) // which is compiled from the same files
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	for name, content := range files {
-		name = filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+	slim := maps.Clone(all)
+	maps.DeleteFunc(slim, func(name string, _ []byte) bool { return sdk.OfServer(name) })
+	temp, err := os.MkdirTemp("", "micro-sdk-*")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
+	files := make(map[string][]byte)
+	for name, source := range map[string]map[string][]byte{"go": slim, "server": all} {
+		if source["go.mod"], err = withoutComments(repo); err != nil {
 			return nil, err
 		}
-		if err := os.WriteFile(name, content, 0o644); err != nil {
+		if source["go.sum"], err = fs.ReadFile(repo, "go.sum"); err != nil {
 			return nil, err
+		}
+		mod, sum, err := tidied(ctx, filepath.Join(temp, name), source)
+		if err != nil {
+			return nil, err
+		}
+		files["internal/sdk/"+name+".mod.txt"], files["internal/sdk/"+name+".sum.txt"] = mod, sum
+	}
+	project, err := projectOf(files["internal/sdk/go.mod.txt"], filepath.Join(temp, "server"))
+	if err != nil {
+		return nil, err
+	}
+	project["go.sum"] = files["internal/sdk/go.sum.txt"]
+	mod, sum, err := tidied(ctx, filepath.Join(temp, "project"), project)
+	if err != nil {
+		return nil, err
+	}
+	if mod, err = withoutSDK(mod); err != nil {
+		return nil, err
+	}
+	files["internal/sdk/project.mod.txt"], files["internal/sdk/project.sum.txt"] = mod, sum
+	if files[announcement+"/go.mod"], err = userMod(mod); err != nil {
+		return nil, err
+	}
+	files[announcement+"/go.sum"] = sum
+	return files, nil
+}
+
+// tidied writes a module into a directory and returns its go.mod and go.sum as `go mod
+// tidy` leaves them.
+func tidied(ctx context.Context, dir string, files map[string][]byte) (mod, sum []byte, err error) {
+	for name, content := range files {
+		name = filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			return nil, nil, err
+		}
+		if err := os.WriteFile(name, content, 0o644); err != nil {
+			return nil, nil, err
 		}
 	}
 	tidy := exec.CommandContext(ctx, "go", "mod", "tidy")
 	tidy.Dir = dir
 	tidy.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=")
 	if out, err := tidy.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("go mod tidy of the SDK: %w\n%s", err, out)
+		return nil, nil, fmt.Errorf("go mod tidy of the SDK: %w\n%s", err, out)
 	}
-	mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	if mod, err = os.ReadFile(filepath.Join(dir, "go.mod")); err != nil {
+		return nil, nil, err
+	}
+	sum, err = os.ReadFile(filepath.Join(dir, "go.sum"))
+	return mod, sum, err
+}
+
+// projectOf returns a module that uses the SDK as a service does, which lies in a
+// directory.
+func projectOf(sdkMod []byte, dir string) (map[string][]byte, error) {
+	f, err := modfile.Parse("go.mod", sdkMod, nil)
 	if err != nil {
 		return nil, err
 	}
-	sum, err := os.ReadFile(filepath.Join(dir, "go.sum"))
-	if err != nil {
+	for _, r := range f.Require {
+		// What generated code imports, and what it does not.
+		r.Indirect = r.Mod.Path != "google.golang.org/grpc" && r.Mod.Path != "google.golang.org/protobuf"
+	}
+	f.SetRequireSeparateIndirect(append(f.Require, &modfile.Require{Mod: module.Version{Path: sdk.Path, Version: "v3.0.0"}}))
+	if err := errors.Join(f.AddModuleStmt("project"), f.AddReplace(sdk.Path, "", dir, "")); err != nil {
 		return nil, err
 	}
-	user, err := userMod(mod)
-	if err != nil {
-		return nil, err
-	}
+	mod, err := f.Format()
 	return map[string][]byte{
-		"internal/sdk/go.mod.txt": mod,
-		"internal/sdk/go.sum.txt": sum,
-		announcement + "/go.mod":  user,
-		announcement + "/go.sum":  sum,
-	}, nil
+		"go.mod": mod,
+		"main.go": []byte(`package main
+
+import (
+	_ "github.com/micro/micro/v3/service"
+	_ "google.golang.org/grpc"
+	_ "google.golang.org/protobuf/runtime/protoimpl"
+)
+
+func main() {}
+`),
+	}, err
+}
+
+// withoutSDK returns the go.mod of a project without what it says of the SDK.
+func withoutSDK(mod []byte) ([]byte, error) {
+	f, err := modfile.Parse("go.mod", mod, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(f.DropReplace(sdk.Path, ""), f.DropRequire(sdk.Path)); err != nil {
+		return nil, err
+	}
+	f.Cleanup()
+	return f.Format()
 }
 
 // userMod returns the go.mod of the announcement's module.

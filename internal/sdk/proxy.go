@@ -16,7 +16,7 @@ import (
 	"golang.org/x/mod/zip"
 )
 
-// WriteProxy puts the module into a module proxy in dir, beside the versions that
+// WriteProxy puts the module, without the server, into a module proxy in dir, beside the versions that
 // are there, and returns its version. The Go command uses the proxy as
 // GOPROXY=file://DIR; GONOSUMDB must name the module, which no checksum database
 // knows. What is missing or damaged is put right; each file appears whole.

@@ -4,6 +4,10 @@
 // It comes in two shapes. A directory is what a project's go.mod points to with a
 // replace line. A module proxy in the file system is for builds whose result must
 // not depend on where such a directory lies.
+//
+// The directory has the server besides, for tests that use service/servicetest. So its
+// go.mod names what that needs; a project that does not import it has nothing of it in
+// its own go.mod and go.sum, since Go prunes what nobody needs.
 package sdk
 
 import (
@@ -28,26 +32,39 @@ const Path = "github.com/micro/micro/v3"
 // digits alone would be a number to Go, which may not begin with 0.
 const VersionPrefix = "v3.0.0-sdk-"
 
-// The module's own go.mod and go.sum, which name only what the SDK needs. They
-// are made by internal/gen.
+// The module's own go.mod and go.sum, which name only what the SDK needs, and those
+// with the server. They are made by internal/gen.
 var (
 	//go:embed go.mod.txt
 	goMod []byte
 	//go:embed go.sum.txt
 	goSum []byte
+	//go:embed server.mod.txt
+	serverMod []byte
+	//go:embed server.sum.txt
+	serverSum []byte
 )
 
-// GoMod returns a copy of the go.mod file of the module.
-func GoMod() []byte { return slices.Clone(goMod) }
+// What the go.mod and go.sum of a project have that uses the SDK and nothing else.
+var (
+	//go:embed project.mod.txt
+	projectMod []byte
+	//go:embed project.sum.txt
+	projectSum []byte
+)
 
-// GoSum returns a copy of the go.sum file of the module. It is also that of a
-// project that requires the module and what the module requires.
-func GoSum() []byte { return slices.Clone(goSum) }
+// ProjectMod returns a copy of the go.mod file of a project that uses the module, but for
+// what it says of the module itself.
+func ProjectMod() []byte { return slices.Clone(projectMod) }
+
+// ProjectSum returns a copy of the go.sum file of such a project.
+func ProjectSum() []byte { return slices.Clone(projectSum) }
 
 // Module is the SDK as a Go module. Its methods are safe for concurrent use,
 // also by several processes on the same directories.
 type Module struct {
 	files   []file // ordered by name
+	all     []file // with the server
 	version string
 }
 
@@ -59,19 +76,24 @@ type file struct {
 // New makes the module of the packages in src. Tests and what they need are left
 // out.
 func New(src fs.FS) (*Module, error) {
-	m := &Module{files: []file{{"go.mod", goMod}, {"go.sum", goSum}}}
+	m := &Module{files: []file{{"go.mod", goMod}, {"go.sum", goSum}}, all: []file{{"go.mod", serverMod}, {"go.sum", serverSum}}}
 	files, err := Source(src)
 	if err != nil {
 		return nil, err
 	}
 	for name, content := range files {
-		m.files = append(m.files, file{name, content})
+		m.all = append(m.all, file{name, content})
+		if !OfServer(name) {
+			m.files = append(m.files, file{name, content})
+		}
 	}
-	slices.SortFunc(m.files, func(a, b file) int { return strings.Compare(a.name, b.name) })
 	h := sha256.New()
-	for _, f := range m.files {
-		fmt.Fprintf(h, "%d %s %d ", len(f.name), f.name, len(f.content))
-		h.Write(f.content)
+	for _, files := range [][]file{m.files, m.all} {
+		slices.SortFunc(files, func(a, b file) int { return strings.Compare(a.name, b.name) })
+		for _, f := range files {
+			fmt.Fprintf(h, "%d %s %d ", len(f.name), f.name, len(f.content))
+			h.Write(f.content)
+		}
 	}
 	m.version = VersionPrefix + hex.EncodeToString(h.Sum(nil))[:12]
 	return m, nil
@@ -88,7 +110,7 @@ func Source(src fs.FS) (map[string][]byte, error) {
 			return fs.SkipDir
 		case d.IsDir() || strings.HasSuffix(name, "_test.go"):
 			return nil
-		case name != "LICENSE" && path.Ext(name) != ".go" && path.Ext(name) != ".proto":
+		case name != "LICENSE" && !slices.Contains([]string{".go", ".proto", ".binpb", ".table"}, path.Ext(name)):
 			return nil
 		}
 		files[name], err = fs.ReadFile(src, name)
@@ -100,11 +122,17 @@ func Source(src fs.FS) (map[string][]byte, error) {
 	return files, err
 }
 
+// OfServer reports whether a file is only there for tests with a server in them.
+func OfServer(name string) bool {
+	top, rest, _ := strings.Cut(name, "/")
+	return top != "LICENSE" && top != "service" && top != "proto" || strings.HasPrefix(rest, "servicetest/")
+}
+
 // Version returns the version of the module, [VersionPrefix] and 12 digits of a hash. Modules have the
-// same version when, and only when, they have the same content.
+// same version when, and only when, they have the same content, that of the server included.
 func (m *Module) Version() string { return m.version }
 
-// WriteDir unpacks the module into a folder of dir that is named after the
+// WriteDir unpacks the module, with the server, into a folder of dir that is named after the
 // version, and returns the folder's path. Once unpacked, the folder does not
 // change; it is read in full each time, and what is missing or damaged in it is
 // put right. A folder that is not there yet appears with all of its files at
@@ -136,7 +164,7 @@ func (m *Module) unpack(dir, target string) (err error) {
 	if err := os.Chmod(staging, 0o755); err != nil {
 		return err
 	}
-	for _, f := range m.files {
+	for _, f := range m.all {
 		// As in Go's module cache, an editor that is led here cannot write.
 		if err := writeFile(filepath.Join(staging, filepath.FromSlash(f.name)), f.content, 0o444); err != nil {
 			return err
@@ -162,7 +190,7 @@ func (m *Module) unpack(dir, target string) (err error) {
 
 // damaged returns the files that a directory has not got as they should be.
 func (m *Module) damaged(dir string) []file {
-	return slices.DeleteFunc(slices.Clone(m.files), func(f file) bool {
+	return slices.DeleteFunc(slices.Clone(m.all), func(f file) bool {
 		content, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(f.name)))
 		return err == nil && bytes.Equal(content, f.content)
 	})

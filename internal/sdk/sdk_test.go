@@ -28,10 +28,22 @@ func source() fstest.MapFS {
 		"service/logger/logger.go":         {Data: []byte("package logger\n")},
 		"service/testdata/greet/greet.go":  {Data: []byte("package greet\n")},
 		"service/logger/testdata/data.txt": {Data: []byte("data")},
+
+		"service/servicetest/servicetest.go": {Data: []byte("package servicetest\n")},
+		"backend/server/server.go":           {Data: []byte("package server\n")},
+		"backend/server/apis.binpb":          {Data: []byte("schema")},
+		"backend/server/server_test.go":      {Data: []byte("package server\n")},
 	}
 }
 
-var content = []string{"LICENSE", "go.mod", "go.sum", "proto/micro/a/v1/a.proto", "service/logger/logger.go", "service/service.go"}
+// content is the module as a build takes it, and withServer as a directory has it.
+var (
+	content    = []string{"LICENSE", "go.mod", "go.sum", "proto/micro/a/v1/a.proto", "service/logger/logger.go", "service/service.go"}
+	withServer = []string{
+		"LICENSE", "backend/server/apis.binpb", "backend/server/server.go", "go.mod", "go.sum", "proto/micro/a/v1/a.proto",
+		"service/logger/logger.go", "service/service.go", "service/servicetest/servicetest.go",
+	}
+)
 
 func newModule(t *testing.T) *Module {
 	t.Helper()
@@ -42,12 +54,12 @@ func newModule(t *testing.T) *Module {
 	return m
 }
 
-// list returns the files below a directory, and fails where one has not the
-// content of the module.
-func list(t *testing.T, dir string, m *Module) []string {
+// list returns the files below a directory, and fails where one has not the content
+// that it should have.
+func list(t *testing.T, dir string, files []file) []string {
 	t.Helper()
 	want := make(map[string]string)
-	for _, f := range m.files {
+	for _, f := range files {
 		want[f.name] = string(f.content)
 	}
 	var names []string
@@ -82,6 +94,7 @@ func TestVersion(t *testing.T) {
 	}
 	for name, change := range map[string]func(fstest.MapFS){
 		"content":  func(f fstest.MapFS) { f["LICENSE"] = &fstest.MapFile{Data: []byte("MIT")} },
+		"server":   func(f fstest.MapFS) { f["backend/server/server.go"] = &fstest.MapFile{Data: []byte("package other")} },
 		"new file": func(f fstest.MapFS) { f["service/new.go"] = &fstest.MapFile{} },
 		"moved": func(f fstest.MapFS) {
 			f["service/other.go"] = f["service/service.go"]
@@ -123,11 +136,11 @@ func TestWriteDir(t *testing.T) {
 	if want := filepath.Join(dir, m.Version()); target != want {
 		t.Errorf("WriteDir = %q, want %q", target, want)
 	}
-	if diff := cmp.Diff(content, list(t, target, m)); diff != "" {
+	if diff := cmp.Diff(withServer, list(t, target, m.all)); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
-	if got, want := string(GoMod()), string(goMod); got != want {
-		t.Errorf("GoMod = %q, want %q", got, want)
+	if got, want := string(ProjectMod()), string(projectMod); got != want {
+		t.Errorf("ProjectMod = %q, want %q", got, want)
 	}
 
 	// What is damaged is put right, in whatever way it came about.
@@ -158,7 +171,7 @@ func TestWriteDir(t *testing.T) {
 		if _, err := m.WriteDir(dir); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if diff := cmp.Diff(content, list(t, target, m)); diff != "" {
+		if diff := cmp.Diff(withServer, list(t, target, m.all)); diff != "" {
 			t.Errorf("%s: files (-want +got):\n%s", name, diff)
 		}
 	}
@@ -213,7 +226,7 @@ func TestConcurrent(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if diff := cmp.Diff(content, list(t, filepath.Join(dir, m.Version()), m)); diff != "" {
+	if diff := cmp.Diff(withServer, list(t, filepath.Join(dir, m.Version()), m.all)); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
 	if got, want := len(proxyFiles(t, proxy)), 4; got != want {
@@ -260,7 +273,7 @@ func TestWriteProxy(t *testing.T) {
 	if err := zip.Unzip(unzipped, module.Version{Path: Path, Version: version}, archive); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(content, list(t, unzipped, m)); diff != "" {
+	if diff := cmp.Diff(content, list(t, unzipped, m.files)); diff != "" {
 		t.Errorf("files of the archive (-want +got):\n%s", diff)
 	}
 	delete(files, version+".zip")

@@ -9,7 +9,8 @@
 // [Watch] tells of each change when it happens.
 //
 // The functions use the server that runs the service, as the service: see [Default].
-// Code that is given its dependencies takes a [Client], whose methods have a context.
+// Code that is given its dependencies takes a [Client], whose methods have a context. A
+// program that has its configuration elsewhere sets [DefaultConfig], or has a [Config].
 package config
 
 import (
@@ -17,8 +18,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -39,19 +38,16 @@ func New(conn grpc.ClientConnInterface) *Client {
 	return &Client{api: configv1.NewConfigClient(conn)}
 }
 
-// Default returns the client that the functions of this package use, made when it is
-// first needed. It calls the server at MICRO_PROXY, or else that of this machine,
-// with the identity that the runtime gave the service, or else with the access token
-// in MICRO_TOKEN.
-func Default() (*Client, error) { return standard() }
-
-var standard = sync.OnceValues(func() (*Client, error) {
+// Default returns the client that the functions of this package use. It calls the
+// server at MICRO_PROXY, or else that of this machine, with the identity that the
+// runtime gave the service, or else with the access token in MICRO_TOKEN.
+func Default() (*Client, error) {
 	conn, err := platform.Conn()
 	if err != nil {
 		return nil, err
 	}
 	return New(conn), nil
-})
+}
 
 // Option says how something is read or set.
 type Option func(*options)
@@ -124,41 +120,4 @@ func changeError(what, path string, err error) error {
 		return fmt.Errorf("config: %s %q: %w", what, path, ErrConflict)
 	}
 	return fmt.Errorf("config: %s %q: %w", what, path, err)
-}
-
-// timeout bounds the functions that have no context.
-const timeout = 10 * time.Second
-
-// Get is [Client.Get] of the default client; it gives up after 10 s.
-func Get(path string, opts ...Option) (Value, error) {
-	c, err := Default()
-	if err != nil {
-		return Value{}, err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	return c.Get(ctx, path, opts...)
-}
-
-// Set is [Client.Set] of the default client; it gives up after 10 s.
-func Set(path string, value any, opts ...Option) error {
-	c, err := Default()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	_, err = c.Set(ctx, path, value, opts...)
-	return err
-}
-
-// Delete is [Client.Delete] of the default client; it gives up after 10 s.
-func Delete(path string, opts ...Option) error {
-	c, err := Default()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	return c.Delete(ctx, path, opts...)
 }

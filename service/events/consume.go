@@ -9,32 +9,11 @@ import (
 
 	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
 	"github.com/micro/micro/v3/service/internal/again"
-	"github.com/micro/micro/v3/service/logger"
 )
 
 // Handler handles an event of a group. When it returns an error the event is
 // delivered again after a while.
 type Handler func(ctx context.Context, e *Event) error
-
-// Consume returns the events of a topic as this service gets them; see
-// [Client.Consume] for the options. The channel is closed when they end, which they
-// do only when the server refuses to send them; the log says why.
-func Consume(topic string, opts ...ConsumeOption) (<-chan Event, error) {
-	c, err := standard()
-	if err != nil {
-		return nil, err
-	}
-	out := make(chan Event)
-	go func() {
-		defer close(out)
-		err := c.Consume(context.Background(), topic, func(_ context.Context, e *Event) error {
-			out <- *e
-			return nil
-		}, opts...)
-		logger.Default().Error("consuming ended", "topic", topic, "err", err)
-	}()
-	return out, nil
-}
 
 // settleIn is how long to wait for the server to have noted what was settled last.
 const settleIn = 5 * time.Second

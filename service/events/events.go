@@ -23,7 +23,6 @@ import (
 	"io"
 	"iter"
 	"strconv"
-	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -31,7 +30,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
-	"github.com/micro/micro/v3/service/internal/platform"
 )
 
 // Event is what was published.
@@ -97,25 +95,6 @@ type Client struct{ api eventsv1.EventsClient }
 // in which namespace, is the connection's business.
 func New(conn grpc.ClientConnInterface) *Client {
 	return &Client{api: eventsv1.NewEventsClient(conn)}
-}
-
-// standard is the client of the package functions.
-var standard = sync.OnceValues(func() (*Client, error) { //nolint:gochecknoglobals // the package functions are announced
-	conn, err := platform.Conn()
-	if err != nil {
-		return nil, err
-	}
-	return New(conn), nil
-})
-
-// Publish publishes an event as this service does; see [Client.Publish].
-func Publish(topic string, msg any, opts ...PublishOption) error {
-	c, err := standard()
-	if err != nil {
-		return err
-	}
-	_, err = c.Publish(context.Background(), topic, msg, opts...)
-	return err
 }
 
 // Publish publishes an event and returns its offset. The payload is msg if that is a

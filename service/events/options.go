@@ -1,6 +1,7 @@
 package events
 
 import (
+	"context"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -25,6 +26,7 @@ func WithKey(key string) PublishOption { return func(e *eventsv1.Event) { e.Key 
 type ConsumeOption func(*options)
 
 type options struct {
+	ctx       context.Context //nolint:containedctx // WithContext hands it on
 	group     string
 	from      int64
 	since     *timestamppb.Timestamp
@@ -75,6 +77,9 @@ func WithAutoAck(on bool, wait time.Duration) ConsumeOption {
 // WithRetryLimit moves an event to the topic TOPIC.dead that was delivered to the
 // group once and then so many times again in vain.
 func WithRetryLimit(n int) ConsumeOption { return func(o *options) { o.retries = int32(n) + 1 } }
+
+// WithContext ends a consumer that has no other context, that of [Consume].
+func WithContext(ctx context.Context) ConsumeOption { return func(o *options) { o.ctx = ctx } }
 
 // WithMaxInFlight bounds how many events the consumer holds that are not settled; 16
 // unless said.

@@ -9,50 +9,12 @@ import (
 	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
 )
 
-// Option selects records of a table.
-type Option func(*selection)
-
-type selection struct {
-	prefix, suffix string
-	offset, limit  uint
-	reverse        bool
-}
-
-// Prefix selects the records whose keys begin so.
-func Prefix(p string) Option { return func(s *selection) { s.prefix = p } }
-
-// Suffix selects the records whose keys end so.
-func Suffix(p string) Option { return func(s *selection) { s.suffix = p } }
-
-// Limit takes at most so many records; 0: all.
-func Limit(n uint) Option { return func(s *selection) { s.limit = n } }
-
-// Offset leaves so many records out at the beginning. The server reads them anyway.
-func Offset(n uint) Option { return func(s *selection) { s.offset = n } }
-
-// Reverse gives the records from the last key to the first.
-func Reverse() Option { return func(s *selection) { s.reverse = true } }
-
-func selectionOf(opts []Option) (s selection) {
-	for _, o := range opts {
-		o(&s)
-	}
-	return s
-}
-
-func (s selection) order() storev1.Order {
-	if s.reverse {
-		return storev1.Order_ORDER_DESC
-	}
-	return storev1.Order_ORDER_ASC
-}
-
 // maxPage is the largest page that the server gives.
 const maxPage = 1000
 
 // each calls page until there are no more, and f with each item behind the offset
-// until the limit is reached.
-func each[T any](s selection, page func(size int32, token string) (items []T, next string, err error), f func(T)) error {
+// until the limit is reached or f returns false.
+func each[T any](s selection, page func(size int32, token string) (items []T, next string, err error), f func(T) bool) error {
 	skip, taken := s.offset, uint(0)
 	for token := ""; ; {
 		size := uint(maxPage)
@@ -68,8 +30,7 @@ func each[T any](s selection, page func(size int32, token string) (items []T, ne
 				skip--
 				continue
 			}
-			f(item)
-			if taken++; taken == s.limit {
+			if taken++; !f(item) || taken == s.limit {
 				return nil
 			}
 		}
@@ -91,11 +52,18 @@ func (c *Client) Get(ctx context.Context, key string) (*Record, error) {
 	return fromProto(rsp.GetRecords()[0]), nil
 }
 
-// Read returns the record of a key, or with [Prefix] or [Suffix], or an empty key,
-// those that the options select, ordered by key. [ErrNotFound] when the key has none.
+// Read returns the record of a key, or with [Prefix], [Suffix], [From] or [To], or an
+// empty key, those that the options select, ordered by key. [ErrNotFound] when the key has none.
 func (c *Client) Read(ctx context.Context, key string, opts ...Option) ([]*Record, error) {
 	s := selectionOf(opts)
-	if key != "" && s.prefix == "" && s.suffix == "" {
+	c = c.of(s)
+	if s.keyIsPrefix {
+		s.prefix = key
+	}
+	if s.keyIsSuffix {
+		s.suffix = key
+	}
+	if key != "" && s.prefix == "" && s.suffix == "" && s.from == "" && s.to == "" {
 		r, err := c.Get(ctx, key)
 		if err != nil {
 			return nil, err
@@ -103,40 +71,54 @@ func (c *Client) Read(ctx context.Context, key string, opts ...Option) ([]*Recor
 		return []*Record{r}, nil
 	}
 	var records []*Record
+	err := c.each(ctx, s, func(r *Record) bool {
+		records = append(records, r)
+		return true
+	})
+	return records, err
+}
+
+// All yields the records that the options select, ordered by key, as [Client.Read]
+// returns them; it asks for them page by page. An error is yielded last.
+func (c *Client) All(ctx context.Context, opts ...Option) iter.Seq2[*Record, error] {
+	return func(yield func(*Record, error) bool) {
+		s := selectionOf(opts)
+		if err := c.of(s).each(ctx, s, func(r *Record) bool { return yield(r, nil) }); err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+func (c *Client) each(ctx context.Context, s selection, f func(*Record) bool) error {
 	err := each(s, func(size int32, token string) ([]*storev1.Record, string, error) {
 		rsp, err := c.api.Read(ctx, &storev1.ReadRequest{
 			Database: c.database, Table: c.table,
-			Prefix: []byte(s.prefix), Suffix: []byte(s.suffix), Order: s.order(), PageSize: size, PageToken: token,
+			Prefix: []byte(s.prefix), Suffix: []byte(s.suffix), Start: []byte(s.from), End: []byte(s.to),
+			Order: s.protoOrder(), PageSize: size, PageToken: token,
 		})
 		return rsp.GetRecords(), rsp.GetNextPageToken(), err
-	}, func(r *storev1.Record) { records = append(records, fromProto(r)) })
-	return records, wrap(err, "read")
+	}, func(r *storev1.Record) bool { return f(fromProto(r)) })
+	return wrap(err, "read")
 }
 
 // List returns the keys of all records, or of those that the options select, in order.
 func (c *Client) List(ctx context.Context, opts ...Option) ([]string, error) {
 	s := selectionOf(opts)
+	c = c.of(s)
 	var keys []string
 	err := each(s, func(size int32, token string) ([][]byte, string, error) {
 		rsp, err := c.api.List(ctx, &storev1.ListRequest{
 			Database: c.database, Table: c.table,
-			Prefix: []byte(s.prefix), Suffix: []byte(s.suffix), Order: s.order(), PageSize: size, PageToken: token,
+			Prefix: []byte(s.prefix), Suffix: []byte(s.suffix), Start: []byte(s.from), End: []byte(s.to),
+			Order: s.protoOrder(), PageSize: size, PageToken: token,
 		})
 		return rsp.GetKeys(), rsp.GetNextPageToken(), err
-	}, func(k []byte) { keys = append(keys, string(k)) })
+	}, func(k []byte) bool {
+		keys = append(keys, string(k))
+		return true
+	})
 	return keys, wrap(err, "list")
 }
-
-// WriteOption is a condition on a write.
-type WriteOption func(*storev1.WriteRequest)
-
-// IfRevision writes only if the record has that revision; else [ErrConflict].
-func IfRevision(revision int64) WriteOption {
-	return func(r *storev1.WriteRequest) { r.IfRevision = &revision }
-}
-
-// Create writes only if there is no such record; else [ErrConflict].
-func Create() WriteOption { return IfRevision(0) }
 
 // Write sets a record and returns its revision.
 func (c *Client) Write(ctx context.Context, r *Record, opts ...WriteOption) (int64, error) {
@@ -185,6 +167,11 @@ func (b *Batch) write(r *Record, revision *int64) {
 // Delete adds the removal of a record.
 func (b *Batch) Delete(key string) {
 	b.ops = append(b.ops, &storev1.Operation{Kind: &storev1.Operation_Delete{Delete: []byte(key)}})
+}
+
+// DeleteIf adds the removal of a record that must have a revision.
+func (b *Batch) DeleteIf(key string, revision int64) {
+	b.ops = append(b.ops, &storev1.Operation{Kind: &storev1.Operation_Delete{Delete: []byte(key)}, IfRevision: &revision})
 }
 
 // Check adds the condition that a record has a revision; 0: that there is none.

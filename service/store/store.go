@@ -11,12 +11,9 @@
 package store
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -26,7 +23,6 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
-	"github.com/micro/micro/v3/service/internal/platform"
 )
 
 // Errors that callers tell apart with [errors.Is].
@@ -64,6 +60,15 @@ func NewRecord(key string, value any) *Record {
 
 // Decode reads the value, which has to be JSON, into v.
 func (r *Record) Decode(v any) error { return json.Unmarshal(r.Value, v) }
+
+// Encode makes v the value, as JSON.
+func (r *Record) Encode(v any) error {
+	b, err := json.Marshal(v)
+	if err == nil {
+		r.Value = b
+	}
+	return err
+}
 
 func (r *Record) toProto() (*storev1.Record, *durationpb.Duration, error) {
 	out := &storev1.Record{Key: []byte(r.Key), Value: r.Value}
@@ -112,58 +117,6 @@ func (c *Client) Database(name string) *Client {
 	out := *c
 	out.database = name
 	return &out
-}
-
-// Default returns the client that the functions of the package use: of the table
-// that is called like the service, on the server that runs it.
-func Default() (*Client, error) { return defaultClient() }
-
-// defaultClient is made at first use: a service has one server and one name.
-var defaultClient = sync.OnceValues(func() (*Client, error) {
-	conn, err := platform.Conn()
-	if err != nil {
-		return nil, fmt.Errorf("store: %w", err)
-	}
-	return New(conn).Table(os.Getenv("MICRO_SERVICE_NAME")), nil
-})
-
-// Read returns the record of a key, or with [Prefix] or [Suffix] those that these
-// select, ordered by key; the key does not count then. [ErrNotFound] when the key
-// has none.
-func Read(key string, opts ...Option) ([]*Record, error) {
-	c, err := Default()
-	if err != nil {
-		return nil, err
-	}
-	return c.Read(context.Background(), key, opts...)
-}
-
-// Write sets a record.
-func Write(r *Record, opts ...WriteOption) error {
-	c, err := Default()
-	if err != nil {
-		return err
-	}
-	_, err = c.Write(context.Background(), r, opts...)
-	return err
-}
-
-// Delete removes the record of a key. It is no error when there is none.
-func Delete(key string) error {
-	c, err := Default()
-	if err != nil {
-		return err
-	}
-	return c.Delete(context.Background(), key)
-}
-
-// List returns the keys of all records, or of those that the options select, in order.
-func List(opts ...Option) ([]string, error) {
-	c, err := Default()
-	if err != nil {
-		return nil, err
-	}
-	return c.List(context.Background(), opts...)
 }
 
 // wrap says what was being done, and makes the errors of the package of statuses.

@@ -174,9 +174,6 @@ func (c *channel) pass(p *place, n int) {
 	}
 }
 
-// hearBytes is how many bytes of events a subscriber gets at once.
-const hearBytes = 1 << 20
-
 // hear returns what is new for a place, or else a channel that is closed when there
 // may be something. Who shares a queue takes no more than its share.
 func (c *channel) hear(p *place) (events.Heard, <-chan struct{}) {
@@ -195,7 +192,7 @@ func (c *channel) hear(p *place) (events.Heard, <-chan struct{}) {
 		return h, c.changed
 	}
 	n, size := 0, int64(0)
-	for most := (len(there) + p.members - 1) / p.members; n < most && (n == 0 || size < hearBytes); n++ {
+	for most := (len(there) + p.members - 1) / p.members; n < most && (n == 0 || size < events.MaxReadBytes); n++ {
 		h.Events = append(h.Events, there[n].Event)
 		size += there[n].Size()
 	}

@@ -230,7 +230,7 @@ func (l *Log) take(g *group, f events.Fetch) (taken, error) {
 	defer g.mu.Unlock()
 	var got taken
 	limit, now := limitOf(f.Limit), l.now()
-	full := func() bool { return len(got.list) >= limit || got.size >= readBytes }
+	full := func() bool { return len(got.list) >= limit || got.size >= events.MaxReadBytes }
 	give := func(e *entry, ev events.Event) {
 		e.attempts, e.out, e.until = e.attempts+1, true, now+int64(f.AckWait)
 		got.list = append(got.list, events.Delivery{Event: ev, Attempt: e.attempts})

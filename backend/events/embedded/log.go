@@ -445,10 +445,6 @@ func noTopic(t events.Topic) error {
 	return fmt.Errorf("the topic %q of namespace %q: %w", t.Name, t.Namespace, events.ErrNotFound)
 }
 
-// readBytes is how many bytes of events a read returns before it leaves the rest for
-// the next one.
-const readBytes = 4 << 20
-
 func limitOf(n int) int {
 	if n <= 0 || n > events.MaxRead {
 		return events.MaxRead
@@ -466,7 +462,7 @@ func (l *Log) read(t *topic, r events.Range) ([]events.Event, error) {
 	err = l.scan(t, from, func(e events.Event) bool {
 		list = append(list, e)
 		size += e.Size()
-		return len(list) < limit && size < readBytes
+		return len(list) < limit && size < events.MaxReadBytes
 	})
 	return list, err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -311,10 +312,13 @@ func durableTests() map[string]func(*testing.T, opener) {
 				t.Fatal(err)
 			}
 			l = reopen(t, l, open)
-			equal(t, "what was with a consumer", brief(fetch(t, l, workers, f)), []string{"c #2"})
-			equal(t, "what had to wait for a moment", brief(fetch(t, l, workers, f)), []string{"b #2"})
-			l = reopen(t, l, open)
-			equal(t, "again", brief(fetch(t, l, workers, f)), []string{"b #2", "c #2"})
+			// What was with a consumer, and what had to wait for a moment.
+			got := brief(fetch(t, l, workers, f))
+			for len(got) < 2 {
+				got = append(got, brief(fetch(t, l, workers, f))...)
+			}
+			slices.Sort(got)
+			equal(t, "delivered again", got, []string{"b #2", "c #2"})
 			nothing(t, l, workers, f)
 		},
 		"keeps offsets when all is gone": func(t *testing.T, open opener) {

@@ -257,6 +257,21 @@ func limitTests() map[string]func(*testing.T, Log) {
 				}
 			}
 		},
+		"large events come apart": func(t *testing.T, l Log) {
+			const all = 5
+			for range all {
+				publish(t, l, orders, big(events.MaxPayload))
+			}
+			g := events.Group{Topic: orders, Name: "g"}
+			for n, fetched := 0, 0; n < all; n++ {
+				list, err := l.Read(within(t), orders, events.Range{From: int64(n + 1)})
+				if err != nil || len(list) != 1 {
+					t.Fatalf("read %d events, %v, want one", len(list), err)
+				}
+				fetched += len(fetch(t, l, g, events.Fetch{AckWait: hour}))
+				equal(t, "fetched", fetched, n+1)
+			}
+		},
 		"names": func(t *testing.T, l Log) {
 			for name, want := range map[string]error{
 				"": events.ErrInvalid, "../x": events.ErrInvalid, "a b": events.ErrInvalid, "a\x00b": events.ErrInvalid, "é": events.ErrInvalid, "\xff": events.ErrInvalid,

@@ -39,6 +39,9 @@ func Cause(message string) string {
 	for _, wrapping := range []string{"transport: authentication handshake failed: ", "error reading server preface: ", "error reading from server: "} {
 		message = strings.TrimPrefix(message, wrapping)
 	}
+	if message == "EOF" || message == "unexpected EOF" {
+		return "it closed the connection"
+	}
 	return message
 }
 

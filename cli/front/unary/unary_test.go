@@ -457,7 +457,7 @@ func TestCause(t *testing.T) {
 		`connection error: desc = "transport: Error while dialing: dial tcp 127.0.0.1:1: connect: connection refused"`: "connection refused",
 		"name resolver error: produced zero addresses":                                                                 "no such host",
 		`connection error: desc = "transport: authentication handshake failed: tls: \"x\""`:                            `tls: "x"`,
-		"error reading from server: EOF":                                                                               "EOF",
+		"error reading from server: EOF":                                                                               "it closed the connection",
 		`connection error: desc = "transport: Error while dialing: the proxy 127.0.0.1:1: it answered \"407 No\""`:     `the proxy 127.0.0.1:1: it answered "407 No"`,
 		`connection error: desc = "transport: Error while dialing: the proxy p:1: dial tcp: connection refused"`:       "the proxy p:1: dial tcp: connection refused",
 		`connection error: desc = cut off "`:                                                                           "cut off",

@@ -3,153 +3,217 @@
 // The environment says where and who:
 //
 //	MICRO_PROXY          the address of the server; 127.0.0.1:8081 when not set. With
-//	                     tls:// before it, or the port 443, by TLS
+//	                     tls:// before it, or the port 443, by TLS, with tcp:// not;
+//	                     unix:PATH is a socket
+//	MICRO_PROXY_CA       a PEM file of certificates to trust in place of the system's
+//	MICRO_PROXY_CERT     a PEM file of the certificate to show, and
+//	MICRO_PROXY_KEY      one of its key
+//	MICRO_PROXY_INSECURE true: to believe any certificate
 //	MICRO_IDENTITY_FILE  the file with the identity that the runtime gave the service
 //	MICRO_TOKEN          an access token in its place, for a service run by hand
 //	MICRO_NAMESPACE      the namespace; that of the account when not set
+//
+// A service that is run by hand, with none of it set, is in the environment that its
+// developer is logged in to; see [Environment].
+//
+// Each call on the connection carries on the trace and the request that its context is
+// part of, and is traced and measured. One that nobody has got is made again; see
+// [Policy].
 package platform
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
 
-	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
+	"github.com/micro/micro/v3/service/internal/call"
+	"github.com/micro/micro/v3/service/internal/telemetry"
 )
 
 // defaultProxy is where a server of this machine listens unless told otherwise.
 const defaultProxy = "127.0.0.1:8081"
 
+// maxMessage is the largest message that a server takes and gives.
+const maxMessage = 64 << 20
+
+// process is what this process is: one service, and its connection.
+var process struct { //nolint:gochecknoglobals // what the functions without a client use
+	mu            sync.Mutex
+	name, version string
+	conn          grpc.ClientConnInterface
+}
+
 // Conn returns the connection of this process, which is made when it is first needed and
 // stays: that of [Dial] with the process's environment.
-func Conn() (*grpc.ClientConn, error) { return connection() }
+func Conn() (grpc.ClientConnInterface, error) {
+	process.mu.Lock()
+	defer process.mu.Unlock()
+	if process.conn == nil {
+		conn, err := Dial(Environment())
+		if err != nil {
+			return nil, err
+		}
+		process.conn = conn
+	}
+	return process.conn, nil
+}
 
-var connection = sync.OnceValues(func() (*grpc.ClientConn, error) { return Dial(os.Getenv) })
+// Use makes a connection that of this process, until what it returns is called. It is
+// for tests.
+func Use(conn grpc.ClientConnInterface) (restore func()) {
+	process.mu.Lock()
+	defer process.mu.Unlock()
+	before := process.conn
+	process.conn = conn
+	return func() {
+		process.mu.Lock()
+		defer process.mu.Unlock()
+		process.conn = before
+	}
+}
+
+// SetService says which service this process is.
+func SetService(name, version string) {
+	process.mu.Lock()
+	defer process.mu.Unlock()
+	process.name, process.version = name, version
+}
+
+// Service returns the name and the version of the service that this process is, as the
+// platform or the program says; empty before that.
+func Service() (name, version string) {
+	process.mu.Lock()
+	defer process.mu.Unlock()
+	if process.name == "" {
+		return os.Getenv("MICRO_SERVICE_NAME"), os.Getenv("MICRO_SERVICE_VERSION")
+	}
+	return process.name, process.version
+}
 
 // Dial returns a connection to the server whose calls are made as the service. It
 // connects when it is first used, and again whenever it has to. The caller closes it.
 func Dial(getenv func(string) string) (*grpc.ClientConn, error) {
-	address, secure := getenv("MICRO_PROXY"), false
-	if address == "" {
-		address = defaultProxy
-	}
-	if rest, ok := strings.CutPrefix(address, "tls://"); ok {
-		address, secure = rest, true
-	}
-	creds := insecure.NewCredentials()
-	if secure || strings.HasSuffix(address, ":443") {
-		creds = credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12})
+	address, creds, err := server(getenv)
+	if err != nil {
+		return nil, err
 	}
 	id := &identity{
-		file:      getenv("MICRO_IDENTITY_FILE"),
-		fixed:     getenv("MICRO_TOKEN"),
+		source:    source(getenv),
 		namespace: getenv("MICRO_NAMESPACE"),
 		lock:      make(chan struct{}, 1),
 		now:       time.Now,
 	}
-	conn, err := grpc.NewClient(address,
-		grpc.WithTransportCredentials(creds),
-		grpc.WithUnaryInterceptor(id.unary),
-		grpc.WithStreamInterceptor(id.stream),
-	)
+	conn, err := newConn(address, creds,
+		grpc.WithChainUnaryInterceptor(id.unary),
+		grpc.WithChainStreamInterceptor(id.stream))
 	if err != nil {
 		return nil, fmt.Errorf("MICRO_PROXY is %q: %w", address, err)
 	}
 	return conn, nil
 }
 
-// identity proves who the service is, by access tokens that it gets for its identity
-// and renews before they expire.
-type identity struct {
-	file, fixed, namespace string
-	now                    func() time.Time
-
-	lock    chan struct{} // held by who uses what follows
-	token   string
-	expires time.Time
-	renew   time.Time // from when on it is renewed
+// Direct returns a connection to a service at an address, which calls as nobody. The
+// caller closes it.
+func Direct(address string) (*grpc.ClientConn, error) {
+	conn, err := newConn(address, insecure.NewCredentials())
+	if err != nil {
+		return nil, fmt.Errorf("the address %q: %w", address, err)
+	}
+	return conn, nil
 }
 
-// access returns an access token, empty when the service has no identity. It is
-// another one than the one that was not accepted.
-func (id *identity) access(ctx context.Context, cc *grpc.ClientConn, refused string) (string, error) {
-	if id.fixed != "" || id.file == "" {
-		return id.fixed, nil
+// newConn returns a connection whose calls are recorded and made again, around what the
+// options add. It is made at the first call, and again soon after it was lost.
+func newConn(address string, creds credentials.TransportCredentials, opts ...grpc.DialOption) (*grpc.ClientConn, error) {
+	o, again := &observer{telemetry.NewRecorder(trace.SpanKindClient)}, newRepeater()
+	return grpc.NewClient(address, append([]grpc.DialOption{
+		grpc.WithTransportCredentials(creds),
+		grpc.WithChainUnaryInterceptor(o.unary, again.unary),
+		grpc.WithChainStreamInterceptor(o.stream, again.stream),
+		grpc.WithStatsHandler(sentWatch{}),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: lastPause},
+			MinConnectTimeout: 5 * time.Second,
+		}),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
+	}, opts...)...)
+}
+
+// Address returns where the server of an environment is, as host:port or unix:PATH, and
+// whether it speaks TLS.
+func Address(getenv func(string) string) (address string, secure bool) {
+	address = cmp.Or(getenv("MICRO_PROXY"), defaultProxy)
+	if rest, ok := strings.CutPrefix(address, "tls://"); ok {
+		return rest, true
 	}
-	select {
-	case id.lock <- struct{}{}:
-	case <-ctx.Done():
-		return "", status.FromContextError(ctx.Err()).Err()
+	if rest, ok := strings.CutPrefix(address, "tcp://"); ok {
+		return rest, false
 	}
-	defer func() { <-id.lock }()
-	now := id.now()
-	if id.token != "" && id.token != refused && now.Before(id.renew) {
-		return id.token, nil
+	return address, strings.HasSuffix(address, ":443")
+}
+
+// server returns where the server is, and how to speak to it.
+func server(getenv func(string) string) (string, credentials.TransportCredentials, error) {
+	address, secure := Address(getenv)
+	if !secure {
+		return address, insecure.NewCredentials(), nil
 	}
-	proof, err := os.ReadFile(id.file) // each time: the runtime may replace it
-	if err != nil {
-		return "", status.Errorf(codes.Unauthenticated, "the identity of the service: %v", err)
-	}
-	rsp, err := authv1.NewAuthClient(cc).Refresh(ctx, &authv1.RefreshRequest{RefreshToken: strings.TrimSpace(string(proof))})
-	if err != nil {
-		if id.token != "" && id.token != refused && now.Before(id.expires) {
-			return id.token, nil // it is good still; the next call tries again
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if file := getenv("MICRO_PROXY_CA"); file != "" {
+		pem, err := os.ReadFile(file)
+		if err != nil {
+			return "", nil, fmt.Errorf("MICRO_PROXY_CA: %w", err)
 		}
-		return "", err
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return "", nil, fmt.Errorf("MICRO_PROXY_CA: there is no certificate in %s", file)
+		}
 	}
-	s := rsp.GetSession()
-	id.token, id.expires = s.GetAccessToken(), s.GetAccessExpires().AsTime()
-	ttl := id.expires.Sub(now)
-	id.renew = id.expires.Add(-min(ttl/4, time.Minute))
-	return id.token, nil
+	switch cert, key := getenv("MICRO_PROXY_CERT"), getenv("MICRO_PROXY_KEY"); {
+	case cert == "" && key == "":
+	case cert == "" || key == "":
+		return "", nil, errors.New("MICRO_PROXY_CERT and MICRO_PROXY_KEY go together")
+	default:
+		pair, err := tls.LoadX509KeyPair(cert, key)
+		if err != nil {
+			return "", nil, fmt.Errorf("MICRO_PROXY_CERT: %w", err)
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	c.InsecureSkipVerify = getenv("MICRO_PROXY_INSECURE") == "true"
+	return address, credentials.NewTLS(c), nil
 }
 
-// as returns a context for calls with a token.
-func (id *identity) as(ctx context.Context, token string) context.Context {
-	if id.namespace != "" {
-		ctx = metadata.AppendToOutgoingContext(ctx, "micro-namespace", id.namespace)
-	}
-	if token != "" {
-		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
-	}
-	return ctx
+// observer lets calls carry on what their contexts are part of, and records them.
+type observer struct{ recorder *telemetry.Recorder }
+
+func (o *observer) unary(ctx context.Context, path string, req, rsp any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	ctx, end := o.recorder.Start(ctx, path)
+	err := invoke(telemetry.Inject(call.Outgoing(ctx)), path, req, rsp, cc, opts...)
+	end(err)
+	return err
 }
 
-func (id *identity) unary(ctx context.Context, method string, req, rsp any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	if method == authv1.Auth_Refresh_FullMethodName {
-		return invoke(ctx, method, req, rsp, cc, opts...)
-	}
-	token, err := id.access(ctx, cc, "")
+func (o *observer) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, path string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	ctx, end := o.recorder.Start(ctx, path)
+	// gRPC calls it when the stream has ended, in whatever way, if it began at all.
+	opts = append(opts, grpc.OnFinish(end))
+	s, err := open(telemetry.Inject(call.Outgoing(ctx)), desc, cc, path, opts...)
 	if err != nil {
-		return err
+		end(err)
 	}
-	err = invoke(id.as(ctx, token), method, req, rsp, cc, opts...)
-	if status.Code(err) != codes.Unauthenticated || id.fixed != "" {
-		return err
-	}
-	// The clocks may differ, or the server have other keys now.
-	again, renewErr := id.access(ctx, cc, token)
-	if renewErr != nil || again == token {
-		return err
-	}
-	return invoke(id.as(ctx, again), method, req, rsp, cc, opts...)
-}
-
-func (id *identity) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	token, err := id.access(ctx, cc, "")
-	if err != nil {
-		return nil, err
-	}
-	return open(id.as(ctx, token), desc, cc, method, opts...)
+	return s, err
 }

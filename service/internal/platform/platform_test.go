@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -48,7 +49,11 @@ func (f *fakeAuth) WhoAmI(ctx context.Context, _ *authv1.WhoAmIRequest) (*authv1
 		token = v[0]
 	}
 	if good := f.good.Load(); good != nil && token != good {
-		return nil, status.Error(codes.Unauthenticated, "expired")
+		st, err := status.New(codes.Unauthenticated, "expired").WithDetails(&errdetails.ErrorInfo{Domain: "micro", Reason: "TOKEN_EXPIRED"})
+		if err != nil {
+			return nil, err
+		}
+		return nil, st.Err()
 	}
 	ns := ""
 	if v := md.Get("micro-namespace"); len(v) == 1 {
