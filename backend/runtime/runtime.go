@@ -85,48 +85,6 @@ type Runtime interface {
 	Close() error
 }
 
-// Executor is a [Runtime] that can run commands in instances.
-type Executor interface {
-	// Exec runs a command beside the program of an instance, with the same user,
-	// files, environment and bounds. args are its name, as a path in the image or to
-	// be looked up in the image's PATH, and its arguments. Exec returns when the
-	// command has ended. When ctx ends first, the command is killed with all that it
-	// has started, and the error is ctx's. What it leaves running is killed too.
-	//
-	// The error is [ErrNotRunning] when there is no such instance, or it has ended
-	// first, and [ErrCommand] when there is no such command.
-	Exec(ctx context.Context, id string, args []string) (Result, error)
-}
-
-// Result is what became of a command.
-type Result struct {
-	Exit Exit
-	// Output is what it wrote to both of its streams, as far as it fits into
-	// [MaxOutput] bytes. The rest is lost, and holds nobody up.
-	Output []byte
-}
-
-// MaxOutput is how many bytes of a command's output are kept.
-const MaxOutput = 64 << 10
-
-// Meter is a [Runtime] that can tell what instances use of the machine.
-type Meter interface {
-	// Usage returns what the instances that run have used up to now, each with all
-	// that it has started, in no order. One that has just been started or is about to
-	// end may be missing.
-	Usage(ctx context.Context) ([]Usage, error)
-}
-
-// Usage is what an instance has used since it was started.
-type Usage struct {
-	ID        string
-	Namespace string
-	Service   string
-
-	CPU    time.Duration // of all processors together
-	Memory int64         // resident bytes now
-}
-
 // Spec says what to start.
 type Spec struct {
 	ID        string // unique on the server; letters, digits and '-'
@@ -138,7 +96,26 @@ type Spec struct {
 	Args     []string          // after the image's entry point
 	Env      map[string]string // over the image's own
 	Identity []byte            // what the instance proves who it is with
+
+	Resources Resources
 }
+
+// Resources bounds what an instance may use of the machine, together with all that
+// it starts and the commands that run in it; 0: as much as the driver lets it.
+//
+// Who uses up its processors is slowed down, who uses up its processes cannot
+// start more, and who needs more memory is ended: see [Exit].
+type Resources struct {
+	CPU       int64 // thousandths of a processor; at least [MinCPU]
+	Memory    int64 // bytes; at least [MinMemory]
+	Processes int64 // with their threads
+}
+
+// The smallest bounds that every engine can hold.
+const (
+	MinCPU    = 10
+	MinMemory = 6 << 20
+)
 
 // State is what an instance does.
 type State uint8
@@ -161,13 +138,16 @@ type Instance struct {
 	Address string    // where it should serve, as host:port
 	Started time.Time // the last time
 	Exit    Exit      // of the last run, when State is Exited
+	// Unmet is what was asked for with the last start and is not held here; a line
+	// of [System] says why. Such an instance runs without these bounds.
+	Unmet Resources
 }
 
 // Exit says how a run ended.
 type Exit struct {
 	Code        int    // of the program; -1 when a signal ended it
 	Signal      string // its name, for example "SIGKILL"; empty when none did
-	OutOfMemory bool   // the machine or a limit took its memory away
+	OutOfMemory bool   // it was killed because its bound or the machine had no more memory
 	Stopped     bool   // it was asked to end
 	At          time.Time
 }

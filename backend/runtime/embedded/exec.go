@@ -55,7 +55,7 @@ func (r *Runtime) exec(ctx context.Context, id string, args []string) (result ru
 	}
 	defer out.Close()
 	p.stdout, p.stderr = in, in
-	started, err := r.starter.start(p)
+	started, err := current.cell.start(p)
 	if closeErr := in.Close(); err != nil || closeErr != nil {
 		return result, errors.Join(commandError(err), closeErr)
 	}
@@ -102,12 +102,17 @@ func (r *Runtime) attend(ctx context.Context, current *run, p *process, m mark, 
 	case exit = <-ended:
 	case <-ctx.Done():
 		why = ctx.Err()
-	case <-current.gone:
+	case <-current.ended:
 		why = runtime.ErrNotRunning
 	}
 	if why != nil {
 		p.kill()
 		exit = <-ended
+	}
+	select {
+	case <-current.ended: // it may have been killed with it
+		why = runtime.ErrNotRunning
+	default:
 	}
 	_ = out.SetReadDeadline(time.Now().Add(drainTime)) // it may have ended already
 	return runtime.Result{Exit: exit, Output: <-output}, why

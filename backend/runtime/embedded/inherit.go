@@ -13,9 +13,13 @@ import (
 
 // inherit takes over what the runtime before has left: it ends processes that
 // still run, learns of the instances, and removes what belongs to none.
-func (r *Runtime) inherit(ctx context.Context) error {
+func (r *Runtime) inherit(ctx context.Context, c cellsConfig) (err error) {
 	staging := filepath.Join(r.dir, "staging")
 	if err := errors.Join(os.RemoveAll(staging), os.Mkdir(staging, 0o700)); err != nil {
+		return err
+	}
+	// What runs in the cells of before ends here.
+	if r.cells, err = openCells(c); err != nil {
 		return err
 	}
 	records := map[*instance]record{}
