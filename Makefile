@@ -19,8 +19,9 @@ test: ## run every test
 	$(GO) vet ./...
 	$(GO) test ./...
 
-soak: ## run the long tests: crash and fault loops, a million random cases
+soak: ## run the long tests: crash, kill and fault loops, a million random cases
 	MICRO_SOAK=1 $(GO) test -timeout 3h ./backend/... ./dynamic/...
+	MICRO_SOAK=1 $(GO) test -timeout 3h -run 'UnderLoad|Kills' ./cmd/microd
 
 bench: build ## measure, as ratios against a floor or a peer in the same run
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./bench

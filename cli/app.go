@@ -37,7 +37,10 @@ type App struct {
 	env       string
 	namespace string
 	yes       bool
+	confirmed string // the name of the protected environment that may be changed
 	noColor   bool
+
+	allowed bool // the command may change something where it acts
 
 	made *madeCall // the call of a service that was made last
 
@@ -141,6 +144,16 @@ func (a *App) Namespace() (string, error) {
 		return e.Namespace, nil
 	}
 	return envs.DefaultNamespace, nil
+}
+
+// target returns the environment and the namespace that the command acts on.
+func (a *App) target() (envs.Env, string, error) {
+	e, err := a.Env()
+	if err != nil {
+		return envs.Env{}, "", err
+	}
+	ns, err := a.Namespace()
+	return e, ns, err
 }
 
 func (a *App) keyring() envs.Keyring { return envs.Keyring{Getenv: a.Getenv} }

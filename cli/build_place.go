@@ -109,6 +109,11 @@ func (a *App) pushTo(ctx context.Context, p *progress, img *image.Image, ref str
 		return "", err
 	}
 	o, own := a.ownRegistry(ctx, registry)
+	if own {
+		if err := a.mayChange(); err != nil {
+			return "", err
+		}
+	}
 	if own && strings.Count(repository, "/") != 1 {
 		return "", usage("micro build --help", "a repository of the environment is NAMESPACE/NAME, not %q", repository)
 	}

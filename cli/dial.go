@@ -65,6 +65,8 @@ func (a *App) dial(e envs.Env) (*grpc.ClientConn, error) {
 		grpc.WithConnectParams(connect),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(front.DefaultMaxSize), grpc.MaxCallSendMsgSize(front.DefaultMaxSize)),
 		grpc.WithDisableServiceConfig(),
+		grpc.WithChainUnaryInterceptor(a.guardUnary),
+		grpc.WithChainStreamInterceptor(a.guardStream),
 	}
 	if a.via.Authority != "" {
 		opts = append(opts, grpc.WithAuthority(a.via.Authority))

@@ -30,7 +30,7 @@ unless --env or MICRO_ENV names another.`,
 		},
 	}
 	outputFlag(cmd, &out)
-	cmd.AddCommand(newEnvListCmd(app), newEnvGetCmd(app), newEnvSetCmd(app), newEnvAddCmd(app), newEnvDelCmd(app), newEnvExportCmd(app))
+	cmd.AddCommand(newEnvListCmd(app), newEnvGetCmd(app), newEnvSetCmd(app), newEnvAddCmd(app), newEnvProtectCmd(app), newEnvUnprotectCmd(app), newEnvDelCmd(app), newEnvExportCmd(app))
 	return cmd
 }
 
@@ -53,6 +53,7 @@ type listedEnv struct {
 	Current     bool         `json:"current"`
 	Address     string       `json:"address"`
 	Description string       `json:"description,omitempty"`
+	Protected   bool         `json:"protected,omitempty"`
 	Namespace   string       `json:"namespace,omitempty"`
 	Account     string       `json:"account,omitempty"`
 	Token       envs.Storage `json:"token,omitempty"`
@@ -74,6 +75,7 @@ func listEnvs(app *App, out format) error {
 			Current:     e.Name == current.Name,
 			Address:     e.Address,
 			Description: e.Description,
+			Protected:   e.Protected,
 			Namespace:   e.Namespace,
 			Account:     e.Account,
 			Token:       e.Storage,
@@ -88,7 +90,11 @@ func listEnvs(app *App, out format) error {
 		if e.Current {
 			mark = "*"
 		}
-		t.row(mark+" "+e.Name, e.Address, loginState(app, e), e.Description)
+		state := loginState(app, e)
+		if e.Protected {
+			state += ", protected"
+		}
+		t.row(mark+" "+e.Name, e.Address, state, e.Description)
 	}
 	return t.flush()
 }
@@ -213,7 +219,70 @@ tls://HOST:PORT; tcp://HOST:PORT means none. unix:PATH is a socket of this machi
 	f.StringVar(&e.Cert, "cert", "", "PEM file of the client certificate")
 	f.StringVar(&e.Key, "key", "", "PEM file of the client certificate's key")
 	f.BoolVar(&e.Insecure, "insecure", false, "believe any certificate of the server")
+	f.BoolVar(&e.Protected, "protected", false, "ask for the environment's name before anything changes")
 	return cmd
+}
+
+func newEnvProtectCmd(app *App) *cobra.Command {
+	return &cobra.Command{
+		Use:   "protect NAME",
+		Short: "Have the environment's name typed before anything changes",
+		Long: `Have the environment's name typed before a command changes anything on it, or given as
+--confirm NAME. The protection is one of this machine against mistakes: what accounts
+may do is decided by the rules of the server.`,
+		Example:           "  micro env protect platform",
+		Args:              exactly(1),
+		ValidArgsFunction: completeEnvs(app),
+		RunE:              func(_ *cobra.Command, args []string) error { return app.protect(args[0], true) },
+	}
+}
+
+func newEnvUnprotectCmd(app *App) *cobra.Command {
+	return &cobra.Command{
+		Use:               "unprotect NAME",
+		Short:             "Let commands change the environment without asking",
+		Example:           "  micro env unprotect platform --confirm platform",
+		Args:              exactly(1),
+		ValidArgsFunction: completeEnvs(app),
+		RunE:              func(_ *cobra.Command, args []string) error { return app.protect(args[0], false) },
+	}
+}
+
+// protect protects an environment, or ends that, which is a change of it.
+func (a *App) protect(name string, protected bool) error {
+	c, err := a.Config()
+	if err != nil {
+		return err
+	}
+	if err := a.confirmOf(c, name); err != nil {
+		return err
+	}
+	err = a.updateEnvs(func(c *envs.Config) error {
+		e, err := c.Get(name)
+		if err != nil {
+			return err
+		}
+		e.Protected = protected
+		return c.Put(e)
+	})
+	if err != nil {
+		return err
+	}
+	state := "protected"
+	if !protected {
+		state = "not protected"
+	}
+	fmt.Fprintf(a.Out, "environment %q is %s\n", name, state)
+	return nil
+}
+
+// confirmOf asks before an environment itself is changed, if it is protected.
+func (a *App) confirmOf(c *envs.Config, name string) error {
+	e, err := c.Get(name)
+	if err != nil || !e.Protected {
+		return err
+	}
+	return a.confirmName(name)
 }
 
 func newEnvDelCmd(app *App) *cobra.Command {
@@ -227,6 +296,9 @@ func newEnvDelCmd(app *App) *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			c, err := app.Config()
 			if err != nil {
+				return err
+			}
+			if err := app.confirmOf(c, args[0]); err != nil {
 				return err
 			}
 			e, err := envs.Remove(c.Dirs(), args[0], app.keyring())

@@ -69,7 +69,7 @@ func (o *logsOptions) run(cmd *cobra.Command, app *App, name string) error {
 			return nil
 		}
 		if err != nil {
-			return app.nearestRun(ctx, conn, cmd, name, err)
+			return app.nearestRun(cmd, name, err)
 		}
 		for _, l := range rsp.GetLines() {
 			several[l.GetInstance()] = true

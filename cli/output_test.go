@@ -104,12 +104,12 @@ longer \xff\x0c\x0b
 
 func TestFormat(t *testing.T) {
 	t.Parallel()
-	m := &runtimev1.Service{Name: "a\x1b", Spec: &runtimev1.Spec{Instances: 2}}
+	m := &runtimev1.Service{Name: "a\x1b", Instances: 2}
 	table := func(w *tableWriter) { w.row("NAME", m.GetName()) }
 	for f, want := range map[format]string{
 		asTable: "NAME  a\\x1b\n",
-		asJSON:  "{\n  \"name\": \"a\\u001b\",\n  \"spec\": {\n    \"instances\": 2\n  }\n}\n",
-		asYAML:  "name: \"a\\e\"\nspec:\n  instances: 2\n",
+		asJSON:  "{\n  \"name\": \"a\\u001b\",\n  \"instances\": 2\n}\n",
+		asYAML:  "name: \"a\\e\"\ninstances: 2\n",
 	} {
 		var b bytes.Buffer
 		if err := f.print(&b, m, table); err != nil {

@@ -78,6 +78,7 @@ service that runs: micro SERVICE [ENDPOINT] --field=value.`,
 	}
 	globalFlags(app, root.PersistentFlags())
 	completeFlag(root, "env", completeEnvs(app))
+	completeFlag(root, "confirm", cobra.NoFileCompletions) // it is to be typed
 	completeFlag(root, "namespace", cobra.NoFileCompletions)
 	root.AddGroup(
 		&cobra.Group{ID: "services", Title: "Services:"},
@@ -92,9 +93,12 @@ service that runs: micro SERVICE [ENDPOINT] --field=value.`,
 			root.AddCommand(c)
 		}
 	}
-	group("services", newRunCmd(app), newUpdateCmd(app), newKillCmd(app), newStatusCmd(app), newServicesCmd(app), newGetCmd(app), newHealthCmd(app), newStatsCmd(app), newLogsCmd(app), newCallCmd(app), newStreamCmd(app), newHistoryCmd(app), newDescribeCmd(app))
+	group("services", newRunCmd(app), newUpdateCmd(app), newScaleCmd(app), newRestartCmd(app), newRollbackCmd(app), newUndoCmd(app), newKillCmd(app),
+		newApplyCmd(app), newDiffCmd(app), newDeleteCmd(app), newExportCmd(app), newPromoteCmd(app),
+		newStatusCmd(app), newInspectCmd(app), newReleasesCmd(app), newServicesCmd(app), newGetCmd(app), newHealthCmd(app), newStatsCmd(app), newLogsCmd(app),
+		newCallCmd(app), newStreamCmd(app), newHistoryCmd(app), newDescribeCmd(app))
 	group("data", newStoreCmd(app), newConfigCmd(app), newEventsCmd(app))
-	group("source", newNewCmd(app), newGenCmd(app), newBuildCmd(app), newImageCmd(app))
+	group("source", newNewCmd(app), newGenCmd(app), newBuildCmd(app), newImageCmd(app), newSchemaCmd(app))
 	group("access", newEnvCmd(app), newLoginCmd(app), newLogoutCmd(app), newGitCmd(app), newSignupCmd(app), newUserCmd(app), newAuthCmd(app), newNamespaceCmd(app))
 	group("server", newServerCmd(app))
 	root.AddCommand(newVersionCmd(app), newExitCodesTopic(), newCompletionCmd())
@@ -106,6 +110,7 @@ func globalFlags(app *App, f *pflag.FlagSet) {
 	f.StringVarP(&app.env, "env", "e", "", "environment to act on (MICRO_ENV; the current one)")
 	f.StringVar(&app.namespace, "namespace", "", "namespace to act in (MICRO_NAMESPACE; the environment's)")
 	f.BoolVarP(&app.yes, "yes", "y", false, "answer yes to every question")
+	f.StringVar(&app.confirmed, "confirm", "", "name of the protected environment that may be changed")
 	f.BoolVar(&app.noColor, "no-color", false, "no colours (NO_COLOR)")
 }
 

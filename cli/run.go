@@ -5,7 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -37,7 +38,7 @@ func (o *runOptions) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.image, "image", "", "run this image from any registry, and build nothing")
 	f.StringVar(&o.version, "version", "", "version to show (the git ref, else latest)")
-	f.Int32VarP(&o.instances, "instances", "i", 0, "how many instances (micro.yaml, else 1)")
+	f.Int32VarP(&o.instances, "instances", "i", 0, "how many instances (micro.yaml, else as many as there are, 1 at first)")
 	f.StringArrayVar(&o.env, "env-var", nil, "environment variable of the service as NAME=VALUE; can be repeated")
 	f.BoolVar(&o.noWait, "no-wait", false, "do not wait until the service runs")
 }
@@ -50,6 +51,11 @@ func newRunCmd(app *App) *cobra.Command {
 		Long: `Build a service from source with your own Go and its caches, make an image of it, push
 that to the environment and keep it running there. The command returns when the
 service is healthy, or fails with what the compiler or the service said.
+
+What micro.yaml in the source says of the service holds: its name, instances,
+environment, probes and more; "micro schema manifest" has all of it. A value of the
+environment that is {config: PATH} is what the configuration has there when an instance
+starts; those that run keep what they began with until "micro restart".
 
 ` + sourceHelp,
 		Example: `  micro run .
@@ -69,7 +75,8 @@ func newUpdateCmd(app *App) *cobra.Command {
 		Use:   "update [SOURCE]",
 		Short: "Build a running service again and replace it",
 		Long: `Build a service that runs already from its source as it is now, and replace it once the
-new release is healthy. When nothing differs, nothing is restarted.
+new release is healthy. When nothing differs, nothing is restarted. A release that does
+not come up is given up by and by, and the one before goes on serving.
 
 ` + sourceHelp,
 		Example: `  micro update .`,
@@ -89,8 +96,14 @@ func (o *runOptions) run(cmd *cobra.Command, app *App, args []string) error {
 	if o.image != "" && (len(args) == 1 || o.dockerfile != "") {
 		return usage("micro run --help", "an image is run as it is: --image goes with neither a source nor a Dockerfile")
 	}
+	if err := app.pinEnv(source); err != nil {
+		return err
+	}
 	// What the server would refuse is found out before anything is built.
 	if _, err := app.Token(ctx); err != nil {
+		return err
+	}
+	if err := app.mayChange(); err != nil {
 		return err
 	}
 	p := newProgress(app)
@@ -107,17 +120,18 @@ func (o *runOptions) deploy(ctx context.Context, root *cobra.Command, app *App, 
 	if o.image != "" {
 		bring, ref = o.fromRegistry, o.image
 	}
-	name, spec, err := bring(ctx, root, app, p, ref)
+	req, err := bring(ctx, root, app, p, ref)
 	if err != nil {
 		return err
 	}
-	callCtx, conn, err := app.connFor(ctx)
+	req.UpdateOnly = o.update
+	callCtx, client, err := app.runtime(ctx)
 	if err != nil {
 		return err
 	}
-	client := runtimev1.NewRuntimeClient(conn)
+	name := req.GetName()
 	p.start("starting", name)
-	applied, err := client.Apply(callCtx, &runtimev1.ApplyRequest{Name: name, Spec: spec, UpdateOnly: o.update})
+	applied, err := client.Apply(callCtx, req)
 	if err != nil {
 		return err
 	}
@@ -133,19 +147,67 @@ func (o *runOptions) deploy(ctx context.Context, root *cobra.Command, app *App, 
 		return err
 	}
 	p.finish()
-	e, err := app.Env()
+	what := "is running"
+	if applied.GetChange() == nil {
+		what = "is running already and nothing differs"
+	}
+	return app.nowRuns(s, what)
+}
+
+// runtime returns a client of the environment's runtime, and the context for its calls.
+func (a *App) runtime(ctx context.Context) (context.Context, runtimev1.RuntimeClient, error) {
+	ctx, conn, err := a.connFor(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return ctx, runtimev1.NewRuntimeClient(conn), nil
+}
+
+// nowRuns says what runs now, and where.
+func (a *App) nowRuns(s *runtimev1.Service, what string) error {
+	e, ns, err := a.target()
 	if err != nil {
 		return err
 	}
-	ns, err := app.Namespace()
+	fmt.Fprintf(a.Out, "%s %s (release %d, image %s, environment %q, namespace %s)\n", front.Line(s.GetName()), what,
+		s.GetStatus().GetRelease(), front.Line(shortDigest(s.GetSpec().GetImage())), e.Name, front.Line(ns))
+	return nil
+}
+
+// pinEnv makes the command act on the environment that the manifest in a directory
+// names, unless the command line or MICRO_ENV names one. What is fetched from elsewhere
+// has no say in that.
+func (a *App) pinEnv(source string) error {
+	if a.env != "" || a.Getenv("MICRO_ENV") != "" {
+		return nil
+	}
+	if info, err := os.Stat(source); err != nil || !info.IsDir() {
+		return nil //nolint:nilerr // it is no directory
+	}
+	m, err := readManifest(source)
+	if err != nil || m.Environment == "" {
+		return err
+	}
+	return a.pin(m.Environment, filepath.Join(source, manifestName))
+}
+
+// pin makes the command act on an environment because a file says so.
+func (a *App) pin(env, file string) error {
+	c, err := a.Config()
 	if err != nil {
 		return err
 	}
-	what := fmt.Sprintf("%s is running (release %d", name, release)
-	if !applied.GetChanged() {
-		what = fmt.Sprintf("%s is running already and nothing differs (release %d", name, release)
+	if _, err := c.Get(env); err != nil {
+		return &Error{
+			Message: fmt.Sprintf("%s: %s", file, err),
+			Hint:    "micro env add " + env + " ADDRESS",
+			Exit:    ExitNotFound,
+		}
 	}
-	fmt.Fprintf(app.Out, "%s, image %s, environment %q, namespace %s)\n", what, front.Line(shortDigest(s.GetSpec().GetImage())), e.Name, front.Line(ns))
+	if env != c.Current() {
+		fmt.Fprintf(a.Err, "on environment %q, as %s says\n", env, file)
+	}
+	a.env = env
 	return nil
 }
 
@@ -166,90 +228,114 @@ func checkRuns(ctx context.Context, app *App, name, ref string) error {
 }
 
 // fromSource builds a service and puts its image into the environment's registry. It
-// returns the name of the service and how it should run.
-func (o *runOptions) fromSource(ctx context.Context, root *cobra.Command, app *App, p *progress, ref string) (string, *runtimev1.Spec, error) {
+// returns how the service should run.
+func (o *runOptions) fromSource(ctx context.Context, root *cobra.Command, app *App, p *progress, ref string) (*runtimev1.ApplyRequest, error) {
 	p.start("packaging", ref)
 	source, err := o.fetch(ctx, app, p, ref)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	defer source.Close()
 	if err := checkRunName(root, source.name, ref); err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	spec, err := o.spec(source.manifest, source.Source)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	if o.update {
 		if err := checkRuns(ctx, app, source.name, ref); err != nil {
-			return "", nil, err
+			return nil, err
 		}
 	}
 	p.update(source.name + " from " + sourceText(spec.GetSource()))
 	platforms, err := o.platformsIn(ctx, app)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	img, err := o.build(ctx, app, p, source.Source, source.name, platforms)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	defer img.Close()
 	to, err := app.registry(p, source.name)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	p.start("pushing", fmt.Sprintf("%s (%s)", to.Repository, byteSize(img.Size())))
 	if spec.Image, err = img.Push(ctx, to); err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	p.update(fmt.Sprintf("%s (%s)", to.Repository, byteSize(img.Size())))
 	o.share(ctx, p, img)
-	return source.name, spec, nil
+	m := source.manifest
+	return &runtimev1.ApplyRequest{Name: source.name, Spec: spec, Instances: cmp.Or(o.instances, m.Instances), Rollout: m.rollout()}, nil
 }
 
 // fromRegistry copies an image from any registry into that of the environment. It
-// returns the name of the service and how it should run.
-func (o *runOptions) fromRegistry(ctx context.Context, root *cobra.Command, app *App, p *progress, ref string) (string, *runtimev1.Spec, error) {
+// returns how the service should run.
+func (o *runOptions) fromRegistry(ctx context.Context, root *cobra.Command, app *App, p *progress, ref string) (*runtimev1.ApplyRequest, error) {
 	if !image.IsReference(ref) {
-		return "", nil, usage("micro run --help", "%q names no image in a registry; it has the form HOST/REPOSITORY:TAG", ref)
+		return nil, usage("micro run --help", "%q names no image in a registry; it has the form HOST/REPOSITORY:TAG", ref)
 	}
-	registry, repository, _, err := image.SplitReference(strings.SplitN(ref, "@", 2)[0])
+	_, repository, _, err := image.SplitReference(strings.SplitN(ref, "@", 2)[0])
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	name := cmp.Or(o.name, image.ServiceName(repository))
 	if err := checkRunName(root, name, "--image "+ref); err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	platforms, err := o.platformsIn(ctx, app)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	from := image.CopyOptions{Reference: ref, Platforms: platforms}
-	if own, ok := app.ownRegistry(ctx, registry); ok {
-		from.PlainHTTP, from.TLS, from.Token = own.PlainHTTP, own.TLS, own.Token
+	from, err := app.copyFrom(ctx, ref, platforms)
+	if err != nil {
+		return nil, err
 	}
 	to, err := app.registry(p, name)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	p.start("copying", ref)
 	copied, err := image.Copy(ctx, from, to)
-	if errors.Is(err, image.ErrAuth) && from.Token == nil {
-		return "", nil, &Error{Message: err.Error(), Hint: "docker login " + registry, Exit: ExitLogin}
-	}
 	if err != nil {
-		return "", nil, err
+		return nil, explainCopy(err, from)
 	}
 	p.update(fmt.Sprintf("%s to %s (%s)", ref, to.Repository, byteSize(copied.Size)))
 	spec, err := o.spec(manifest{}, &image.Source{Address: copied.Repository, Ref: copied.Tag})
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	spec.Image = copied.Reference
-	return name, spec, nil
+	return &runtimev1.ApplyRequest{Name: name, Spec: spec, Instances: o.instances}, nil
+}
+
+// copyFrom says where an image of any registry is found; the one of the environment wants
+// the environment's token.
+func (a *App) copyFrom(ctx context.Context, ref string, platforms []string) (image.CopyOptions, error) {
+	registry, _, _, err := image.SplitReference(strings.SplitN(ref, "@", 2)[0])
+	if err != nil {
+		return image.CopyOptions{}, err
+	}
+	from := image.CopyOptions{Reference: ref, Platforms: platforms}
+	if own, ok := a.ownRegistry(ctx, registry); ok {
+		from.PlainHTTP, from.TLS, from.Token = own.PlainHTTP, own.TLS, own.Token
+	}
+	return from, nil
+}
+
+// explainCopy tells of a registry that wants to know who asks how to be known there.
+func explainCopy(err error, from image.CopyOptions) error {
+	if !errors.Is(err, image.ErrAuth) || from.Token != nil {
+		return err
+	}
+	registry, _, _, splitErr := image.SplitReference(strings.SplitN(from.Reference, "@", 2)[0])
+	if splitErr != nil {
+		return err
+	}
+	return &Error{Message: err.Error(), Hint: "docker login " + registry, Exit: ExitLogin}
 }
 
 // platformsIn returns the platforms that an image is wanted for: those that were asked
@@ -299,29 +385,28 @@ func badServiceName(name string) error {
 
 // spec merges manifest and flags; flags win.
 func (o *runOptions) spec(m manifest, source *image.Source) (*runtimev1.Spec, error) {
-	spec := m.spec()
-	spec.Version = cmp.Or(o.version, source.Ref, "latest")
-	spec.Source = &runtimev1.Source{
-		Address:  source.Address,
-		Folder:   source.Folder,
-		Ref:      source.Ref,
-		Revision: source.Revision,
-		Modified: source.Modified,
+	spec, err := m.spec()
+	if err != nil {
+		return nil, err
 	}
-	if o.instances != 0 {
-		spec.Instances = o.instances
-	}
+	spec.Version = cmp.Or(o.version, m.Version, source.Ref, "latest")
+	spec.Source = sourceOf(source)
 	for _, e := range o.env {
 		k, v, ok := strings.Cut(e, "=")
 		if !ok || k == "" {
 			return nil, usage("micro run --help", "--env-var is %q; it has the form NAME=VALUE", e)
 		}
 		if spec.Env == nil {
-			spec.Env = map[string]string{}
+			spec.Env = map[string]*runtimev1.Value{}
 		}
-		spec.Env[k] = v
+		spec.Env[k] = envValue{text: v}.message()
 	}
 	return spec, nil
+}
+
+// sourceOf returns what is told of a source.
+func sourceOf(s *image.Source) *runtimev1.Source {
+	return &runtimev1.Source{Address: s.Address, Folder: s.Folder, Ref: s.Ref, Revision: s.Revision, Modified: s.Modified}
 }
 
 // registryToken is Token for transfers, of which several may go on at once.
@@ -333,11 +418,7 @@ func (a *App) registryToken(ctx context.Context) (string, error) {
 
 // registry returns the place of a service's image in the environment's registry.
 func (a *App) registry(p *progress, name string) (image.PushOptions, error) {
-	e, err := a.Env()
-	if err != nil {
-		return image.PushOptions{}, err
-	}
-	ns, err := a.Namespace()
+	e, ns, err := a.target()
 	if err != nil {
 		return image.PushOptions{}, err
 	}
@@ -376,77 +457,6 @@ func showStage(p *progress) func(image.Event) {
 			p.update(fmt.Sprintf("%s %d%% of %s", e.Message, e.Done*100/e.Total, byteSize(e.Total)))
 		}
 	}
-}
-
-// awaitRunning returns the service when its release runs. When an instance of it
-// ends, or never becomes healthy, it returns why, without waiting for another try.
-func awaitRunning(ctx context.Context, client runtimev1.RuntimeClient, name string, release int64) (*runtimev1.Service, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stream, err := client.Watch(ctx, &runtimev1.WatchRequest{Name: name})
-	if err != nil {
-		return nil, err
-	}
-	for {
-		rsp, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return nil, unwatched(name)
-		}
-		if err != nil {
-			return nil, err
-		}
-		s := rsp.GetService()
-		st := s.GetStatus()
-		if st.GetRelease() != release {
-			return nil, &Error{
-				Message: fmt.Sprintf("release %d of %s was replaced by release %d before it ran", release, name, st.GetRelease()),
-				Hint:    "micro status " + name,
-				Exit:    ExitError,
-			}
-		}
-		if st.GetPhase() == runtimev1.Phase_PHASE_RUNNING {
-			return s, nil
-		}
-		for _, in := range st.GetInstances() {
-			if in.GetRelease() == release && in.GetPhase() == runtimev1.Phase_PHASE_CRASHED {
-				return nil, crashed(s, in)
-			}
-		}
-	}
-}
-
-// crashed says why an instance does not run, with what it wrote last.
-func crashed(s *runtimev1.Service, in *runtimev1.Instance) error {
-	e := &Error{Message: fmt.Sprintf("%s does not run: it %s", s.GetName(), in.GetReason()), Hint: "micro logs " + s.GetName(), Exit: ExitError}
-	for _, l := range in.GetLastLines() {
-		e.Details = append(e.Details, "  | "+l)
-	}
-	if serving := s.GetStatus().GetServingRelease(); serving != 0 && serving != in.GetRelease() {
-		e.Message += fmt.Sprintf("; release %d goes on serving", serving)
-	}
-	return e
-}
-
-// awaitGone returns when a deleted service has ended.
-func awaitGone(ctx context.Context, client runtimev1.RuntimeClient, name string) error {
-	stream, err := client.Watch(ctx, &runtimev1.WatchRequest{Name: name})
-	for err == nil {
-		_, err = stream.Recv()
-	}
-	switch {
-	case status.Code(err) == codes.NotFound:
-		return nil
-	case errors.Is(err, io.EOF):
-		return unwatched(name)
-	default:
-		return err
-	}
-}
-
-// unwatched says that a server stopped telling of a service, which leaves open what
-// became of it.
-func unwatched(name string) error {
-	return &Error{Message: "the server stopped telling what becomes of " + name, Hint: "micro status " + name, Exit: ExitUnreachable}
 }
 
 // explainBuild turns the errors of image into what a person is told.

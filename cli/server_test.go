@@ -94,6 +94,10 @@ func TestAwaitRunning(t *testing.T) {
 		Release: 2, Phase: runtimev1.Phase_PHASE_CRASHED, Reason: "ended with 1", LastLines: []string{"panic: no"},
 	})
 	serving.Status.ServingRelease = 1
+	rolledBack := state(1, runtimev1.Phase_PHASE_RUNNING)
+	rolledBack.Status.Change = &runtimev1.Change{
+		Action: autoRollback, Reason: "ended with 1 (failed 3 times)", Before: &runtimev1.State{Release: 2}, After: &runtimev1.State{Release: 1},
+	}
 	for _, test := range []struct {
 		name string
 		srv  *runtimeServer
@@ -105,10 +109,13 @@ func TestAwaitRunning(t *testing.T) {
 			state(2, runtimev1.Phase_PHASE_RUNNING),
 		}}, nil},
 		{"an instance crashed", &runtimeServer{services: []*runtimev1.Service{starting, serving}}, &Error{
-			Message: "shop does not run: it ended with 1; release 1 goes on serving", Details: []string{"  | panic: no"}, Hint: "micro logs shop", Exit: ExitError,
+			Message: "shop does not run: it ended with 1; release 1 goes on serving, and release 2 is given up if it does not come up soon", Details: []string{"  | panic: no"}, Hint: "micro logs shop", Exit: ExitError,
 		}},
 		{"another release came", &runtimeServer{services: []*runtimev1.Service{starting, state(3, runtimev1.Phase_PHASE_RUNNING)}}, &Error{
 			Message: "release 2 of shop was replaced by release 3 before it ran", Hint: "micro status shop", Exit: ExitError,
+		}},
+		{"it was rolled back", &runtimeServer{services: []*runtimev1.Service{starting, rolledBack}}, &Error{
+			Message: "release 2 of shop was rolled back to release 1: ended with 1 (failed 3 times)", Hint: "micro inspect shop", Exit: ExitError,
 		}},
 		{"the server stops telling", &runtimeServer{services: []*runtimev1.Service{starting}}, &Error{
 			Message: "the server stopped telling what becomes of shop", Hint: "micro status shop", Exit: ExitUnreachable,
@@ -167,15 +174,19 @@ func TestStatus(t *testing.T) {
 	now := time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
 	srv := &runtimeServer{services: []*runtimev1.Service{
 		{
-			Name: "shop",
-			Spec: &runtimev1.Spec{Version: "v1\x1b[2J", Image: "h/a@sha256:0123456789abcdef", Instances: 2, Source: &runtimev1.Source{Address: "./shop", Revision: "abc", Modified: true}},
+			Name: "shop", Instances: 2,
+			Spec: &runtimev1.Spec{Version: "v1\x1b[2J", Image: "h/a@sha256:0123456789abcdef", Source: &runtimev1.Source{Address: "./shop", Revision: "abc", Modified: true}},
 			Status: &runtimev1.Status{
 				Phase: runtimev1.Phase_PHASE_STARTING, Release: 3, ServingRelease: 2, Reason: "an instance\nended",
 				Updated: timestamppb.New(now.Add(-5 * time.Minute)), UpdatedBy: "alice",
+				Change: &runtimev1.Change{
+					Number: 4, Action: "scale", By: "alice", Time: timestamppb.New(now.Add(-5 * time.Minute)),
+					Before: &runtimev1.State{Release: 3, Instances: 1}, After: &runtimev1.State{Release: 3, Instances: 2},
+				},
 				Instances: []*runtimev1.Instance{
 					{Id: "i1", Release: 3, Phase: runtimev1.Phase_PHASE_RUNNING, Address: "127.0.0.1:1", Started: timestamppb.New(now.Add(-time.Minute))},
 					{
-						Id: "i2", Release: 3, Phase: runtimev1.Phase_PHASE_CRASHED, Reason: "ended with 1\x1b]0;x\a", Restarts: 4,
+						Id: "i2", Release: 3, Phase: runtimev1.Phase_PHASE_CRASHED, Reason: "ended with 1\x1b]0;x\a", Restarts: 4, Cause: "it panicked",
 						NextStart: timestamppb.New(now.Add(90 * time.Second)), LastLines: []string{"panic: \x1b[31mno\tway"},
 					},
 				},
@@ -188,6 +199,14 @@ func TestStatus(t *testing.T) {
 shop  v1\x1b[2J  ./shop  starting     1/2        0123456789ab  5m ago   an instance ended
 new              -       unspecified  0/1                      -
 `},
+		{"with instances", "status -v", `NAME  VERSION    SOURCE       STATUS       INSTANCES   BUILD         UPDATED  REASON
+shop  v1\x1b[2J  ./shop       starting     1/2         0123456789ab  5m ago   an instance ended
+  i1  release 3  127.0.0.1:1  running      0 restarts                60s ago
+  i2  release 3               crashed      4 restarts                -        ended with 1\x1b]0;x\x07
+new              -            unspecified  0/1                       -
+`},
+		{"all, as they change", "status --watch --plain", strings.ReplaceAll("now shop starting 1/2 release 3: an instance ended\nnow new unspecified 0/1 release 0\n", "now", now.Local().Format("15:04:05"))},
+
 		{"one", "status shop", `Name:       shop
 Status:     starting
 Reason:     an instance ended
@@ -197,11 +216,12 @@ Version:    v1\x1b[2J
 Source:     ./shop
 Revision:   abc (modified)
 Image:      h/a@sha256:0123456789abcdef
-Updated:    5m ago by alice
+Updated:    scale (1 to 2 instances) by alice, 5m ago
 Instances:  1 of 2 run
             i1  running on 127.0.0.1:1, started 60s ago
             i2  crashed, restarted 4 times: ended with 1\x1b]0;x\x07; next start in 1m30s
               | panic: \x1b[31mno way
+              most likely: it panicked
 `},
 	} {
 		t.Run(test.name, func(t *testing.T) {

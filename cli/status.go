@@ -22,54 +22,80 @@ import (
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
 
+type statusOptions struct {
+	watch   bool
+	plain   bool
+	verbose bool
+	out     format
+}
+
 func newStatusCmd(app *App) *cobra.Command {
-	var out format
+	var o statusOptions
 	cmd := &cobra.Command{
 		Use:   "status [NAME]",
 		Short: "Show the services that should run, and whether they do",
+		Long: `Show the services that should run, and whether they do; of one, all of its instances,
+and why they do not run, with the last lines that they wrote.
+
+With --watch it goes on until interrupted: on a terminal the table is kept up to date,
+elsewhere, and with --plain, there is a line for each change.`,
 		Example: `  micro status
-  micro status helloworld`,
+  micro status -v
+  micro status helloworld
+  micro status --watch --plain`,
 		Args:              atMostOne(),
 		ValidArgsFunction: completeDeployed(app),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, conn, err := app.connFor(cmd.Context())
-			if err != nil {
-				return err
-			}
-			client := runtimev1.NewRuntimeClient(conn)
-			if len(args) == 1 {
-				rsp, err := client.Get(ctx, &runtimev1.GetRequest{Name: args[0]})
-				if err != nil {
-					return app.nearestRun(ctx, conn, cmd, args[0], err)
-				}
-				return out.print(app.Out, rsp.GetService(), func(t *tableWriter) { describeStatus(app, t, rsp.GetService()) })
-			}
-			rsp, err := client.List(ctx, &runtimev1.ListRequest{})
-			if err != nil {
-				return err
-			}
-			if out == asTable && len(rsp.GetServices()) == 0 {
-				ns, err := app.Namespace()
-				if err != nil {
-					return err
-				}
-				fmt.Fprintf(app.Err, "nothing runs in namespace %q\n", ns)
-				return nil
-			}
-			return out.print(app.Out, rsp, func(t *tableWriter) { listStatus(app, t, rsp.GetServices()) })
-		},
+		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd, app, first(args)) },
 	}
-	outputFlag(cmd, &out)
+	f := cmd.Flags()
+	f.BoolVarP(&o.watch, "watch", "w", false, "go on, and show each change")
+	f.BoolVar(&o.plain, "plain", false, "with --watch, a line for each change")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "show the instances of each service")
+	outputFlag(cmd, &o.out)
 	return cmd
+}
+
+func (o *statusOptions) run(cmd *cobra.Command, app *App, name string) error {
+	ctx, client, err := app.runtime(cmd.Context())
+	if err != nil {
+		return err
+	}
+	if o.watch {
+		return app.nearestRun(cmd, name, o.follow(ctx, app, client, name))
+	}
+	if name != "" {
+		rsp, err := client.Get(ctx, &runtimev1.GetRequest{Name: name})
+		if err != nil {
+			return app.nearestRun(cmd, name, err)
+		}
+		return o.out.print(app.Out, rsp.GetService(), func(t *tableWriter) { describeStatus(app, t, rsp.GetService()) })
+	}
+	rsp, err := client.List(ctx, &runtimev1.ListRequest{})
+	if err != nil {
+		return err
+	}
+	if o.out == asTable && len(rsp.GetServices()) == 0 {
+		ns, err := app.Namespace()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(app.Err, "nothing runs in namespace %q\n", ns)
+		return nil
+	}
+	return o.out.print(app.Out, rsp, func(t *tableWriter) { o.list(app, t, rsp.GetServices()) })
 }
 
 // nearestRun adds to an error about a service that does not run which one may have been
 // meant, or that it runs elsewhere.
-func (a *App) nearestRun(ctx context.Context, conn *grpc.ClientConn, cmd *cobra.Command, name string, err error) error {
+func (a *App) nearestRun(cmd *cobra.Command, name string, err error) error {
 	if status.Code(err) != codes.NotFound {
 		return err
 	}
 	e := a.explain(err)
+	ctx, conn, connErr := a.connFor(cmd.Context())
+	if connErr != nil {
+		return e
+	}
 	if _, err := registryv1.NewRegistryClient(conn).Get(ctx, &registryv1.GetRequest{Name: name}); err == nil {
 		e.Message = name + " was not started by this server: it runs elsewhere, and has registered"
 		e.Hint = "micro get service " + name
@@ -90,15 +116,25 @@ func (a *App) nearestRun(ctx context.Context, conn *grpc.ClientConn, cmd *cobra.
 	return e
 }
 
-// listStatus writes a row for each service.
-func listStatus(app *App, t *tableWriter, services []*runtimev1.Service) {
+// list writes a row for each service, and each of its instances when that is wanted.
+func (o *statusOptions) list(app *App, t *tableWriter, services []*runtimev1.Service) {
 	t.row("NAME", "VERSION", "SOURCE", "STATUS", "INSTANCES", "BUILD", "UPDATED", "REASON")
 	for _, s := range services {
 		st := s.GetStatus()
 		t.row(s.GetName(), s.GetSpec().GetVersion(), sourceText(s.GetSpec().GetSource()), phaseText(st.GetPhase()),
-			fmt.Sprintf("%d/%d", running(s), max(1, s.GetSpec().GetInstances())),
-			shortDigest(s.GetSpec().GetImage()), ago(app.Now(), st.GetUpdated().AsTime()), st.GetReason())
+			instanceCount(s), shortDigest(s.GetSpec().GetImage()), ago(app.Now(), st.GetUpdated().AsTime()), st.GetReason())
+		if !o.verbose {
+			continue
+		}
+		for _, in := range st.GetInstances() {
+			t.row("  "+in.GetId(), fmt.Sprintf("release %d", in.GetRelease()), in.GetAddress(), phaseText(in.GetPhase()),
+				fmt.Sprintf("%d restarts", in.GetRestarts()), "", ago(app.Now(), in.GetStarted().AsTime()), in.GetReason())
+		}
 	}
+}
+
+func instanceCount(s *runtimev1.Service) string {
+	return fmt.Sprintf("%d/%d", running(s), max(1, s.GetInstances()))
 }
 
 // describeStatus writes all that is known of one service.
@@ -109,6 +145,15 @@ func describeStatus(app *App, t *tableWriter, s *runtimev1.Service) {
 	if st.GetReason() != "" {
 		t.row("Reason:", st.GetReason())
 	}
+	describeRelease(t, s)
+	t.row("Updated:", app.changeText(st.GetChange()))
+	t.row("Instances:", fmt.Sprintf("%d of %d run", running(s), max(1, s.GetInstances())))
+	describeInstances(app, t, s)
+}
+
+// describeRelease writes what is current of a service, and where it is from.
+func describeRelease(t *tableWriter, s *runtimev1.Service) {
+	st := s.GetStatus()
 	t.row("Release:", strconv.FormatInt(st.GetRelease(), 10))
 	if serving := st.GetServingRelease(); serving != 0 && serving != st.GetRelease() {
 		t.row("Serving:", fmt.Sprintf("release %d", serving))
@@ -122,9 +167,11 @@ func describeStatus(app *App, t *tableWriter, s *runtimev1.Service) {
 		t.row("Revision:", rev)
 	}
 	t.row("Image:", s.GetSpec().GetImage())
-	t.row("Updated:", fmt.Sprintf("%s by %s", ago(app.Now(), st.GetUpdated().AsTime()), st.GetUpdatedBy()))
-	t.row("Instances:", fmt.Sprintf("%d of %d run", running(s), max(1, s.GetSpec().GetInstances())))
-	for _, in := range st.GetInstances() {
+}
+
+// describeInstances writes how each instance does.
+func describeInstances(app *App, t *tableWriter, s *runtimev1.Service) {
+	for _, in := range s.GetStatus().GetInstances() {
 		text := fmt.Sprintf("%s  %s", in.GetId(), phaseText(in.GetPhase()))
 		if in.GetAddress() != "" {
 			text += " on " + in.GetAddress()
@@ -144,6 +191,9 @@ func describeStatus(app *App, t *tableWriter, s *runtimev1.Service) {
 		t.row("", text)
 		for _, l := range in.GetLastLines() {
 			t.row("", "  | "+l)
+		}
+		if in.GetCause() != "" {
+			t.row("", "  most likely: "+in.GetCause())
 		}
 	}
 }
@@ -327,36 +377,6 @@ func (a *App) services(ctx context.Context, conn *grpc.ClientConn) (*registryv1.
 		rsp.Services = append(rsp.Services, &registryv1.Service{Name: n})
 	}
 	return rsp, nil
-}
-
-func newKillCmd(app *App) *cobra.Command {
-	return &cobra.Command{
-		Use:   "kill NAME...",
-		Short: "Stop services for good",
-		Long: `Stop services and forget them, with their logs. Their instances are asked to end and
-have time to finish what they do.`,
-		Example:           "  micro kill helloworld",
-		Args:              atLeast(1),
-		ValidArgsFunction: completeDeployed(app),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, conn, err := app.connFor(cmd.Context())
-			if err != nil {
-				return err
-			}
-			client := runtimev1.NewRuntimeClient(conn)
-			for _, name := range args {
-				name = strings.TrimSuffix(name, "/")
-				if _, err := client.Delete(ctx, &runtimev1.DeleteRequest{Name: name}); err != nil {
-					return app.nearestRun(ctx, conn, cmd, name, err)
-				}
-				if err := awaitGone(ctx, client, name); err != nil {
-					return err
-				}
-				fmt.Fprintf(app.Out, "%s is stopped\n", name)
-			}
-			return nil
-		},
-	}
 }
 
 // completeDeployed completes the names of services that should run.

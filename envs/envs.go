@@ -32,7 +32,8 @@ type Env struct {
 	CA          string `json:"ca,omitempty"`        // a file of PEM certificates to trust instead of the system's
 	Cert        string `json:"cert,omitempty"`      // a client certificate and its key, as PEM files
 	Key         string `json:"key,omitempty"`
-	Insecure    bool   `json:"insecure,omitempty"` // believe any certificate
+	Insecure    bool   `json:"insecure,omitempty"`  // believe any certificate
+	Protected   bool   `json:"protected,omitempty"` // commands ask before they change anything there
 	// Account is who is logged in, and Storage where the refresh token lies.
 	// They are here so that to show them asks nobody.
 	Account string  `json:"account,omitempty"`

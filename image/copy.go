@@ -32,6 +32,74 @@ type CopyOptions struct {
 	Token func(ctx context.Context) (string, error)
 }
 
+// Found is an image in a registry.
+type Found struct {
+	Digest     string // of what [Copy] would copy
+	Repository string // with the registry
+	Tag        string // that it was asked for with; empty: none
+}
+
+// Find finds an image in a registry, as [Copy] does, and copies nothing.
+func Find(ctx context.Context, from CopyOptions) (Found, error) {
+	s, err := findSource(ctx, from)
+	if err != nil {
+		return Found{}, fmt.Errorf("image %s: %w", from.Reference, explainPush(ctx, err))
+	}
+	defer s.close()
+	return Found{Digest: s.digest.String(), Repository: s.ref.Context().Name(), Tag: s.tag()}, nil
+}
+
+// found is an image in a registry, with the way to it.
+type found struct {
+	*connected
+	ref    name.Reference
+	image  remote.Taggable
+	digest v1.Hash
+	size   int64
+}
+
+func (f *found) tag() string {
+	if tag, ok := f.ref.(name.Tag); ok {
+		return tag.TagStr()
+	}
+	return ""
+}
+
+// findSource finds what is to be copied. The caller closes it.
+func findSource(ctx context.Context, from CopyOptions) (*found, error) {
+	ref, err := name.ParseReference(from.Reference)
+	if err != nil {
+		return nil, err
+	}
+	source, err := connectTo(ctx, ref.Context().Name(), access{from.PlainHTTP, from.TLS, from.Token})
+	if err != nil {
+		return nil, err
+	}
+	f := &found{connected: source, ref: ref}
+	if err := f.get(from); err != nil {
+		source.close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *found) get(from CopyOptions) (err error) {
+	if from.PlainHTTP { // the same, to be asked for in clear
+		if f.ref, err = name.ParseReference(from.Reference, name.Insecure); err != nil {
+			return err
+		}
+	}
+	desc, err := remote.Get(f.ref, f.options...)
+	if err != nil {
+		return err
+	}
+	if f.image, err = choose(desc, from.Platforms); err != nil {
+		return err
+	}
+	f.digest, f.size, err = measure(f.image)
+	return err
+}
+
 // Copied is what was copied.
 type Copied struct {
 	Reference  string // REPOSITORY@sha256:HEX where it is now
@@ -52,11 +120,7 @@ func Copy(ctx context.Context, from CopyOptions, to PushOptions) (Copied, error)
 }
 
 func copyImage(ctx context.Context, from CopyOptions, to PushOptions) (out Copied, err error) {
-	ref, err := name.ParseReference(from.Reference)
-	if err != nil {
-		return out, err
-	}
-	source, err := connectTo(ctx, ref.Context().Name(), access{from.PlainHTTP, from.TLS, from.Token})
+	source, err := findSource(ctx, from)
 	if err != nil {
 		return out, err
 	}
@@ -66,46 +130,27 @@ func copyImage(ctx context.Context, from CopyOptions, to PushOptions) (out Copie
 		return out, err
 	}
 	defer target.close()
-	if from.PlainHTTP { // the same, to be asked for in clear
-		if ref, err = name.ParseReference(from.Reference, name.Insecure); err != nil {
-			return out, err
-		}
-	}
-	desc, err := remote.Get(ref, source.options...)
-	if err != nil {
-		return out, err
-	}
-	image, err := choose(desc, from.Platforms)
-	if err != nil {
-		return out, err
-	}
-	digest, size, err := measure(image)
-	if err != nil {
-		return out, err
-	}
-	target.transport.sent = newSent(size, to)
+	target.transport.sent = newSent(source.size, to)
 	pusher, err := remote.NewPusher(target.options...)
 	if err != nil {
 		return out, err
 	}
 	// As with an image that was built, what refers to it comes first.
-	for _, d := range append(partsOf(image), digest) {
-		if err := copyReferrers(ctx, ref.Context().Digest(d.String()), source, target, pusher); err != nil {
+	repository := source.ref.Context()
+	for _, d := range append(partsOf(source.image), source.digest) {
+		if err := copyReferrers(ctx, repository.Digest(d.String()), source.connected, target, pusher); err != nil {
 			return out, err
 		}
 	}
-	at, err := target.reference(to.Tag, digest.String())
+	digest := source.digest.String()
+	at, err := target.reference(to.Tag, digest)
 	if err != nil {
 		return out, err
 	}
-	if err := pusher.Push(ctx, at, image); err != nil {
+	if err := pusher.Push(ctx, at, source.image); err != nil {
 		return out, err
 	}
-	out = Copied{Reference: to.Repository + "@" + digest.String(), Repository: ref.Context().Name(), Size: size}
-	if tag, ok := ref.(name.Tag); ok {
-		out.Tag = tag.TagStr()
-	}
-	return out, nil
+	return Copied{Reference: to.Repository + "@" + digest, Repository: repository.Name(), Tag: source.tag(), Size: source.size}, nil
 }
 
 // choose returns what to copy: an image, or an index.

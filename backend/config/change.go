@@ -137,14 +137,18 @@ func (c *Config) Delete(ctx context.Context, ns, path, by string, cond *Conditio
 }
 
 // Rollback makes what is at a path and below what it was at a revision, and returns
-// the revision of that. [ErrNotFound] when the revision is not known any more.
-func (c *Config) Rollback(ctx context.Context, ns, path string, revision int64, by string) (int64, error) {
+// the revision of that. Errors: [ErrNotFound] when the revision is not known any more,
+// [ErrConflict].
+func (c *Config) Rollback(ctx context.Context, ns, path string, revision int64, by string, cond *Condition) (int64, error) {
 	p, err := parsePath(path)
 	if err != nil {
 		return 0, err
 	}
 	action := fmt.Sprintf("rollback to %d", revision)
 	return c.change(ctx, ns, action, by, func(ctx context.Context, d document) (leaves, error) {
+		if err := c.holds(ctx, ns, d, p.String(), cond); err != nil {
+			return nil, err
+		}
 		then, err := c.at(ctx, ns, d, revision)
 		if err != nil {
 			return nil, err

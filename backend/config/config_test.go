@@ -179,7 +179,7 @@ func TestLargestChange(t *testing.T) {
 		}
 		mustSet(t, c, "", "{"+strings.Join(parts, ",")+"}", config.SetOptions{Secret: true})
 	}
-	if _, err := c.Rollback(t.Context(), ns, "", 1, "alice"); err != nil {
+	if _, err := c.Rollback(t.Context(), ns, "", 1, "alice", nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -195,7 +195,7 @@ func TestPaths(t *testing.T) {
 			"Get":      second(c.Get(t.Context(), ns, bad, config.Hide)),
 			"Set":      second(c.Set(t.Context(), ns, bad, []byte("1"), config.SetOptions{})),
 			"Delete":   second(c.Delete(t.Context(), ns, bad, "", nil)),
-			"Rollback": second(c.Rollback(t.Context(), ns, bad, 0, "")),
+			"Rollback": second(c.Rollback(t.Context(), ns, bad, 0, "", nil)),
 		} {
 			if !errors.Is(err, config.ErrInvalid) {
 				t.Errorf("%s(%q): %v, want %v", name, bad, err, config.ErrInvalid)
@@ -265,7 +265,7 @@ func TestSecrets(t *testing.T) {
 			}
 		}
 	}
-	if _, err := c.Rollback(t.Context(), ns, "", 2, "alice"); err != nil {
+	if _, err := c.Rollback(t.Context(), ns, "", 2, "alice", nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := get(t, c, "db.password", config.Reveal); got != `"canary-2"` {
@@ -314,6 +314,9 @@ func TestConditions(t *testing.T) {
 	}
 	if _, err := c.Delete(t.Context(), ns, "a.b", "", at(first)); !errors.Is(err, config.ErrConflict) {
 		t.Errorf("Delete: %v, want %v", err, config.ErrConflict)
+	}
+	if _, err := c.Rollback(t.Context(), ns, "a.b", first, "", at(first)); !errors.Is(err, config.ErrConflict) {
+		t.Errorf("Rollback: %v, want %v", err, config.ErrConflict)
 	}
 	if _, err := c.Delete(t.Context(), ns, "nothing", "", nil); !errors.Is(err, config.ErrNotFound) {
 		t.Errorf("Delete of nothing: %v, want %v", err, config.ErrNotFound)
@@ -412,7 +415,7 @@ func TestHistoryIsTrue(t *testing.T) {
 		case 0:
 			_, err = c.Delete(t.Context(), ns, path, "bob", nil)
 		case 1:
-			_, err = c.Rollback(t.Context(), ns, "", int64(max(0, len(states)-1-r.IntN(20))), "bob")
+			_, err = c.Rollback(t.Context(), ns, "", int64(max(0, len(states)-1-r.IntN(20))), "bob", nil)
 		default:
 			o := config.SetOptions{By: "bob", Merge: r.IntN(2) == 0, Secret: r.IntN(4) == 0}
 			_, err = c.Set(t.Context(), ns, path, []byte(values[r.IntN(len(values))]), o)
@@ -431,10 +434,10 @@ func TestHistoryIsTrue(t *testing.T) {
 		}
 	}
 	newest := int64(len(states) - 1)
-	if _, err := c.Rollback(t.Context(), ns, "", newest-config.Kept-1, ""); !errors.Is(err, config.ErrNotFound) {
+	if _, err := c.Rollback(t.Context(), ns, "", newest-config.Kept-1, "", nil); !errors.Is(err, config.ErrNotFound) {
 		t.Errorf("Rollback to what is not kept: %v, want %v", err, config.ErrNotFound)
 	}
-	if _, err := c.Rollback(t.Context(), ns, "", newest+1, ""); !errors.Is(err, config.ErrNotFound) {
+	if _, err := c.Rollback(t.Context(), ns, "", newest+1, "", nil); !errors.Is(err, config.ErrNotFound) {
 		t.Errorf("Rollback to what is to come: %v, want %v", err, config.ErrNotFound)
 	}
 	revisions := 0
@@ -480,7 +483,7 @@ func TestHistoryIsTrue(t *testing.T) {
 
 	for range 20 {
 		to := newest - r.Int64N(100)
-		if _, err := c.Rollback(t.Context(), ns, "", to, "bob"); err != nil {
+		if _, err := c.Rollback(t.Context(), ns, "", to, "bob", nil); err != nil {
 			t.Fatal(err)
 		}
 		if got := get(t, c, "", config.Reveal); got != states[to] {
@@ -504,7 +507,7 @@ func TestNamespacesAreApart(t *testing.T) {
 	if got := mustSet(t, c, "a", `1`, config.SetOptions{}); got != 1 {
 		t.Errorf("the first revision is %d: it tells of others", got)
 	}
-	if _, err := c.Rollback(t.Context(), ns, "", 0, ""); err != nil {
+	if _, err := c.Rollback(t.Context(), ns, "", 0, "", nil); err != nil {
 		t.Fatal(err)
 	}
 	if list, _, err := c.History(t.Context(), ns, "", "", 10, config.Hide); err != nil || len(list) != 2 {

@@ -2,9 +2,16 @@
 // the store; a reconciler for each service compares it with what the runtime
 // says and acts on the difference, again and again, whatever crashed in between.
 //
-//	NAMESPACE/deploy/service/NAME            the current release
+//	NAMESPACE/deploy/service/NAME            what should run, with the current release
 //	NAMESPACE/deploy/release/NAME/NUMBER     the last releases
+//	NAMESPACE/deploy/change/NAME/NUMBER      the last changes of what should run
+//	NAMESPACE/deploy/journal/NAME/NUMBER     what was done, and why
 //	$system/deploy/NAMESPACE/NAME            that there is such a service
+//
+// A release is what instances are made of; how many there are, and how one release
+// takes over from another, is not. Release and change are written with the record in
+// one transaction. Of a service that was killed all is kept for a while, so that it
+// can come back.
 //
 // It knows neither protocols nor addresses of callers: what makes an instance
 // callable is done by a [Directory].
@@ -12,12 +19,9 @@ package deploy
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -43,64 +47,18 @@ func (e invalidError) Is(target error) bool { return target == ErrInvalid }
 
 func invalid(format string, args ...any) error { return invalidError(fmt.Sprintf(format, args...)) }
 
-// Spec is how a service should run.
-type Spec struct {
-	Image     string            `json:"image"` // repository@sha256:…
-	Source    Source            `json:"source,omitzero"`
-	Version   string            `json:"version,omitempty"`
-	Instances int               `json:"instances"`
-	Env       map[string]string `json:"env,omitempty"`
-	Args      []string          `json:"args,omitempty"`
-	Probe     Probe             `json:"probe,omitzero"`
-	StopGrace time.Duration     `json:"stop_grace,omitempty"`
-}
+// ErrState marks a request that cannot be met in the state that a service is in; its
+// text says why.
+var ErrState = errors.New("not possible now")
 
-// Source is where an image came from.
-type Source struct {
-	Address  string `json:"address,omitempty"`
-	Folder   string `json:"folder,omitempty"`
-	Ref      string `json:"ref,omitempty"`
-	Revision string `json:"revision,omitempty"`
-	Modified bool   `json:"modified,omitempty"`
-}
+// stateError is an [ErrState] that has no text but its own.
+type stateError string
 
-// Limits and defaults of a [Spec].
-const (
-	MaxInstances     = 1000
-	MaxStopGrace     = 10 * time.Minute
-	DefaultStopGrace = 10 * time.Second
-	// MinPeriod is how often an instance may be probed at the most.
-	MinPeriod = 100 * time.Millisecond
-	// KeptReleases is how many releases of a service are remembered.
-	KeptReleases = 100
-)
+func (e stateError) Error() string { return string(e) }
 
-// Release is one state of what should run.
-type Release struct {
-	Number int64     `json:"number"`
-	Spec   Spec      `json:"spec"`
-	By     string    `json:"by,omitempty"` // the account that made it
-	At     time.Time `json:"at"`
-}
+func (e stateError) Is(target error) bool { return target == ErrState }
 
-// desired is the record of a service.
-type desired struct {
-	Release
-	// Serving is the newest release whose instances were all healthy, 0 when
-	// none ever was: it is called until a later one can take over.
-	Serving int64 `json:"serving,omitempty"`
-	// Deleted says that nothing should run; the record goes when nothing does.
-	Deleted bool `json:"deleted,omitempty"`
-}
-
-const index = "$system/deploy/"
-
-func serviceKey(ns, name string) string    { return ns + "/deploy/service/" + name }
-func indexKey(ns, name string) string      { return index + ns + "/" + name }
-func releasePrefix(ns, name string) string { return ns + "/deploy/release/" + name + "/" }
-func releaseKey(ns, name string, n int64) string {
-	return fmt.Sprintf("%s%020d", releasePrefix(ns, name), n)
-}
+func cannot(format string, args ...any) error { return stateError(fmt.Sprintf(format, args...)) }
 
 // Directory makes instances callable. The server implements it.
 type Directory interface {
@@ -125,6 +83,7 @@ type Instance struct {
 	Release   int64
 	Image     string
 	Address   string
+	Foreign   bool // it need not speak gRPC to be well
 }
 
 // Config is what [Open] needs.
@@ -133,17 +92,25 @@ type Config struct {
 	Runtime   runtime.Runtime
 	Directory Directory
 	// Env is what every instance gets beside its own variables.
-	Env    map[string]string
+	Env map[string]string
+	// Lookup returns what the configuration of a namespace has at a path, secrets too,
+	// as the text of an environment variable; [ErrNotFound] when nothing is there.
+	Lookup func(ctx context.Context, namespace, path string) (string, error)
+	// Exec runs a command in an instance and returns why it has failed, in words that
+	// follow on "it"; nil: the runtime cannot, and specs that ask for it are refused.
+	Exec   func(ctx context.Context, instance string, command []string) error
 	Logger *slog.Logger
 
-	// Probe asks an instance for its health; over grpc.health.v1 when nil.
-	Probe func(ctx context.Context, address string, p Probe) error
+	// Probe makes a check of an instance; when nil, it is made in earnest.
+	Probe func(ctx context.Context, in runtime.Instance, c Check) error
 }
 
 // Deployer keeps the services of a store running on a runtime. All methods are
 // safe for concurrent use.
 type Deployer struct {
 	config Config
+	writer *writer
+	hub    *hub
 	stop   context.CancelFunc
 	ctx    context.Context //nolint:containedctx // the life of the reconcilers, which outlive the calls that make them
 	wg     sync.WaitGroup
@@ -157,10 +124,12 @@ type Deployer struct {
 // Open starts to reconcile every service of the store.
 func Open(ctx context.Context, c Config) (*Deployer, error) {
 	if c.Probe == nil {
-		c.Probe = Check
+		c.Probe = prober{c.Exec}.probe
 	}
-	d := &Deployer{config: c, services: map[string]*reconciler{}}
+	d := &Deployer{config: c, hub: newHub(), services: map[string]*reconciler{}}
+	d.writer = newWriter(c.Store, func(err error) { c.Logger.Error("cannot write what was done with services", "err", err) })
 	d.ctx, d.stop = context.WithCancel(context.WithoutCancel(ctx))
+	d.wg.Go(func() { d.writer.run(d.ctx) })
 
 	synced := make(chan error, 1)
 	d.wg.Go(func() { d.follow(synced) })
@@ -200,15 +169,21 @@ func (d *Deployer) begin(ctx context.Context, synced <-chan error) error {
 	return nil
 }
 
-// Close stops reconciling. It stops no instance: that is the runtime's to do.
+// Close stops reconciling, and writes what is left of the journals. It stops no
+// instance: that is the runtime's to do.
 func (d *Deployer) Close() error {
 	d.mu.Lock()
 	d.closed = true
 	d.mu.Unlock()
 	d.stop()
 	d.wg.Wait()
-	return nil
+	ctx, cancel := context.WithTimeout(context.Background(), closeIn)
+	defer cancel()
+	return d.writer.write(ctx)
 }
+
+// closeIn bounds how long it may take to write the rest of the journals.
+const closeIn = 5 * time.Second
 
 // poke makes the reconciler of a service look again, starting it at first use.
 func (d *Deployer) poke(ns, name string) { d.with(ns, name, (*reconciler).poke) }
@@ -221,7 +196,7 @@ func (d *Deployer) with(ns, name string, f func(*reconciler)) {
 	key := ns + "/" + name
 	r := d.services[key]
 	if r == nil {
-		r = newReconciler(&d.config, ns, name)
+		r = newReconciler(&d.config, d.hub, d.writer, ns, name)
 		d.services[key] = r
 		if d.begun && !d.closed {
 			d.wg.Go(func() { d.run(key, r) })
@@ -294,232 +269,4 @@ func (d *Deployer) watch(synced func()) error {
 		}
 	}
 	return errors.New("the watch ended without a reason")
-}
-
-// Apply makes spec what should run, and returns the release that says so and
-// whether that is a new one. With update it is [ErrNotFound] when there is no
-// such service; with restart there is a new release even when nothing differs.
-// It does not wait for the effect.
-func (d *Deployer) Apply(ctx context.Context, ns, name string, spec Spec, by string, update, restart bool) (Release, bool, error) {
-	if spec.Instances == 0 {
-		spec.Instances = 1
-	}
-	if err := spec.check(); err != nil {
-		return Release{}, false, err
-	}
-	for {
-		current, revision, err := d.load(ctx, ns, name)
-		if err != nil {
-			return Release{}, false, err
-		}
-		exists := revision != 0 && !current.Deleted
-		if !exists && update {
-			return Release{}, false, ErrNotFound
-		}
-		if exists && !restart && equal(current.Spec, spec) {
-			return current.Release, false, nil
-		}
-		next := desired{Release: Release{Number: current.Number + 1, Spec: spec, By: by, At: time.Now()}}
-		if exists {
-			next.Serving = current.Serving // what was deleted never serves again
-		}
-		ops := []store.Op{
-			store.Put(serviceKey(ns, name), encode(next)),
-			store.Put(releaseKey(ns, name, next.Number), encode(next.Release)),
-			store.Put(indexKey(ns, name), nil),
-		}
-		if old := next.Number - KeptReleases; old > 0 && old != next.Serving {
-			ops = append(ops, store.Delete(releaseKey(ns, name, old)))
-		}
-		_, err = d.config.Store.Txn(ctx, store.Txn{
-			If: []store.Cond{{Key: serviceKey(ns, name), Revision: revision}},
-			Do: ops,
-		})
-		if errors.Is(err, store.ErrConflict) {
-			continue
-		}
-		if err != nil {
-			return Release{}, false, err
-		}
-		d.poke(ns, name)
-		return next.Release, true, nil
-	}
-}
-
-// Delete makes a service stop for good; its releases are forgotten when its last
-// instance is gone. It does not wait for that.
-func (d *Deployer) Delete(ctx context.Context, ns, name string) error {
-	for {
-		current, revision, err := d.load(ctx, ns, name)
-		if err != nil {
-			return err
-		}
-		if revision == 0 || current.Deleted {
-			return ErrNotFound
-		}
-		current.Deleted = true
-		_, err = d.config.Store.Txn(ctx, store.Txn{
-			If: []store.Cond{{Key: serviceKey(ns, name), Revision: revision}},
-			Do: []store.Op{store.Put(serviceKey(ns, name), encode(current))},
-		})
-		if errors.Is(err, store.ErrConflict) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		d.poke(ns, name)
-		return nil
-	}
-}
-
-// Services returns the services of a namespace, ordered by name.
-func (d *Deployer) Services(ctx context.Context, ns string) ([]Service, error) {
-	var services []Service
-	prefix := serviceKey(ns, "")
-	for r, err := range d.config.Store.Range(ctx, store.Prefix(prefix)) {
-		if err != nil {
-			return nil, err
-		}
-		var rec desired
-		if err := json.Unmarshal(r.Value, &rec); err != nil {
-			return nil, fmt.Errorf("%s: %w", r.Key, err)
-		}
-		name := strings.TrimPrefix(r.Key, prefix)
-		services = append(services, d.service(ns, name, rec))
-	}
-	return services, nil
-}
-
-// Names returns the names of the services of a namespace that should run, or still do,
-// in no order. It reads nothing.
-func (d *Deployer) Names(ns string) []string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	var names []string
-	for key := range d.services {
-		if name, ok := strings.CutPrefix(key, ns+"/"); ok {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-// Service returns one service.
-func (d *Deployer) Service(ctx context.Context, ns, name string) (Service, error) {
-	rec, revision, err := d.load(ctx, ns, name)
-	if err != nil {
-		return Service{}, err
-	}
-	if revision == 0 {
-		return Service{}, ErrNotFound
-	}
-	return d.service(ns, name, rec), nil
-}
-
-func (d *Deployer) service(ns, name string, rec desired) Service {
-	d.mu.Lock()
-	r := d.services[ns+"/"+name]
-	d.mu.Unlock()
-	if r == nil {
-		return newService(name, rec)
-	}
-	return r.service(rec)
-}
-
-// Watch calls f with the state of a service, and again after each change, until
-// ctx ends or f returns an error, which Watch returns. States in between may be
-// left out when f is slow, never the last one. It returns [ErrNotFound] when the
-// service is gone, and [store.ErrClosed] when the Deployer is closed.
-func (d *Deployer) Watch(ctx context.Context, ns, name string, f func(Service) error) error {
-	if _, err := d.Service(ctx, ns, name); err != nil {
-		return err
-	}
-	var changed <-chan struct{}
-	for {
-		d.with(ns, name, func(r *reconciler) { changed = r.changes() })
-		s, err := d.Service(ctx, ns, name)
-		if err != nil {
-			return err
-		}
-		if err := f(s); err != nil {
-			return err
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-d.ctx.Done():
-			return store.ErrClosed
-		}
-	}
-}
-
-func (d *Deployer) load(ctx context.Context, ns, name string) (desired, int64, error) {
-	return loadDesired(ctx, d.config.Store, ns, name)
-}
-
-// loadDesired returns the record of a service; the revision is 0 when there is none.
-func loadDesired(ctx context.Context, s store.Store, ns, name string) (rec desired, revision int64, err error) {
-	r, err := s.Get(ctx, serviceKey(ns, name))
-	if errors.Is(err, store.ErrNotFound) {
-		return desired{}, 0, nil
-	}
-	if err != nil {
-		return desired{}, 0, err
-	}
-	if err := json.Unmarshal(r.Value, &rec); err != nil {
-		return desired{}, 0, fmt.Errorf("%s: %w", r.Key, err)
-	}
-	return rec, r.Revision, nil
-}
-
-func encode(v any) []byte {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic(fmt.Sprintf("deploy: a record that JSON cannot hold: %v", err))
-	}
-	return b
-}
-
-// equal reports whether two specs mean the same; that one was built from
-// another commit with the same outcome makes no difference.
-func equal(a, b Spec) bool {
-	return a.Image == b.Image && a.Instances == b.Instances && a.Version == b.Version &&
-		a.Probe == b.Probe && a.StopGrace == b.StopGrace &&
-		maps.Equal(a.Env, b.Env) && slices.Equal(a.Args, b.Args)
-}
-
-func (s Spec) check() error {
-	switch {
-	case s.Image == "":
-		return invalid("no image")
-	case s.Instances < 0 || s.Instances > MaxInstances:
-		return invalid("%d instances; 1 to %d are possible", s.Instances, MaxInstances)
-	case s.StopGrace < 0 || s.StopGrace > MaxStopGrace:
-		return invalid("a grace of %s; up to %s is possible", s.StopGrace, MaxStopGrace)
-	case s.Probe.Period < 0 || s.Probe.Timeout < 0 || s.Probe.Startup < 0 || s.Probe.Failures < 0:
-		return invalid("a probe with a negative value")
-	case s.Probe.Period > 0 && s.Probe.Period < MinPeriod:
-		return invalid("a probe each %s; each %s is possible", s.Probe.Period, MinPeriod)
-	case s.Probe.Failures > maxFailures:
-		return invalid("%d failures of a probe; up to %d are possible", s.Probe.Failures, maxFailures)
-	}
-	for i, arg := range s.Args {
-		if strings.ContainsRune(arg, 0) {
-			return invalid("argument %d holds a zero byte", i+1)
-		}
-	}
-	for name, value := range s.Env {
-		if name == "" || strings.ContainsAny(name, "=\x00") {
-			return invalid("%q cannot name an environment variable", name)
-		}
-		if strings.ContainsRune(value, 0) {
-			return invalid("the environment variable %s holds a zero byte", name)
-		}
-		if strings.HasPrefix(name, "MICRO_") {
-			return invalid("the environment variable %s is the platform's; names that begin with MICRO_ are reserved", name)
-		}
-	}
-	return nil
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,8 +37,8 @@ func TestFirstStart(t *testing.T) {
 		w.delete()
 		w.pass(time.Second)
 		w.wantGone()
-		if _, drained := w.dir.seen(); drained != 3 {
-			w.Errorf("%d instances were drained, want 3", drained)
+		if w.dir.drains() != 3 {
+			w.Errorf("%d instances were drained, want 3", w.dir.drains())
 		}
 	})
 }
@@ -60,26 +58,23 @@ func TestCrashes(t *testing.T) {
 		if !slices.Equal(in.LastLines, []string{"last words"}) || in.NextStart.Before(time.Now()) || in.Address != "" {
 			w.Errorf("got the status %+v", in)
 		}
-		starts := w.sim.begun()
 		for i, seconds := range []int{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300} {
-			low, pause := time.Duration(seconds)*time.Second, starts[i+1].Sub(starts[i])
+			low, pause := time.Duration(seconds)*time.Second, w.sim.startTimes()[i+1].Sub(w.sim.startTimes()[i])
 			if high := low + low/5 + 20*time.Millisecond; pause < low || pause > high {
 				w.Errorf("the pause after crash %d is %s, want %s to %s", i+1, pause, low, high)
 			}
 		}
-		if in.Restarts != len(starts)-1 {
-			w.Errorf("%d restarts are told, and %d were made", in.Restarts, len(starts)-1)
+		if in.Restarts != len(w.sim.startTimes())-1 {
+			w.Errorf("%d restarts are told, and %d were made", in.Restarts, len(w.sim.startTimes())-1)
 		}
 
 		// From now on it is healthy for a while each time.
 		w.sim.behave("a", behaviour{exits: time.Minute})
 		w.pass(time.Until(in.NextStart) + 2*time.Minute)
-		starts = w.sim.begun()
-		last := starts[len(starts)-1]
+		last := w.sim.startTimes()[len(w.sim.startTimes())-1]
 		w.pass(time.Until(last.Add(61 * time.Second))) // never into the pause between two runs
 		w.want("recovered", deploy.Running, releases(1, 1), releases(1, 1))
-		starts = w.sim.begun()
-		starts = starts[len(starts)-2:]
+		starts := w.sim.startTimes()[len(w.sim.startTimes())-2:]
 		if pause := starts[1].Sub(starts[0]) - time.Minute; pause > 200*time.Millisecond {
 			w.Errorf("the pause after the crash of one that had recovered is %s", pause)
 		}
@@ -92,7 +87,7 @@ func TestNeverHealthy(t *testing.T) {
 	t.Parallel()
 	for name, b := range map[string]behaviour{
 		"its health is NOT_SERVING": {sick: true},
-		"deadline exceeded":         {hangs: true},
+		"no answer within 1s":       {hangs: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -132,7 +127,7 @@ func TestUnhealthy(t *testing.T) {
 		w.sim.behave("a", behaviour{sick: true})
 		w.pass(30 * time.Second)
 		w.want("started again", deploy.Starting, nil, releases(1, 1))
-		if got := len(w.sim.begun()); got != 2 {
+		if got := len(w.sim.startTimes()); got != 2 {
 			w.Errorf("%d starts, want 2", got)
 		}
 	})
@@ -149,7 +144,7 @@ func TestRollingUpdate(t *testing.T) {
 				w.apply("a", n)
 				w.pass(5 * time.Second)
 				w.want("the first release", deploy.Running, releases(n, 1), releases(n, 1))
-				w.dir.watch(n)
+				w.dir.setLeast(n)
 				w.apply("b", n)
 				for range 60 {
 					w.pass(time.Second)
@@ -158,12 +153,11 @@ func TestRollingUpdate(t *testing.T) {
 					}
 				}
 				w.want("the second release", deploy.Running, releases(n, 2), releases(n, 2))
-				least, drained := w.dir.seen()
-				if least < n {
-					w.Errorf("only %d of %d instances were callable", least, n)
+				if w.dir.fewest() < n {
+					w.Errorf("only %d of %d instances were callable", w.dir.fewest(), n)
 				}
-				if drained != n {
-					w.Errorf("%d of %d instances were drained before they were stopped", drained, n)
+				if w.dir.drains() != n {
+					w.Errorf("%d of %d instances were drained before they were stopped", w.dir.drains(), n)
 				}
 			})
 		})
@@ -185,9 +179,9 @@ func TestFailingRelease(t *testing.T) {
 			inWorld(t, func(w *world) {
 				w.apply("a", 3)
 				w.pass(time.Second)
-				w.dir.watch(3)
+				w.dir.setLeast(3)
 				w.sim.behave("bad", bad)
-				w.apply("bad", 3)
+				w.order(deploy.Order{Spec: deploy.Spec{Image: "bad"}, Rollout: deploy.Rollout{KeepTrying: true}})
 				w.pass(10 * time.Minute)
 				if got := w.dir.called("shop"); !slices.Equal(got, releases(3, 1)) {
 					w.Errorf("called are %v", got)
@@ -199,8 +193,8 @@ func TestFailingRelease(t *testing.T) {
 				w.apply("c", 3)
 				w.pass(time.Minute)
 				w.want("the third release", deploy.Running, releases(3, 3), releases(3, 3))
-				if least, _ := w.dir.seen(); least < 3 {
-					w.Errorf("only %d of 3 instances were callable", least)
+				if w.dir.fewest() < 3 {
+					w.Errorf("only %d of 3 instances were callable", w.dir.fewest())
 				}
 			})
 		})
@@ -211,20 +205,28 @@ func TestScale(t *testing.T) {
 	t.Parallel()
 	inWorld(t, func(w *world) {
 		w.sim.behave("a", behaviour{ready: 100 * time.Millisecond})
-		number, before := int64(0), 0
-		for _, n := range []int{1, 5, 2, 12, 1} {
-			w.dir.watch(min(n, before))
-			w.apply("a", n)
-			number++
+		before := 0
+		for i, n := range []int{1, 5, 2, 12, 1} {
+			w.dir.setLeast(min(n, before))
+			there := w.sim.ids()
+			if i == 0 {
+				w.apply("a", n)
+			} else {
+				w.scale(n)
+			}
 			for range 40 {
 				w.pass(100 * time.Millisecond)
 				if got, most := len(w.sim.running("shop")), max(n, before)+max(1, n/4); got > most {
 					w.Errorf("from %d to %d: %d instances run", before, n, got)
 				}
 			}
-			w.want(fmt.Sprintf("from %d to %d", before, n), deploy.Running, releases(n, number), releases(n, number))
-			if least, _ := w.dir.seen(); least < min(n, before) {
-				w.Errorf("from %d to %d: only %d were callable", before, n, least)
+			w.want(fmt.Sprintf("from %d to %d", before, n), deploy.Running, releases(n, 1), releases(n, 1))
+			same := slices.DeleteFunc(w.sim.ids(), func(id string) bool { return !slices.Contains(there, id) })
+			if len(same) != min(n, before) || len(w.sim.startTimes()) > 17 {
+				w.Errorf("from %d to %d: %d instances are those of before, and %d were started in all", before, n, len(same), len(w.sim.startTimes()))
+			}
+			if w.dir.fewest() < min(n, before) {
+				w.Errorf("from %d to %d: only %d were callable", before, n, w.dir.fewest())
 			}
 			before = n
 		}
@@ -258,15 +260,17 @@ func TestDelete(t *testing.T) {
 					w.pass(test.after)
 				}
 				w.delete()
-				if err := w.d.Delete(w.Context(), ns, "shop"); !errors.Is(err, deploy.ErrNotFound) {
+				if _, err := w.d.Delete(w.Context(), ns, "shop", ""); !errors.Is(err, deploy.ErrNotFound) {
 					w.Errorf("the second Delete: %v", err)
 				}
 				w.pass(10 * time.Second)
 				w.wantGone()
 				w.sim.behave("a", behaviour{})
-				w.apply("a", 1)
+				if r := w.apply("a", 1); r.Number != 2 {
+					w.Errorf("got release %d, want 2: numbers only grow", r.Number)
+				}
 				w.pass(time.Second)
-				w.want("applied again", deploy.Running, releases(1, 1), releases(1, 1))
+				w.want("applied again", deploy.Running, releases(1, 2), releases(1, 2))
 			})
 		})
 	}
@@ -284,7 +288,7 @@ func TestApplyWhileDeleting(t *testing.T) {
 		if s := w.status(); s.Phase != deploy.Stopping {
 			w.Errorf("the phase is %s", s.Phase)
 		}
-		_, _, err := w.d.Apply(w.Context(), ns, "shop", deploy.Spec{Image: "b"}, "", true, false)
+		_, err := w.d.Apply(w.Context(), ns, "shop", deploy.Order{Spec: deploy.Spec{Image: "b"}, UpdateOnly: true}, "")
 		if !errors.Is(err, deploy.ErrNotFound) {
 			w.Errorf("an update of what is deleted: %v", err)
 		}
@@ -329,21 +333,19 @@ func TestRestart(t *testing.T) {
 			if _, err := w.sim.Start(w.Context(), stranger); err != nil {
 				w.Fatal(err)
 			}
-			if _, err := w.dir.Identify(w.Context(), deploy.Instance{ID: stranger.ID}); err != nil {
-				w.Fatal(err)
-			}
+			w.dir.identities[stranger.ID]++
 		}
-		starts := len(w.sim.begun())
+		starts := len(w.sim.startTimes())
 		w.open()
 		w.pass(time.Second)
 		w.want("one had ended, others were too many", deploy.Running, releases(3, 1), releases(3, 1))
-		if got := len(w.sim.begun()) - starts; got != 0 {
+		if got := len(w.sim.startTimes()) - starts; got != 0 {
 			w.Errorf("%d instances were started, though enough ran", got)
 		}
 		if got := w.sim.running("gone"); got != nil {
 			w.Error("an instance of a service that is not there runs on")
 		}
-		if w.dir.knows("nobodys") {
+		if _, good := w.dir.identities["nobodys"]; good {
 			w.Error("its identity is good")
 		}
 
@@ -426,7 +428,7 @@ func TestImageThatCannotRun(t *testing.T) {
 		w.sim.behave("a", behaviour{startErr: fmt.Errorf("made for windows: %w", runtime.ErrImage)})
 		w.apply("a", 1)
 		w.pass(4 * time.Minute)
-		if got := len(w.sim.begun()); got != 1 {
+		if got := len(w.sim.startTimes()); got != 1 {
 			w.Errorf("%d starts, want 1", got)
 		}
 		if s := w.status(); s.Phase != deploy.Crashed || !strings.Contains(s.Reason, "made for windows") {
@@ -442,15 +444,11 @@ func TestFaultsAtTheEnd(t *testing.T) {
 		w.apply("a", 2)
 		w.pass(time.Second)
 		w.dir.fail(nil, errSim, nil, errSim)
-		w.sim.mu.Lock()
-		w.sim.stopErr = errSim
-		w.sim.mu.Unlock()
+		w.sim.failStop(errSim)
 		w.delete()
 		w.pass(time.Minute)
 		w.want("Stop fails", deploy.Stopping, nil, releases(2, 1))
-		w.sim.mu.Lock()
-		w.sim.stopErr = nil
-		w.sim.mu.Unlock()
+		w.sim.failStop(nil)
 		w.pass(time.Minute)
 		w.want("Forget fails", deploy.Stopping, nil, nil)
 		w.dir.fail(nil, nil, nil, nil)
@@ -464,7 +462,7 @@ func TestLongName(t *testing.T) {
 	t.Parallel()
 	inWorld(t, func(w *world) {
 		name := strings.Repeat("x", 63)
-		if _, _, err := w.d.Apply(w.Context(), ns, name, deploy.Spec{Image: "a", Instances: 3}, "", false, false); err != nil {
+		if _, err := w.d.Apply(w.Context(), ns, name, deploy.Order{Spec: deploy.Spec{Image: "a"}, Instances: 3}, ""); err != nil {
 			w.Fatal(err)
 		}
 		w.pass(time.Second)
@@ -479,29 +477,55 @@ func TestLongName(t *testing.T) {
 func TestKeeps(t *testing.T) {
 	t.Parallel()
 	inWorld(t, func(w *world) {
-		for range deploy.KeptReleases + 20 {
-			if _, _, err := w.d.Apply(w.Context(), ns, "shop", deploy.Spec{Image: "a"}, "", false, true); err != nil {
-				w.Fatal(err)
-			}
+		const n = 2 * deploy.KeptChanges
+		w.apply("a", 1)
+		for range n - 1 {
+			w.restart()
 			w.pass(100 * time.Millisecond)
 		}
 		w.pass(time.Second)
-		last := int64(deploy.KeptReleases + 20)
-		w.want("the last", deploy.Running, releases(1, last), releases(1, last))
+		w.want("the last", deploy.Running, releases(1, n), releases(1, n))
 		w.sim.mu.Lock()
-		defer w.sim.mu.Unlock()
 		if got := len(w.sim.instances); got > 6 {
 			w.Errorf("%d instances are kept, want 6 at the most", got)
 		}
-		kept := 0
-		for _, err := range w.store.Range(w.Context(), store.Prefix(ns+"/deploy/release/")) {
+		w.sim.mu.Unlock()
+		all, err := w.d.Releases(w.Context(), ns, "shop")
+		if err != nil || len(all) != deploy.KeptReleases || all[0].Number != n {
+			w.Errorf("%d releases are kept, want %d: %v", len(all), deploy.KeptReleases, err)
+		}
+		changes, _, err := w.d.Changes(w.Context(), ns, "shop")
+		if err != nil || len(changes) != deploy.KeptChanges || changes[0].Number != n {
+			w.Errorf("%d changes are kept, want %d: %v", len(changes), deploy.KeptChanges, err)
+		}
+		w.pass(20 * time.Second) // until the journal is written
+		entries := 0
+		for _, err := range w.store.Range(w.Context(), store.Prefix(ns+"/deploy/journal/")) {
 			if err != nil {
 				w.Fatal(err)
 			}
-			kept++
+			entries++
 		}
-		if kept != deploy.KeptReleases {
-			w.Errorf("%d releases are kept, want %d", kept, deploy.KeptReleases)
+		if entries != deploy.KeptEntries {
+			w.Errorf("%d entries of the journal are kept, want %d", entries, deploy.KeptEntries)
+		}
+
+		// A release that serves is kept, whatever comes after it.
+		w.sim.behave("bad", behaviour{sick: true})
+		for i := range 2 * deploy.KeptReleases {
+			spec := deploy.Spec{Image: "bad", Args: []string{strconv.Itoa(i)}}
+			w.order(deploy.Order{Spec: spec, Rollout: deploy.Rollout{KeepTrying: true}})
+		}
+		w.pass(time.Second)
+		if s := w.status(); s.Serving != n {
+			w.Errorf("release %d serves, want %d", s.Serving, n)
+		}
+		w.rollback(n)
+		w.pass(time.Second)
+		w.want("rolled back", deploy.Running, releases(1, n), releases(1, n))
+		images, err := w.d.Images(w.Context(), ns)
+		if want := []string{"a", "bad"}; err != nil || !slices.Equal(images, want) {
+			w.Errorf("the images are %v, %v, want %v", images, err, want)
 		}
 	})
 }
@@ -545,7 +569,7 @@ func TestWatch(t *testing.T) {
 		w.pass(10 * time.Second)
 		check("started again", deploy.Running)
 		w.sim.behave("b", behaviour{startErr: errSim})
-		w.apply("b", 2)
+		w.order(deploy.Order{Spec: deploy.Spec{Image: "b"}, Rollout: deploy.Rollout{KeepTrying: true}})
 		w.pass(10 * time.Second)
 		check("a release that fails", deploy.Crashed)
 		w.apply("c", 2)
@@ -622,53 +646,98 @@ func TestWatchOfTheRuntimeEnds(t *testing.T) {
 	})
 }
 
-func TestSpecs(t *testing.T) {
+func TestOrders(t *testing.T) {
 	t.Parallel()
 	inWorld(t, func(w *world) {
-		for name, spec := range map[string]deploy.Spec{
-			"no image":          {},
-			"negative":          {Image: "a", Instances: -1},
-			"too many":          {Image: "a", Instances: deploy.MaxInstances + 1},
-			"negative grace":    {Image: "a", StopGrace: -1},
-			"too much grace":    {Image: "a", StopGrace: deploy.MaxStopGrace + 1},
-			"negative probe":    {Image: "a", Probe: deploy.Probe{Timeout: -1}},
-			"probe too often":   {Image: "a", Probe: deploy.Probe{Period: 1}},
-			"too many failures": {Image: "a", Probe: deploy.Probe{Failures: 1 << 40}},
-			"empty variable":    {Image: "a", Env: map[string]string{"": "x"}},
-			"variable with =":   {Image: "a", Env: map[string]string{"A=B": "x"}},
-			"zero in a name":    {Image: "a", Env: map[string]string{"A\x00": "x"}},
-			"zero in a value":   {Image: "a", Env: map[string]string{"A": "x\x00"}},
-			"ours":              {Image: "a", Env: map[string]string{"MICRO_NAMESPACE": "other"}},
-			"zero in argument":  {Image: "a", Args: []string{"x", "\x00"}},
+		spec := func(change func(*deploy.Spec)) deploy.Order {
+			o := deploy.Order{Spec: deploy.Spec{Image: "a"}}
+			change(&o.Spec)
+			return o
+		}
+		env := func(name string, v deploy.Value) deploy.Order {
+			return spec(func(s *deploy.Spec) { s.Env = map[string]deploy.Value{name: v} })
+		}
+		probe := func(p deploy.Probe) deploy.Order {
+			return spec(func(s *deploy.Spec) { s.Probes.Liveness = &p })
+		}
+		tcp := deploy.Check{Kind: deploy.CheckTCP}
+		good := deploy.Spec{Image: "a"}
+		for name, o := range map[string]deploy.Order{
+			"no image":              {},
+			"negative":              {Spec: good, Instances: -1},
+			"too many":              {Spec: good, Instances: deploy.MaxInstances + 1},
+			"negative grace":        spec(func(s *deploy.Spec) { s.StopGrace = -1 }),
+			"too much grace":        spec(func(s *deploy.Spec) { s.StopGrace = deploy.MaxStopGrace + 1 }),
+			"negative memory":       spec(func(s *deploy.Spec) { s.Resources.Memory = -1 }),
+			"a bound":               spec(func(s *deploy.Spec) { s.Resources.Memory = 1 }), // of no runtime yet
+			"too large":             spec(func(s *deploy.Spec) { s.Args = []string{strings.Repeat("x", deploy.MaxSpec)} }),
+			"zero in argument":      spec(func(s *deploy.Spec) { s.Args = []string{"x", "\x00"} }),
+			"empty variable":        env("", deploy.Value{Text: "x"}),
+			"variable with =":       env("A=B", deploy.Value{Text: "x"}),
+			"zero in a name":        env("A\x00", deploy.Value{Text: "x"}),
+			"zero in a value":       env("A", deploy.Value{Text: "x\x00"}),
+			"two values":            env("A", deploy.Value{Text: "x", Config: "y"}),
+			"ours":                  env("MICRO_NAMESPACE", deploy.Value{Text: "other"}),
+			"no check":              probe(deploy.Probe{}),
+			"unknown check":         probe(deploy.Probe{Check: deploy.Check{Kind: "x"}}),
+			"negative timeout":      probe(deploy.Probe{Check: tcp, Timeout: -1}),
+			"probe too often":       probe(deploy.Probe{Check: tcp, Period: 1}),
+			"too many failures":     probe(deploy.Probe{Check: tcp, Failures: 1 << 40}),
+			"negative successes":    probe(deploy.Probe{Check: tcp, Successes: -1}),
+			"path without /":        probe(deploy.Probe{Check: deploy.Check{Kind: deploy.CheckHTTP, Path: "x"}}),
+			"path with line ends":   probe(deploy.Probe{Check: deploy.Check{Kind: deploy.CheckHTTP, Path: "/x\r\nHost: y"}}),
+			"no command":            probe(deploy.Probe{Check: deploy.Check{Kind: deploy.CheckCommand}}),
+			"a command":             probe(deploy.Probe{Check: deploy.Check{Kind: deploy.CheckCommand, Command: []string{"a"}}}), // there is no Exec
+			"zero in a command":     probe(deploy.Probe{Check: deploy.Check{Kind: deploy.CheckCommand, Command: []string{"a", "\x00"}}}),
+			"negative deadline":     {Spec: good, Rollout: deploy.Rollout{Deadline: -1}},
+			"deadline of years":     {Spec: good, Rollout: deploy.Rollout{Deadline: deploy.MaxDeadline + 1}},
+			"too patient a rollout": {Spec: good, Rollout: deploy.Rollout{Failures: 1 << 40}},
 		} {
-			_, _, err := w.d.Apply(w.Context(), ns, "shop", spec, "", false, false)
-			if !errors.Is(err, deploy.ErrInvalid) {
+			if _, err := w.d.Apply(w.Context(), ns, "shop", o, ""); !errors.Is(err, deploy.ErrInvalid) {
 				w.Errorf("%s: got %v, want %v", name, err, deploy.ErrInvalid)
 			}
 		}
-		spec := deploy.Spec{Image: "a", Instances: 1, Env: map[string]string{"A": "1"}}
+		o := deploy.Order{Spec: deploy.Spec{Image: "a", Env: map[string]deploy.Value{"A": {Text: "1"}}}, Instances: 1}
 		for _, step := range []struct {
 			name    string
 			change  func()
-			restart bool
-			isNew   bool
-			number  int64
+			action  deploy.Action // empty: nothing differs
+			release int64
 		}{
-			{"first", func() {}, false, true, 1},
-			{"the same", func() {}, false, false, 1},
-			{"another source", func() { spec.Source.Revision = "abc" }, false, false, 1},
-			{"the default", func() { spec.Instances = 0 }, false, false, 1},
-			{"restart", func() {}, true, true, 2},
-			{"environment", func() { spec.Env = map[string]string{"A": "2"} }, false, true, 3},
-			{"arguments", func() { spec.Args = []string{"x"} }, false, true, 4},
-			{"probe", func() { spec.Probe.Service = "x" }, false, true, 5},
-			{"grace", func() { spec.StopGrace = 1 }, false, true, 6},
+			{"first", func() {}, deploy.Run, 1},
+			{"the same", func() {}, "", 1},
+			{"another source", func() { o.Spec.Source.Revision = "abc" }, "", 1},
+			{"as many as there are", func() { o.Instances = 0 }, "", 1},
+			{"environment", func() { o.Spec.Env = map[string]deploy.Value{"A": {Text: "2"}} }, deploy.Update, 2},
+			{"a reference", func() { o.Spec.Env = map[string]deploy.Value{"A": {Config: "2"}} }, deploy.Update, 3},
+			{"arguments", func() { o.Spec.Args = []string{"x"} }, deploy.Update, 4},
+			{"probe", func() { o.Spec.Probes.Startup = &deploy.Probe{Check: tcp} }, deploy.Update, 5},
+			{"the same probe", func() { o.Spec.Probes.Startup = &deploy.Probe{Check: tcp} }, "", 5},
+			{"grace", func() { o.Spec.StopGrace = 1 }, deploy.Update, 6},
+			{"version", func() { o.Spec.Version = "v2" }, deploy.Update, 7},
+			{"instances", func() { o.Instances = 2 }, deploy.Scale, 7},
+			{"no word of instances", func() { o.Instances = 0 }, "", 7},
+			{"rollout", func() { o.Rollout.Failures = 5 }, deploy.Update, 7},
+			{"set", func() { o.Set = "files" }, "", 7},
+			{"no word of a set", func() { o.Set = "" }, "", 7},
+			{"instances and image", func() { o.Instances, o.Spec.Image = 3, "b" }, deploy.Update, 8},
 		} {
 			step.change()
-			r, isNew, err := w.d.Apply(w.Context(), ns, "shop", spec, "", false, step.restart)
-			if err != nil || isNew != step.isNew || r.Number != step.number {
-				w.Errorf("%s: got release %d, new %t, %v", step.name, r.Number, isNew, err)
+			c, err := w.d.Apply(w.Context(), ns, "shop", o, "")
+			if err != nil {
+				w.Errorf("%s: %v", step.name, err)
+				continue
 			}
+			got := deploy.Action("")
+			if c != nil {
+				got = c.Action
+			}
+			if s := w.status(); got != step.action || s.Release.Number != step.release {
+				w.Errorf("%s: got %q, release %d, want %q, %d", step.name, got, s.Release.Number, step.action, step.release)
+			}
+		}
+		if s := w.status(); s.Wanted != 3 || s.Set != "files" {
+			w.Errorf("got %d instances of the set %q", s.Wanted, s.Set)
 		}
 	})
 }
@@ -679,20 +748,24 @@ func TestAtOnce(t *testing.T) {
 	inWorld(t, func(w *world) {
 		var wg sync.WaitGroup
 		var mu sync.Mutex
-		numbers := map[int64]bool{}
+		numbers := map[int64]bool{} // of changes
 		for i := range 8 {
 			wg.Go(func() {
 				for n := range 5 {
-					r, isNew, err := w.d.Apply(w.Context(), ns, "shop",
-						deploy.Spec{Image: fmt.Sprint("i", i, n), Instances: 2}, "", false, false)
-					if err != nil || !isNew {
-						w.Errorf("Apply: %t, %v", isNew, err)
+					o := deploy.Order{Spec: deploy.Spec{Image: fmt.Sprint("i", i, n)}, Instances: 2}
+					c, err := w.d.Apply(w.Context(), ns, "shop", o, "")
+					if err != nil || c == nil {
+						w.Errorf("Apply: %v, %v", c, err)
+						return
 					}
 					mu.Lock()
-					numbers[r.Number] = true
+					if numbers[c.Number] {
+						w.Errorf("two changes have the number %d", c.Number)
+					}
+					numbers[c.Number] = true
 					mu.Unlock()
 					if n == 2 && i%2 == 0 {
-						if err := w.d.Delete(w.Context(), ns, "shop"); err != nil && !errors.Is(err, deploy.ErrNotFound) {
+						if _, err := w.d.Delete(w.Context(), ns, "shop", ""); err != nil && !errors.Is(err, deploy.ErrNotFound) {
 							w.Error(err)
 						}
 					}
@@ -705,97 +778,4 @@ func TestAtOnce(t *testing.T) {
 		w.pass(time.Minute)
 		w.want("in the end", deploy.Running, releases(3, last), releases(3, last))
 	})
-}
-
-// TestAgainstModel makes random operations and faults. When these are over, what runs
-// is what was asked for last.
-func TestAgainstModel(t *testing.T) {
-	t.Parallel()
-	first, runs := uint64(1), uint64(8)
-	if s := os.Getenv("MICRO_SEED"); s != "" {
-		n, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatalf("MICRO_SEED: %v", err)
-		}
-		first, runs = n, 1
-	} else if os.Getenv("MICRO_SOAK") != "" {
-		runs = 500
-	}
-	for seed := first; seed < first+runs; seed++ {
-		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
-			t.Parallel()
-			inWorld(t, func(w *world) { randomly(w, rand.New(rand.NewPCG(seed, 0))) })
-		})
-	}
-}
-
-func randomly(w *world, rnd *rand.Rand) {
-	moods := []behaviour{
-		{},
-		{},
-		{ready: time.Second},
-		{exits: time.Second},
-		{sick: true},
-		{hangs: true},
-		{startErr: errSim},
-		{startErr: errSim, lies: true},
-		{slow: time.Second},
-		{stubborn: 2 * time.Second},
-		{exits: 30 * time.Second},
-	}
-	images := []string{"a", "b", "c"}
-	maybe := func() error {
-		if rnd.IntN(3) == 0 {
-			return errSim
-		}
-		return nil
-	}
-	n := 0 // instances that should run
-	for range 60 {
-		switch rnd.IntN(7) {
-		case 0, 1:
-			n = 1 + rnd.IntN(4)
-			w.apply(images[rnd.IntN(3)], n)
-		case 2:
-			if err := w.d.Delete(w.Context(), ns, "shop"); (err != nil) != (n == 0) {
-				w.Errorf("Delete with %d instances wanted: %v", n, err)
-			}
-			n = 0
-		case 3:
-			w.sim.behave(images[rnd.IntN(3)], moods[rnd.IntN(len(moods))])
-		case 4:
-			w.dir.fail(maybe(), maybe(), maybe(), maybe())
-			w.sim.mu.Lock()
-			w.sim.stopErr, w.sim.watchErr = maybe(), maybe()
-			w.sim.mu.Unlock()
-		case 5:
-			if ids := w.sim.ids(); len(ids) > 0 {
-				w.sim.exit(ids[rnd.IntN(len(ids))], runtime.Exit{Signal: "SIGKILL"})
-			}
-		case 6:
-			w.sim.mu.Lock()
-			w.sim.watchErr = nil
-			w.sim.mu.Unlock()
-			w.shut()
-			w.open()
-		}
-		w.pass(time.Duration(rnd.Int64N(int64(5 * time.Second))))
-	}
-	for _, image := range images {
-		w.sim.behave(image, behaviour{})
-	}
-	w.dir.fail(nil, nil, nil, nil)
-	w.sim.mu.Lock()
-	w.sim.stopErr, w.sim.watchErr = nil, nil
-	w.sim.mu.Unlock()
-	w.pass(20 * time.Minute)
-	if n == 0 {
-		w.wantGone()
-		return
-	}
-	number := w.status().Release.Number
-	w.want("in the end", deploy.Running, releases(n, number), releases(n, number))
-	w.delete()
-	w.pass(time.Minute)
-	w.wantGone()
 }

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,6 +27,10 @@ const (
 	// While an instance starts it is asked more often than its probe's period.
 	fastProbe = 5 * time.Millisecond
 	slowProbe = 250 * time.Millisecond
+	// How long a runtime may take to start an instance, with an image that it has to get.
+	startIn = 10 * time.Minute
+	// How often it is looked whether there is what an instance lacks.
+	lookAgain = time.Second
 	// How many of its last lines tell why an instance ended.
 	lastLines = 20
 )
@@ -57,7 +63,17 @@ func newKeeper(r *reconciler, id string, rel Release) *keeper {
 }
 
 // retire makes the instance end for good. It does not wait for that.
-func (k *keeper) retire() { k.once.Do(func() { close(k.retiree) }) }
+func (k *keeper) retire(why string) {
+	k.once.Do(func() {
+		k.record(KindRetired, "is to end: %s", why)
+		close(k.retiree)
+	})
+}
+
+// record adds an entry about the instance to the journal.
+func (k *keeper) record(kind Kind, format string, args ...any) {
+	k.r.record(Entry{Kind: kind, Instance: k.id, Release: k.release.Number, Text: fmt.Sprintf(format, args...)})
+}
 
 func (k *keeper) retired() bool {
 	select {
@@ -148,7 +164,8 @@ func (k *keeper) run(ctx context.Context, found *runtime.Instance) {
 		if errors.Is(err, runtime.ErrImage) {
 			d = longPause // it is the image that is wrong, and that never changes
 		}
-		k.pause(ctx, d, err.Error())
+		k.r.failed(k.release.Number, err.Error(), errors.Is(err, runtime.ErrImage))
+		k.pause(ctx, d, err)
 		if ctx.Err() != nil {
 			return
 		}
@@ -183,18 +200,53 @@ func pauseAfter(crashes int, healthy bool) time.Duration {
 }
 
 // pause waits before the next start.
-func (k *keeper) pause(ctx context.Context, d time.Duration, reason string) {
+func (k *keeper) pause(ctx context.Context, d time.Duration, why error) {
 	lines := k.lastLines(ctx)
+	cause := likelyCause(why, lines)
 	next := time.Now().Add(d)
+	kind := KindCrashed
+	if errors.As(why, new(*startError)) {
+		kind = KindNotStarted
+	}
+	k.record(kind, "%s; it is started again in %s", joinReason(why.Error(), cause), d.Round(100*time.Millisecond))
 	k.set(func(s *Status) {
-		s.Phase, s.Reason, s.LastLines, s.NextStart, s.Address = Crashed, reason, lines, next, ""
+		s.Phase, s.Reason, s.Cause, s.LastLines, s.NextStart, s.Address = Crashed, why.Error(), cause, lines, next, ""
 	})
 	select {
 	case <-time.After(d):
-		k.set(func(s *Status) { s.Restarts++ })
+	case <-k.configured(ctx, why):
 	case <-k.retiree:
+		return
 	case <-ctx.Done():
+		return
 	}
+	k.set(func(s *Status) { s.Restarts++ })
+}
+
+// configured returns a channel that is closed when there is what an instance lacked of
+// the configuration; nil when that was not why it ended.
+func (k *keeper) configured(ctx context.Context, why error) <-chan struct{} {
+	missing, ok := errors.AsType[*missingConfigError](why)
+	if !ok {
+		return nil
+	}
+	there := make(chan struct{})
+	go func() {
+		defer close(there)
+		for {
+			if _, err := k.config().Lookup(ctx, k.r.ns, missing.path); err == nil {
+				return
+			}
+			select {
+			case <-time.After(lookAgain):
+			case <-k.retiree:
+				return
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return there
 }
 
 // live starts the instance, or takes it as it runs, and returns when it does not
@@ -203,10 +255,17 @@ func (k *keeper) live(ctx context.Context, running bool) (healthy bool, why erro
 	if !running {
 		k.set(func(s *Status) { s.Phase, s.NextStart = Starting, time.Time{} })
 		if err := k.start(ctx); err != nil {
-			return false, fmt.Errorf("cannot be started: %w", err)
+			return false, &startError{err}
 		}
 	}
 	in := k.last()
+	began := "was started"
+	if running {
+		began = "was found"
+		k.record(KindFound, "runs on %s since %s", in.Address, in.Started.UTC().Format(time.DateTime))
+	} else {
+		k.record(KindStarted, "started on %s", in.Address)
+	}
 	k.set(func(s *Status) { s.Phase, s.Started, s.Address = Starting, in.Started, in.Address })
 
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -216,7 +275,7 @@ func (k *keeper) live(ctx context.Context, running bool) (healthy bool, why erro
 		defer close(watch)
 		k.watch(ctx, in, cancel)
 	}()
-	healthy, why = k.tend(ctx, in)
+	healthy, why = k.tend(ctx, in, began)
 	// What ended the life may be that the instance has exited, which says more.
 	if cause := context.Cause(ctx); cause != nil {
 		why = cause
@@ -234,7 +293,7 @@ func (k *keeper) watch(ctx context.Context, in runtime.Instance, cancel context.
 			if e.Started.Before(in.Started) {
 				continue // of a run before
 			}
-			cancel(errors.New(exitReason(e.Exit)))
+			cancel(&exitError{e.Exit})
 			return
 		case <-k.retiree:
 			cancel(errors.New("retired"))
@@ -245,20 +304,19 @@ func (k *keeper) watch(ctx context.Context, in runtime.Instance, cancel context.
 	}
 }
 
-func exitReason(e runtime.Exit) string {
-	switch {
-	case e.OutOfMemory:
-		return "ran out of memory"
-	case e.Signal != "":
-		return "killed by " + e.Signal
-	default:
-		return fmt.Sprintf("exited with code %d", e.Code)
-	}
-}
+func exitedWith(code int) string { return fmt.Sprintf("exited with code %d", code) }
 
-// start starts the instance. It gives up when the instance is retired.
+// startError is why an instance could not be started.
+type startError struct{ err error }
+
+func (e *startError) Error() string { return "cannot be started: " + e.err.Error() }
+
+func (e *startError) Unwrap() error { return e.err }
+
+// start starts the instance. It gives up when the instance is retired, or the runtime
+// takes too long.
 func (k *keeper) start(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithTimeoutCause(ctx, startIn, fmt.Errorf("the runtime has not done it within %s", startIn))
 	defer cancel()
 	go func() {
 		select {
@@ -272,19 +330,14 @@ func (k *keeper) start(ctx context.Context) error {
 	default:
 	}
 	spec := k.release.Spec
+	env, err := k.environment(ctx)
+	if err != nil {
+		return err
+	}
 	identity, err := k.config().Directory.Identify(ctx, k.entry(runtime.Instance{}))
 	if err != nil {
 		return err
 	}
-	env := map[string]string{}
-	maps.Copy(env, spec.Env)
-	maps.Copy(env, k.config().Env)
-	maps.Copy(env, map[string]string{
-		"MICRO_NAMESPACE":       k.r.ns,
-		"MICRO_SERVICE_NAME":    k.r.name,
-		"MICRO_SERVICE_VERSION": spec.Version,
-		"MICRO_INSTANCE_ID":     k.id,
-	})
 	// It may run even when Start says that it does not.
 	k.mu.Lock()
 	k.instance.ID, k.instance.State = k.id, runtime.Running
@@ -299,6 +352,9 @@ func (k *keeper) start(ctx context.Context) error {
 		Env:       env,
 		Identity:  identity,
 	})
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return context.Cause(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -306,6 +362,38 @@ func (k *keeper) start(ctx context.Context) error {
 	k.instance = started
 	k.mu.Unlock()
 	return nil
+}
+
+// environment returns the environment of the instance, with what the configuration has
+// now.
+func (k *keeper) environment(ctx context.Context) (map[string]string, error) {
+	spec := k.release.Spec
+	env := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(spec.Env)) {
+		v := spec.Env[name]
+		env[name] = v.Text
+		if v.Config == "" {
+			continue
+		}
+		text, err := k.config().Lookup(ctx, k.r.ns, v.Config)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			return nil, &missingConfigError{name, v.Config}
+		case err != nil:
+			return nil, fmt.Errorf("its environment variable %s refers to the configuration %s: %w", name, v.Config, err)
+		case strings.ContainsRune(text, 0):
+			return nil, fmt.Errorf("its environment variable %s refers to the configuration %s, which holds a zero byte", name, v.Config)
+		}
+		env[name] = text
+	}
+	maps.Copy(env, k.config().Env)
+	maps.Copy(env, map[string]string{
+		"MICRO_NAMESPACE":       k.r.ns,
+		"MICRO_SERVICE_NAME":    k.r.name,
+		"MICRO_SERVICE_VERSION": spec.Version,
+		"MICRO_INSTANCE_ID":     k.id,
+	})
+	return env, nil
 }
 
 // startAnew starts what may run from a start before that seemed to have failed.
@@ -320,58 +408,48 @@ func (k *keeper) startAnew(ctx context.Context, spec runtime.Spec) (runtime.Inst
 	return k.config().Runtime.Start(ctx, spec)
 }
 
-// tend probes the instance until ctx ends or it is to be started again.
-func (k *keeper) tend(ctx context.Context, in runtime.Instance) (healthy bool, why error) {
-	p := k.release.Spec.Probe.withDefaults()
-	if err := k.awaitHealthy(ctx, in, p); err != nil {
+// tend probes the instance until ctx ends or it is to be started again. began says how
+// this life of it did.
+func (k *keeper) tend(ctx context.Context, in runtime.Instance, began string) (healthy bool, why error) {
+	startup, readiness, liveness, deadAfter := k.release.Spec.Probes.plan()
+	if err := k.awaitHealthy(ctx, in, startup, began); err != nil {
 		return false, err
 	}
-	tick := time.NewTicker(p.Period)
-	defer tick.Stop()
-	bad := 0
-	for {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return true, nil
-		}
-		err := k.probe(ctx, in, p)
-		switch {
-		case ctx.Err() != nil:
-			return true, nil
-		case err == nil && bad < p.Failures:
-			bad = 0
-		case err == nil:
-			if err := k.raise(ctx, in, p); err != nil {
-				k.set(func(s *Status) { s.Reason = err.Error() })
-				continue
-			}
-			bad = 0
-		default:
-			bad++
-			why := fmt.Errorf("its probe failed %d times: %w", bad, err)
-			switch {
-			case bad == p.Failures:
-				k.set(func(s *Status) { s.Phase, s.Reason = Unhealthy, why.Error() })
-				k.down(ctx)
-			case bad >= 2*p.Failures:
-				return true, why
-			}
-		}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var probes sync.WaitGroup
+	defer probes.Wait()
+	if readiness != nil {
+		probes.Go(func() { cancel(k.watchReadiness(ctx, in, *readiness, startup.within(), deadAfter)) })
 	}
+	if liveness != nil {
+		probes.Go(func() { cancel(k.watchLiveness(ctx, in, *liveness)) })
+	}
+	<-ctx.Done()
+	return true, context.Cause(ctx)
 }
 
 // awaitHealthy probes a starting instance until it is healthy and callable. It
 // returns why it is not when that takes too long.
-func (k *keeper) awaitHealthy(ctx context.Context, in runtime.Instance, p Probe) error {
-	deadline := time.NewTimer(p.Startup)
+func (k *keeper) awaitHealthy(ctx context.Context, in runtime.Instance, p Probe, began string) error {
+	start := time.Now()
+	came := func() string {
+		return fmt.Sprintf("healthy and called, %s after it %s", time.Since(start).Round(time.Millisecond), began)
+	}
+	deadline := time.NewTimer(p.within())
 	defer deadline.Stop()
-	for wait := fastProbe; ; wait = min(2*wait, slowProbe) {
-		err := k.probe(ctx, in, p)
-		if err == nil {
-			if err = k.raise(ctx, in, p); err == nil {
+	good := 0
+	for wait := fastProbe; ; wait = min(2*wait, slowProbe, p.Period) {
+		err := k.config().ask(ctx, in, p)
+		good++
+		if err != nil {
+			good = 0
+		} else if good >= p.Successes {
+			if err = k.raise(ctx, in, p.within(), came); err == nil {
 				return nil
 			}
+		} else {
+			err = fmt.Errorf("it was well %d of %d times in a row", good, p.Successes)
 		}
 		k.mu.Lock()
 		k.state.Reason = err.Error() // not worth waking anybody
@@ -379,25 +457,91 @@ func (k *keeper) awaitHealthy(ctx context.Context, in runtime.Instance, p Probe)
 		select {
 		case <-time.After(wait):
 		case <-deadline.C:
-			return fmt.Errorf("did not become healthy within %s: %w", p.Startup, err)
+			return fmt.Errorf("did not become healthy within %s: %w", p.within(), err)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
 
-func (k *keeper) probe(ctx context.Context, in runtime.Instance, p Probe) error {
-	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
-	defer cancel()
-	return k.config().Probe(ctx, in.Address, p)
+// watchReadiness has the instance called only while it can be. It returns when ctx ends,
+// or when the instance was not ready deadAfter times in a row, unless that is 0.
+func (k *keeper) watchReadiness(ctx context.Context, in runtime.Instance, p Probe, within time.Duration, deadAfter int) error {
+	ready, good, bad := true, 0, 0
+	return k.ask(ctx, in, p, func(err error) error {
+		if err == nil {
+			bad = 0
+			if good++; ready || good < p.Successes {
+				return nil
+			}
+			failed := k.raise(ctx, in, within, func() string { return "called again: its readiness probe succeeded" })
+			if ready = failed == nil; !ready {
+				k.set(func(s *Status) { s.Reason = failed.Error() })
+			}
+			return nil
+		}
+		good = 0
+		bad++
+		why := probeError("readiness", bad, err)
+		if ready && bad >= p.Failures {
+			ready = false
+			k.record(KindUnready, "not called any more: %s", why)
+			k.set(func(s *Status) { s.Phase, s.Reason = Unhealthy, why.Error() })
+			k.down(ctx)
+		}
+		if deadAfter > 0 && bad >= deadAfter {
+			return why
+		}
+		return nil
+	})
 }
 
-// raise makes the instance callable.
-func (k *keeper) raise(ctx context.Context, in runtime.Instance, p Probe) error {
+// watchLiveness returns when ctx ends, or why the instance does not live any more.
+func (k *keeper) watchLiveness(ctx context.Context, in runtime.Instance, p Probe) error {
+	bad := 0
+	return k.ask(ctx, in, p, func(err error) error {
+		if err == nil {
+			bad = 0
+			return nil
+		}
+		if bad++; bad >= p.Failures {
+			return probeError("liveness", bad, err)
+		}
+		return nil
+	})
+}
+
+func probeError(which string, failures int, err error) error {
+	return fmt.Errorf("its %s probe failed %d times: %w", which, failures, err)
+}
+
+// ask probes the instance each period until ctx ends or judge, which gets what came out,
+// returns an error.
+func (k *keeper) ask(ctx context.Context, in runtime.Instance, p Probe, judge func(error) error) error {
+	tick := time.NewTicker(p.Period)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		err := k.config().ask(ctx, in, p)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := judge(err); err != nil {
+			return err
+		}
+	}
+}
+
+// raise makes the instance callable; how says in the journal how that came.
+func (k *keeper) raise(ctx context.Context, in runtime.Instance, within time.Duration, how func() string) error {
 	k.mu.Lock()
 	k.up = true // whatever Up says
 	k.mu.Unlock()
-	up, cancel := context.WithTimeout(ctx, p.Startup)
+	up, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	if err := k.config().Directory.Up(up, k.entry(in)); err != nil {
 		return err
@@ -405,7 +549,8 @@ func (k *keeper) raise(ctx context.Context, in runtime.Instance, p Probe) error 
 	if ctx.Err() != nil {
 		return ctx.Err() // it has ended meanwhile, and is not called any more in a moment
 	}
-	k.set(func(s *Status) { s.Phase, s.Reason, s.LastLines = Running, "", nil })
+	k.record(KindHealthy, "%s", how())
+	k.set(func(s *Status) { s.Phase, s.Reason, s.Cause, s.LastLines = Running, "", "", nil })
 	return nil
 }
 
@@ -433,6 +578,7 @@ func (k *keeper) entry(in runtime.Instance) Instance {
 		Release:   k.release.Number,
 		Image:     k.release.Spec.Image,
 		Address:   in.Address,
+		Foreign:   !k.release.Spec.Probes.SpeaksGRPC(),
 	}
 }
 
@@ -447,6 +593,9 @@ func (k *keeper) end(ctx context.Context) {
 	k.insist(ctx, "cannot stop an instance", func() error {
 		return k.config().Runtime.Stop(ctx, k.id, k.grace())
 	})
+	if ctx.Err() == nil {
+		k.record(KindStopped, "stopped")
+	}
 	k.mu.Lock()
 	k.instance.State = runtime.Exited
 	k.mu.Unlock()

@@ -4,16 +4,47 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
+	"io"
+	"net"
+	"net/http"
+	"syscall"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
+
+	"github.com/micro/micro/v3/backend/runtime"
 )
 
-// ErrUnreachable is in the error of [Check] when an instance gave no answer at all.
+// prober makes checks of instances. What it returns is why an instance is not well, in
+// words that follow on "it", nil when it is.
+type prober struct {
+	exec func(ctx context.Context, instance string, command []string) error
+}
+
+// probe asks an instance. ctx bounds how long the answer may take.
+func (p prober) probe(ctx context.Context, in runtime.Instance, c Check) error {
+	switch c.Kind {
+	case CheckHTTP:
+		return p.http(ctx, in.Address, c.Path)
+	case CheckTCP:
+		return p.tcp(ctx, in.Address)
+	case CheckCommand:
+		if p.exec == nil { // a release of a server that could
+			return errors.New("cannot be asked by a command on this server's runtime")
+		}
+		return p.exec(ctx, in.ID, c.Command)
+	case CheckGRPC:
+		return p.grpc(ctx, in.Address, c.Service)
+	default:
+		return fmt.Errorf("there is no check %q", c.Kind)
+	}
+}
+
+// ErrUnreachable is in the error of [Deployer.Ask] when an instance gave no answer at
+// all.
 var ErrUnreachable = errors.New("it cannot be reached")
 
 // unreachableError is an [ErrUnreachable] that has no text but its own.
@@ -23,45 +54,39 @@ func (e unreachableError) Error() string { return string(e) }
 
 func (e unreachableError) Is(target error) bool { return target == ErrUnreachable }
 
-// maxFailures is how many failures of a probe can be waited for.
-const maxFailures = 1000
-
-// Probe says how to find out whether an instance is healthy. Zero values mean
-// the defaults.
-type Probe struct {
-	Service  string        `json:"service,omitempty"`  // what to ask for; empty: the whole server
-	Period   time.Duration `json:"period,omitempty"`   // between two probes
-	Timeout  time.Duration `json:"timeout,omitempty"`  // for an answer
-	Startup  time.Duration `json:"startup,omitempty"`  // until the first good answer
-	Failures int           `json:"failures,omitempty"` // in a row make a healthy instance unhealthy
+func unreachable(format string, args ...any) error {
+	return unreachableError(fmt.Sprintf(format, args...))
 }
 
-func (p Probe) withDefaults() Probe {
-	if p.Period == 0 {
-		p.Period = 5 * time.Second
-	}
-	if p.Timeout == 0 {
-		p.Timeout = time.Second
-	}
-	if p.Startup == 0 {
-		p.Startup = 30 * time.Second
-	}
-	if p.Failures == 0 {
-		p.Failures = 3
-	}
-	return p
+// Ask makes the check of a probe of an instance, now and once, whether it should run or
+// not, and returns why the instance is not well.
+func (d *Deployer) Ask(ctx context.Context, id, address string, p Probe) error {
+	return d.config.ask(ctx, runtime.Instance{ID: id, Address: address}, p.withDefaults())
 }
 
-// Check asks an instance over a connection of its own, until ctx ends, and returns nil
-// when it says that it serves. One without a health service is healthy when it speaks
-// gRPC at all.
-func Check(ctx context.Context, address string, p Probe) error {
-	conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+// ask makes the check of a probe of an instance.
+func (c *Config) ask(ctx context.Context, in runtime.Instance, p Probe) error {
+	limited, cancel := context.WithTimeout(ctx, p.Timeout)
+	defer cancel()
+	err := c.Probe(limited, in, p.Check)
+	if err != nil && ctx.Err() == nil && limited.Err() != nil {
+		return unreachable("no answer within %s", p.Timeout)
+	}
+	return err
+}
+
+// grpc asks for the health of a service. An instance without a health service is
+// healthy when it speaks gRPC at all.
+func (prober) grpc(ctx context.Context, address, service string) error {
+	conn, err := grpc.NewClient("passthrough:///"+address,
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithNoProxy(), // for the world outside
+	)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	rsp, err := healthv1.NewHealthClient(conn).Check(ctx, &healthv1.HealthCheckRequest{Service: p.Service})
+	rsp, err := healthv1.NewHealthClient(conn).Check(ctx, &healthv1.HealthCheckRequest{Service: service})
 	switch status.Code(err) {
 	case codes.OK:
 		if rsp.GetStatus() == healthv1.HealthCheckResponse_SERVING {
@@ -71,12 +96,51 @@ func Check(ctx context.Context, address string, p Probe) error {
 	case codes.Unimplemented:
 		return nil
 	case codes.NotFound:
-		return fmt.Errorf("it knows no service %q to ask the health of", p.Service)
-	case codes.DeadlineExceeded:
-		return unreachableError(fmt.Sprintf("no answer within %s", p.withDefaults().Timeout))
+		return fmt.Errorf("it knows no service %q to ask the health of", service)
 	case codes.Unavailable:
-		return unreachableError("it does not accept connections on " + address)
+		return refused(address)
 	default:
 		return errors.New(status.Convert(err).Message())
 	}
+}
+
+func refused(address string) error {
+	return unreachable("it does not accept connections on %s", address)
+}
+
+// http asks for a page. Redirections are not followed: they may lead elsewhere.
+func (prober) http(ctx context.Context, address, path string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("User-Agent", "micro-probe")
+	client := http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	rsp, err := client.Do(req)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return refused(address)
+	}
+	if err != nil {
+		return fmt.Errorf("GET %s: %w", path, errors.Unwrap(err))
+	}
+	defer rsp.Body.Close()
+	_, _ = io.CopyN(io.Discard, rsp.Body, 4<<10) // it is the status that counts
+	if rsp.StatusCode < 200 || rsp.StatusCode > 399 {
+		return fmt.Errorf("GET %s: %s", path, rsp.Status)
+	}
+	return nil
+}
+
+func (prober) tcp(ctx context.Context, address string) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return refused(address)
+	}
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }

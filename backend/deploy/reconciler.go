@@ -3,9 +3,9 @@ package deploy
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -29,19 +29,25 @@ type reconciler struct {
 	ns     string
 	name   string
 	wake   chan struct{} // holds one token: something has changed
+	hub    *hub
+	// journal is what was done and why.
+	journal *journal
 
 	mu      sync.Mutex
+	rollout rollout
 	keepers map[string]*keeper
 	ended   map[string]runtime.Instance // no longer wanted, their logs are kept
 	changed chan struct{}               // closed at the next change of what people see
 }
 
-func newReconciler(c *Config, ns, name string) *reconciler {
+func newReconciler(c *Config, h *hub, w *writer, ns, name string) *reconciler {
 	return &reconciler{
 		config:  c,
 		ns:      ns,
 		name:    name,
 		wake:    make(chan struct{}, 1),
+		hub:     h,
+		journal: newJournal(w, ns, name),
 		keepers: map[string]*keeper{},
 		ended:   map[string]runtime.Instance{},
 		changed: make(chan struct{}),
@@ -59,9 +65,25 @@ func (r *reconciler) poke() {
 // announce tells watchers that there is something new to see.
 func (r *reconciler) announce() {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	close(r.changed)
 	r.changed = make(chan struct{})
+	r.mu.Unlock()
+	r.hub.changed(r.ns, r.name)
+}
+
+// record adds an entry to the journal, and tells those who follow it.
+func (r *reconciler) record(e Entry) {
+	r.journal.add(e)
+	r.announce()
+}
+
+// note adds a change of what should run to the journal.
+func (r *reconciler) note(c *Change) {
+	e := Entry{Kind: KindChanged, Text: c.String()}
+	if c.After != nil {
+		e.Release = c.After.Release
+	}
+	r.record(e)
 }
 
 // notify announces, and looks again.
@@ -100,69 +122,96 @@ func (r *reconciler) run(ctx context.Context) {
 	var keepers sync.WaitGroup
 	defer keepers.Wait()
 	for {
-		var retry <-chan time.Time
-		gone, err := r.reconcile(ctx, &keepers)
+		var again <-chan time.Time
+		gone, at, err := r.reconcile(ctx, &keepers)
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
 			r.config.Logger.Error("cannot reconcile", "namespace", r.ns, "service", r.name, "err", err)
-			retry = time.After(retryAfter)
+			again = time.After(retryAfter)
 		case gone:
 			r.announce()
 			return
+		case !at.IsZero():
+			again = time.After(time.Until(at))
 		}
 		select {
 		case <-r.wake:
-		case <-retry:
+		case <-again:
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// reconcile compares once and acts. It reports that the service is gone.
-func (r *reconciler) reconcile(ctx context.Context, keepers *sync.WaitGroup) (gone bool, err error) {
+// reconcile compares once and acts. It reports that the service is gone, or when it has
+// to look again at the latest; zero: when something changes.
+func (r *reconciler) reconcile(ctx context.Context, keepers *sync.WaitGroup) (gone bool, again time.Time, err error) {
 	rec, revision, err := loadDesired(ctx, r.config.Store, r.ns, r.name)
 	if err != nil {
-		return false, err
+		return false, again, err
 	}
 	if revision == 0 || rec.Deleted {
-		return r.remove(ctx, revision)
+		gone, err = r.remove(ctx, rec, revision)
+		return gone, again, err
 	}
 	p, err := r.plan(ctx, rec)
 	if err != nil {
-		return false, err
+		return false, again, err
+	}
+	why, again := r.judge(rec, p.called)
+	if why != "" {
+		return false, time.Time{}, r.giveUp(ctx, rec.Number, why)
 	}
 	r.retire(p.retire)
 	for _, release := range p.start {
-		rel, err := r.release(ctx, rec, release)
+		rel, err := loadRelease(ctx, r.config.Store, r.ns, r.name, &rec, release)
 		if err != nil {
-			return false, err
+			return false, again, err
 		}
 		r.keep(ctx, keepers, rel)
 	}
 	if p.healthy && rec.Serving != rec.Number {
-		rec.Serving = rec.Number
-		_, err := r.config.Store.Txn(ctx, store.Txn{
-			If: []store.Cond{{Key: serviceKey(r.ns, r.name), Revision: revision}},
-			Do: []store.Op{store.Put(serviceKey(r.ns, r.name), encode(rec))},
-		})
-		if err != nil && !errors.Is(err, store.ErrConflict) {
-			return false, err
+		if err := r.takeOver(ctx, rec, revision); err != nil {
+			return false, again, err
 		}
-		r.notify()
 	}
-	return false, r.collect(ctx)
+	return false, again, r.collect(ctx)
+}
+
+// takeOver makes the current release the one that serves.
+func (r *reconciler) takeOver(ctx context.Context, rec desired, revision int64) error {
+	rec.Serving = rec.Number
+	if rec.Served.IsZero() {
+		rec.Served = time.Now().UTC()
+	}
+	_, err := r.config.Store.Txn(ctx, store.Txn{
+		If: []store.Cond{{Key: serviceKey(r.ns, r.name), Revision: revision}},
+		Do: []store.Op{
+			store.Put(serviceKey(r.ns, r.name), encode(rec)),
+			store.Put(numbered(releasePrefix(r.ns, r.name), rec.Number), encode(rec.Release)),
+		},
+	})
+	switch {
+	case errors.Is(err, store.ErrConflict):
+	case err != nil:
+		return err
+	default:
+		r.journal.add(Entry{Kind: KindServing, Release: rec.Number, Text: "serves with " + instances(rec.Instances)})
+	}
+	r.notify()
+	return nil
 }
 
 // plan compares the instances that there are with those that there should be.
 func (r *reconciler) plan(ctx context.Context, rec desired) (plan, error) {
-	serving := Release{}
-	if rec.Serving != 0 && rec.Serving != rec.Number {
-		var err error
-		serving, err = r.release(ctx, rec, rec.Serving)
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
+	w := wanted{current: rec.Number, instances: rec.Instances}
+	if rec.replaces() {
+		_, err := loadRelease(ctx, r.config.Store, r.ns, r.name, &rec, rec.Serving)
+		if err == nil {
+			w.serving, w.olds = rec.Serving, rec.Olds
+		} else if !errors.Is(err, store.ErrNotFound) {
 			return plan{}, err
 		}
 	}
@@ -174,30 +223,19 @@ func (r *reconciler) plan(ctx context.Context, rec desired) (plan, error) {
 			there = append(there, member{id: id, release: k.release.Number, phase: k.phase()})
 		}
 	}
-	return makePlan(rec.Release, serving, there), nil
+	return makePlan(w, there), nil
 }
 
-func (r *reconciler) release(ctx context.Context, rec desired, number int64) (Release, error) {
-	if number == rec.Number {
-		return rec.Release, nil
-	}
-	v, err := r.config.Store.Get(ctx, releaseKey(r.ns, r.name, number))
-	if err != nil {
-		return Release{}, fmt.Errorf("release %d: %w", number, err)
-	}
-	var rel Release
-	if err := json.Unmarshal(v.Value, &rel); err != nil {
-		return Release{}, fmt.Errorf("release %d: %w", number, err)
-	}
-	return rel, nil
-}
-
-// retire makes instances end for good.
-func (r *reconciler) retire(ids []string) {
+// retire makes instances end for good, for the reasons given by their ids.
+func (r *reconciler) retire(why map[string]string) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, id := range ids {
-		r.keepers[id].retire() // this goroutine alone could have taken it out
+	var retired []*keeper
+	for id := range why {
+		retired = append(retired, r.keepers[id]) // this goroutine alone could have taken it out
+	}
+	r.mu.Unlock()
+	for _, k := range retired {
+		k.retire(why[k.id])
 	}
 }
 
@@ -249,19 +287,17 @@ func newID(service string, release int64) string {
 	return service[:min(len(service), 63-len(end))] + end
 }
 
-// remove stops everything and then forgets the service.
-func (r *reconciler) remove(ctx context.Context, revision int64) (gone bool, err error) {
+// remove stops everything, and then forgets the service but for what is kept of it for
+// a while.
+func (r *reconciler) remove(ctx context.Context, rec desired, revision int64) (gone bool, err error) {
 	r.mu.Lock()
-	running := len(r.keepers)
-	for _, k := range r.keepers {
-		k.retire()
-	}
-	ended := make([]runtime.Instance, 0, len(r.ended))
-	for _, in := range r.ended {
-		ended = append(ended, in)
-	}
+	keepers := slices.Collect(maps.Values(r.keepers))
+	ended := slices.Collect(maps.Values(r.ended))
 	r.mu.Unlock()
-	if running > 0 {
+	for _, k := range keepers {
+		k.retire("the service is killed")
+	}
+	if len(keepers) > 0 {
 		return false, nil
 	}
 	for _, in := range ended {
@@ -269,33 +305,29 @@ func (r *reconciler) remove(ctx context.Context, revision int64) (gone bool, err
 			return false, err
 		}
 	}
-	if revision == 0 {
+	if revision == 0 || rec.Gone {
 		return true, nil
 	}
-	var ops []store.Op
-	for rec, err := range r.config.Store.Range(ctx, store.Prefix(releasePrefix(r.ns, r.name))) {
-		if err != nil {
-			return false, err
-		}
-		ops = append(ops, store.Delete(rec.Key))
+	// The numbers of a next journal go on from what is in the store.
+	if err := r.journal.write(ctx); err != nil {
+		return false, err
 	}
-	// What goes last is what says that there is something to remove.
-	ops = append(ops, store.Delete(serviceKey(r.ns, r.name)), store.Delete(indexKey(r.ns, r.name)))
-	for chunk := range slices.Chunk(ops, store.MaxOps) {
-		// Never a release of a service that was applied again in between.
-		_, err := r.config.Store.Txn(ctx, store.Txn{
-			If: []store.Cond{{Key: serviceKey(r.ns, r.name), Revision: revision}},
-			Do: chunk,
-		})
-		if errors.Is(err, store.ErrConflict) {
-			r.poke()
-			return false, nil
-		}
-		if err != nil {
-			return false, err
-		}
+	rec.Gone = true
+	last := store.Put(serviceKey(r.ns, r.name), encode(rec))
+	last.TTL = KeptKilled
+	ops, err := keep(ctx, r.config.Store, r.ns, r.name, KeptKilled)
+	if err != nil {
+		return false, err
 	}
-	return true, nil
+	_, err = r.config.Store.Txn(ctx, store.Txn{
+		If: []store.Cond{{Key: serviceKey(r.ns, r.name), Revision: revision}},
+		Do: append(ops, last, store.Delete(indexKey(r.ns, r.name))),
+	})
+	if errors.Is(err, store.ErrConflict) { // it was applied again in between
+		r.poke()
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // forget stops what may still run of an instance, and drops its files and identity.

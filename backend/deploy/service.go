@@ -24,7 +24,11 @@ const (
 // Service is what should run and what does.
 type Service struct {
 	Name    string
-	Release Release
+	Release Release // the current one
+	Wanted  int     // so many instances should run
+	Rollout Rollout
+	Set     string
+	Last    Change // the newest change of all that
 	// Serving is the release that is called: an earlier one until the instances of
 	// Release are healthy, 0 when none ever was.
 	Serving   int64
@@ -40,6 +44,7 @@ type Status struct {
 	Phase     Phase
 	Since     time.Time // when it came into this phase
 	Reason    string    // why it is in this phase
+	Cause     string    // what most likely made it end; empty when nothing is known
 	LastLines []string  // what it wrote before it ended
 	Restarts  int
 	Started   time.Time
@@ -48,7 +53,10 @@ type Status struct {
 }
 
 func newService(name string, rec desired) Service {
-	s := Service{Name: name, Release: rec.Release, Serving: rec.Serving, Phase: Pending}
+	s := Service{
+		Name: name, Release: rec.Release, Wanted: rec.Instances, Rollout: rec.Rollout, Set: rec.Set,
+		Last: rec.Last, Serving: rec.Serving, Phase: Pending,
+	}
 	if rec.Deleted {
 		s.Phase = Stopping
 	}
@@ -74,7 +82,7 @@ func (s *Service) summarize(deleted bool) {
 			}
 		}
 	}
-	want := s.Release.Spec.Instances
+	want := s.Wanted
 	s.Phase = Pending
 	for _, p := range []Phase{Crashed, Unhealthy, Starting, Running} {
 		if count[p] > 0 {
@@ -84,6 +92,9 @@ func (s *Service) summarize(deleted bool) {
 	}
 	if s.Phase == Running && (count[Running] < want || s.replacing()) {
 		s.Phase = Starting
+	}
+	if s.Last.Action == AutoRollback {
+		s.Reason = joinReason(fmt.Sprintf("release %d was rolled back: %s", s.Last.Before.Release, s.Last.Reason), s.Reason)
 	}
 	if s.Phase != Running && want > 1 {
 		s.Reason = joinReason(fmt.Sprintf("%d of %d instances run", count[Running], want), s.Reason)
@@ -100,9 +111,34 @@ func (s *Service) replacing() bool {
 	})
 }
 
+func instances(n int) string {
+	if n == 1 {
+		return "1 instance"
+	}
+	return fmt.Sprintf("%d instances", n)
+}
+
 func joinReason(a, b string) string {
 	if b == "" {
 		return a
 	}
 	return a + "; " + b
+}
+
+// String says what was changed, and by whom.
+func (c Change) String() string {
+	text := string(c.Action)
+	switch {
+	case c.Undoes != 0:
+		text += fmt.Sprintf(" of change %d", c.Undoes)
+	case c.Action == Scale && c.Before != nil && c.After != nil:
+		text += fmt.Sprintf(" from %d to %s", c.Before.Instances, instances(c.After.Instances))
+	}
+	if c.By != "" {
+		text += " by " + c.By
+	}
+	if c.After != nil && (c.Before == nil || c.Before.Release != c.After.Release) {
+		text += fmt.Sprintf(": release %d", c.After.Release)
+	}
+	return joinReason(text, c.Reason)
 }

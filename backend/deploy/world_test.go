@@ -29,7 +29,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type behaviour struct {
 	ready    time.Duration // after the start; until then its probe fails
 	exits    time.Duration // after the start; 0: never
-	sick     bool          // its probe never succeeds
+	sick     bool          // its probes never succeed
+	unready  bool          // its probe over HTTP does not
+	dead     bool          // its probe over TCP does not
 	hangs    bool          // its probe gets no answer
 	startErr error         // Start fails
 	lies     bool          // Start fails, and has started it all the same
@@ -41,6 +43,8 @@ type behaviour struct {
 type process struct {
 	runtime.Instance
 	image string
+	env   map[string]string
+	began time.Time
 	life  context.CancelFunc
 }
 
@@ -53,8 +57,10 @@ type sim struct {
 	events    []runtime.Event
 	changed   chan struct{}
 	starts    []time.Time
-	started   map[string]bool // by id: ever
+	started   map[string]bool   // by id: ever
+	env       map[string]string // of the last start
 	address   int
+	jump      time.Duration // by which the wall clock is off
 	stopErr   error
 	watchErr  error // ends the watches there are
 }
@@ -81,20 +87,13 @@ func (s *sim) behave(image string, b behaviour) {
 	s.images[image] = b
 }
 
-// begun returns when each Start was called, in order.
-func (s *sim) begun() []time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.starts)
-}
-
 func (s *sim) Start(ctx context.Context, spec runtime.Spec) (runtime.Instance, error) {
 	if err := spec.Validate(); err != nil {
 		return runtime.Instance{}, err
 	}
 	s.mu.Lock()
 	b := s.images[spec.Image]
-	s.starts = append(s.starts, time.Now())
+	s.starts, s.env = append(s.starts, time.Now()), spec.Env
 	s.mu.Unlock()
 	if err := pass(ctx, b.slow); err != nil {
 		return runtime.Instance{}, err
@@ -112,9 +111,9 @@ func (s *sim) Start(ctx context.Context, spec runtime.Spec) (runtime.Instance, e
 	p := &process{
 		Instance: runtime.Instance{
 			ID: spec.ID, Namespace: spec.Namespace, Service: spec.Service, Release: spec.Release,
-			State: runtime.Running, Address: fmt.Sprint("sim:", s.address), Started: time.Now(),
+			State: runtime.Running, Address: fmt.Sprint("sim:", s.address), Started: s.now(),
 		},
-		image: spec.Image, life: end,
+		image: spec.Image, env: spec.Env, began: time.Now(), life: end,
 	}
 	s.instances[spec.ID] = p
 	s.started[spec.ID] = true
@@ -127,6 +126,17 @@ func (s *sim) Start(ctx context.Context, spec runtime.Spec) (runtime.Instance, e
 		}()
 	}
 	return p.Instance, b.startErr
+}
+
+// now returns the time as a machine tells it to others, without what makes it monotonic.
+// s.mu is held.
+func (s *sim) now() time.Time { return time.Now().Round(0).Add(s.jump) }
+
+// setClock makes the wall clock be off by so much.
+func (s *sim) setClock(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.jump = d
 }
 
 // pass waits, and returns ctx's error when it ends first.
@@ -230,11 +240,11 @@ func (s *sim) Logs(_ context.Context, q runtime.LogQuery) iter.Seq2[runtime.Line
 func (s *sim) Close() error { return nil }
 
 // probe answers for the instance that listens on an address.
-func (s *sim) probe(ctx context.Context, address string, _ deploy.Probe) error {
+func (s *sim) probe(ctx context.Context, in runtime.Instance, c deploy.Check) error {
 	s.mu.Lock()
 	var at *process
 	for _, p := range s.instances {
-		if p.Address == address && p.State == runtime.Running {
+		if p.Address == in.Address && p.State == runtime.Running {
 			at = p
 		}
 	}
@@ -249,9 +259,9 @@ func (s *sim) probe(ctx context.Context, address string, _ deploy.Probe) error {
 	case b.hangs:
 		<-ctx.Done()
 		return ctx.Err()
-	case b.sick:
+	case b.sick, b.unready && c.Kind == deploy.CheckHTTP, b.dead && c.Kind == deploy.CheckTCP:
 		return errors.New("its health is NOT_SERVING")
-	case time.Since(at.Started) < b.ready:
+	case time.Since(at.began) < b.ready:
 		return errors.New("not ready")
 	}
 	return nil
@@ -275,6 +285,49 @@ func (s *sim) isRunning(id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.instances[id] != nil && s.instances[id].State == runtime.Running
+}
+
+// startTimes returns when instances were started.
+func (s *sim) startTimes() []time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.starts)
+}
+
+// lastEnv returns the environment of the instance that was started last.
+func (s *sim) lastEnv() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.env
+}
+
+// failStop makes Stop fail, or not.
+func (s *sim) failStop(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopErr = err
+}
+
+// failWatch ends the watches, or lets there be some again.
+func (s *sim) failWatch(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watchErr = err
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// envs returns the environments of the instances that run.
+func (s *sim) envs() []map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []map[string]string
+	for _, p := range s.instances {
+		if p.State == runtime.Running {
+			all = append(all, p.env)
+		}
+	}
+	return all
 }
 
 // wasStopped reports whether the last run of an instance was ended by Stop.
@@ -374,26 +427,25 @@ func (d *dir) fail(up, down, identify, forget error) {
 	d.upErr, d.downErr, d.identifyErr, d.forgetErr = up, down, identify, forget
 }
 
-// watch begins to count the fewest that are up, of so many.
-func (d *dir) watch(n int) {
+// setLeast begins to look for the fewest instances that are up.
+func (d *dir) setLeast(n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.least = n
 }
 
-// seen returns the fewest that were up after a Down since watch, and how many were
-// drained.
-func (d *dir) seen() (least, drained int) {
+// fewest returns how few instances were up since setLeast.
+func (d *dir) fewest() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.least, d.drained
+	return d.least
 }
 
-// knows reports whether the identity of an instance is good.
-func (d *dir) knows(id string) bool {
+// drains returns how many instances were drained.
+func (d *dir) drains() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.identities[id] > 0
+	return d.drained
 }
 
 // called returns the releases of the instances that are up, ordered.
@@ -413,10 +465,44 @@ func (d *dir) called(service string) []int64 {
 // world is a Deployer with all that it meets. It lives in a bubble of synctest.
 type world struct {
 	*testing.T
-	store store.Store
-	sim   *sim
-	dir   *dir
-	d     *deploy.Deployer
+	store    store.Store
+	sim      *sim
+	dir      *dir
+	settings *settings
+	d        *deploy.Deployer
+}
+
+// settings is the configuration of the namespace.
+type settings struct {
+	mu     sync.Mutex
+	values map[string]string // by path
+	err    error
+}
+
+func (s *settings) lookup(_ context.Context, namespace, path string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	text, ok := s.values[path]
+	switch {
+	case s.err != nil:
+		return "", s.err
+	case namespace != ns || !ok:
+		return "", deploy.ErrNotFound
+	default:
+		return text, nil
+	}
+}
+
+func (s *settings) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+func (s *settings) set(path, text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.values[path] = text
 }
 
 const ns = "acme"
@@ -438,7 +524,7 @@ func inWorld(t *testing.T, f func(w *world)) {
 				t.Error(err)
 			}
 		})
-		w := &world{T: t, store: s, sim: newSim()}
+		w := &world{T: t, store: s, sim: newSim(), settings: &settings{values: map[string]string{}}}
 		w.dir = &dir{sim: w.sim, up: map[string]deploy.Instance{}, identities: map[string]int{}}
 		t.Cleanup(func() {
 			w.shut()
@@ -456,7 +542,7 @@ func inWorld(t *testing.T, f func(w *world)) {
 
 func (w *world) config() deploy.Config {
 	return deploy.Config{
-		Store: w.store, Runtime: w.sim, Directory: w.dir, Probe: w.sim.probe,
+		Store: w.store, Runtime: w.sim, Directory: w.dir, Probe: w.sim.probe, Lookup: w.settings.lookup,
 		Logger: slog.New(slog.DiscardHandler),
 	}
 }
@@ -491,16 +577,51 @@ func (w *world) pass(d time.Duration) {
 
 func (w *world) apply(image string, instances int) deploy.Release {
 	w.Helper()
-	r, _, err := w.d.Apply(w.Context(), ns, "shop", deploy.Spec{Image: image, Instances: instances}, "alice", false, false)
+	return w.order(deploy.Order{Spec: deploy.Spec{Image: image}, Instances: instances})
+}
+
+func (w *world) order(o deploy.Order) deploy.Release {
+	w.Helper()
+	if _, err := w.d.Apply(w.Context(), ns, "shop", o, "alice"); err != nil {
+		w.Fatal(err)
+	}
+	return w.status().Release
+}
+
+func (w *world) scale(instances int) *deploy.Change {
+	w.Helper()
+	return w.done(w.d.Scale(w.Context(), ns, "shop", instances, "bob"))
+}
+
+func (w *world) restart() {
+	w.Helper()
+	w.done(w.d.Restart(w.Context(), ns, "shop", "bob"))
+}
+
+func (w *world) rollback(to int64) *deploy.Change {
+	w.Helper()
+	return w.done(w.d.Rollback(w.Context(), ns, "shop", to, "bob"))
+}
+
+// undo returns the change that was taken back.
+func (w *world) undo() *deploy.Change {
+	w.Helper()
+	did, undone, err := w.d.Undo(w.Context(), ns, "shop", 0, "bob")
+	w.done(did, err)
+	return undone
+}
+
+func (w *world) done(c *deploy.Change, err error) *deploy.Change {
+	w.Helper()
 	if err != nil {
 		w.Fatal(err)
 	}
-	return r
+	return c
 }
 
 func (w *world) delete() {
 	w.Helper()
-	if err := w.d.Delete(w.Context(), ns, "shop"); err != nil {
+	if _, err := w.d.Delete(w.Context(), ns, "shop", "alice"); err != nil {
 		w.Fatal(err)
 	}
 }
@@ -535,8 +656,8 @@ func (w *world) wantGone() {
 		w.Errorf("the service: got the error %v, want %v", err, deploy.ErrNotFound)
 	}
 	w.sim.mu.Lock()
-	defer w.sim.mu.Unlock()
 	left := len(w.sim.instances)
+	w.sim.mu.Unlock()
 	w.dir.mu.Lock()
 	up, identities := len(w.dir.up), 0
 	for id := range w.dir.identities {
@@ -554,12 +675,51 @@ func (w *world) wantGone() {
 		if err != nil {
 			w.Fatal(err)
 		}
-		w.Errorf("left in the store: %s", r.Key)
+		if r.Expires.IsZero() {
+			w.Errorf("left in the store for good: %s", r.Key)
+		}
 	}
 }
 
 // releases returns n times a release.
 func releases(n int, release int64) []int64 { return slices.Repeat([]int64{release}, n) }
+
+// records returns all that is stored.
+func (w *world) records() map[string]string {
+	w.Helper()
+	all := map[string]string{}
+	for r, err := range w.store.Range(w.Context(), store.Prefix("")) {
+		if err != nil {
+			w.Fatal(err)
+		}
+		all[r.Key] = string(r.Value)
+	}
+	return all
+}
+
+// faultyStore is a store that refuses to write when it is told to.
+type faultyStore struct {
+	store.Store
+
+	mu  sync.Mutex
+	err error
+}
+
+func (f *faultyStore) fail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = err
+}
+
+func (f *faultyStore) Txn(ctx context.Context, t store.Txn) (int64, error) {
+	f.mu.Lock()
+	err := f.err
+	f.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	return f.Store.Txn(ctx, t)
+}
 
 // deaf is a runtime whose events nobody can get.
 type deaf struct{ *sim }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/micro/micro/v3/backend/auth"
+	"github.com/micro/micro/v3/backend/registry"
 	"github.com/micro/micro/v3/backend/stats"
 	"github.com/micro/micro/v3/backend/trace"
 )
@@ -55,11 +57,13 @@ func (r *Route) open(ctx context.Context) (*Stream, error) {
 	var tried []string
 	var failure error
 	for {
-		c, in, err := r.proxy.pool.pick(r.instances, tried)
-		if errors.Is(err, ErrNoInstance) && failure != nil {
+		c, in, err := r.pick(ctx, tried)
+		if errors.Is(err, ErrNoInstance) {
 			r.proxy.countRefused(ctx, r.Namespace, r.Service, r.Path, began)
-			return nil, fmt.Errorf("%w of %s in namespace %q can be reached: %s",
-				ErrNoInstance, r.Service, r.Namespace, status.Convert(failure).Message())
+			if failure != nil {
+				err = fmt.Errorf("%w of %s in namespace %q can be reached: %s",
+					ErrNoInstance, r.Service, r.Namespace, status.Convert(failure).Message())
+			}
 		}
 		if err != nil {
 			return nil, err
@@ -82,6 +86,28 @@ func (r *Route) open(ctx context.Context) (*Stream, error) {
 		c.eject()
 		tried = append(tried, c.address)
 		failure = err
+	}
+}
+
+// pick chooses an instance and counts the call, as the pool does. One that was taken out
+// of the registry since the call was resolved is passed over: what waits for its last
+// call to end may not have seen this one. Those that came since then are taken too.
+func (r *Route) pick(ctx context.Context, tried []string) (*conn, *registry.Instance, error) {
+	for {
+		c, in, err := r.proxy.pool.pick(r.instances, tried)
+		if err != nil && !errors.Is(err, ErrNoInstance) || !r.changed() {
+			return c, in, err
+		}
+		err = r.resolve(ctx)
+		if c != nil {
+			if err == nil && slices.ContainsFunc(r.instances, func(now registry.Instance) bool { return now.Address == c.address }) {
+				return c, in, nil
+			}
+			c.done()
+		}
+		if err != nil {
+			return nil, nil, err
+		}
 	}
 }
 

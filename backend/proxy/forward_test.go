@@ -398,3 +398,63 @@ func TestUnary(t *testing.T) {
 		}
 	}
 }
+
+// A call that was admitted before an instance was taken out goes to the one that came
+// in its place: what waited for the last call to the other could not know of this one.
+func TestInstanceIsReplacedUnderACall(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	old := startInstance(t, "old", say("old"))
+	r.register(t, "acme", "greeter", "old", old.address, "")
+	admit := func() *proxy.Route {
+		t.Helper()
+		route, err := r.proxy.Admit(t.Context(), proxy.Call{Namespace: "acme", Service: "greeter", Path: method})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return route
+	}
+	unary := func(route *proxy.Route) (string, error) {
+		answer, _, _, err := route.Unary(t.Context(), nil, nil)
+		return string(answer), err
+	}
+	before, late := admit(), admit()
+	if got, err := unary(admit()); err != nil || got != "old" {
+		t.Fatalf("%q, %v", got, err)
+	}
+	r.register(t, "acme", "greeter", "new", startInstance(t, "new", say("new")).address, "")
+	if err := r.registry.Deregister(t.Context(), "acme", "greeter", "old", ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.proxy.Drain(t.Context(), old.address); err != nil {
+		t.Fatal(err)
+	}
+	// The old one still answers, and is not asked.
+	if got, err := unary(before); err != nil || got != "new" {
+		t.Errorf("%q, %v, want that the new one is called", got, err)
+	}
+	if err := r.registry.Deregister(t.Context(), "acme", "greeter", "new", ""); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := unary(late); !errors.Is(err, proxy.ErrNoService) && !errors.Is(err, proxy.ErrNoInstance) {
+		t.Errorf("%q, %v, want that there is none", got, err)
+	}
+}
+
+// A call whose only instance cannot be reached takes the one that has come meanwhile.
+func TestInstanceComesUnderACall(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	r.register(t, "acme", "greeter", "dead", dead(0), "")
+	route, err := r.proxy.Admit(t.Context(), proxy.Call{Namespace: "acme", Service: "greeter", Path: method})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.registry.Deregister(t.Context(), "acme", "greeter", "dead", ""); err != nil {
+		t.Fatal(err)
+	}
+	r.register(t, "acme", "greeter", "well", startInstance(t, "well", say("well")).address, "")
+	if answer, _, _, err := route.Unary(t.Context(), nil, nil); err != nil || string(answer) != "well" {
+		t.Errorf("%q, %v", answer, err)
+	}
+}

@@ -73,7 +73,7 @@ func (p *pool) pick(instances []registry.Instance, tried []string) (*conn, *regi
 			})
 		}
 	}
-	if len(candidates) == 0 || len(instances) == 1 && len(tried) > 0 {
+	if len(candidates) == 0 || len(instances) == 1 && slices.Contains(tried, instances[0].Address) {
 		return nil, nil, ErrNoInstance
 	}
 	p.mu.Lock()

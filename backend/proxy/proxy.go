@@ -122,7 +122,10 @@ type Route struct {
 
 	proxy     *Proxy
 	token     string
-	instances []registry.Instance
+	directory *registry.Directory
+	all       []registry.Instance // of the service, as the directory had them
+	instances []registry.Instance // those of all that can answer
+	schema    string              // that they must have; empty: any
 	metadata  metadata.MD
 }
 
@@ -167,7 +170,11 @@ func (p *Proxy) Admit(ctx context.Context, c Call) (*Route, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.instances, err = p.resolve(ctx, ns, r.Service, c.Schema); err != nil {
+	if r.directory, err = p.config.Registry.Directory(ctx, ns); err != nil {
+		return nil, err
+	}
+	r.schema = c.Schema
+	if err := r.resolve(ctx); err != nil {
 		if errors.Is(err, ErrNoInstance) {
 			p.countRefused(ctx, ns, r.Service, c.Path, time.Now())
 		}
@@ -205,12 +212,8 @@ func (r *Route) To(ctx context.Context, path, schema string) error {
 	if err := r.authorize(ctx, r.Service, r.Service, Endpoint(grpcService, method)); err != nil {
 		return err
 	}
-	r.Path = path
-	r.instances = slices.DeleteFunc(slices.Clone(r.instances), func(in registry.Instance) bool { return in.Schema != schema })
-	if len(r.instances) == 0 {
-		return fmt.Errorf("call %s in namespace %q: %w", r.Service, r.Namespace, ErrSchemaChanged)
-	}
-	return nil
+	r.Path, r.schema = path, schema
+	return r.resolve(ctx)
 }
 
 // provider returns the service that has a gRPC service: the only one, or the only
@@ -260,27 +263,32 @@ func noService(ns, service string) error {
 	return fmt.Errorf("%w: %s in namespace %q", ErrNoService, service, ns)
 }
 
-// resolve returns the instances that a call may go to.
-func (p *Proxy) resolve(ctx context.Context, ns, service, schema string) ([]registry.Instance, error) {
-	d, err := p.config.Registry.Directory(ctx, ns)
-	if err != nil {
-		return nil, err
-	}
-	instances := d.Instances(service)
-	if len(instances) == 0 {
-		if p.config.Deployed != nil && p.config.Deployed(ctx, ns, service) {
-			return nil, fmt.Errorf("%w of %s in namespace %q", ErrNoInstance, service, ns)
+// resolve finds the instances that the call may go to.
+func (r *Route) resolve(ctx context.Context) error {
+	r.all = r.directory.Instances(r.Service)
+	r.instances = r.all
+	if len(r.all) == 0 {
+		deployed := r.proxy.config.Deployed
+		if deployed != nil && deployed(ctx, r.Namespace, r.Service) {
+			return fmt.Errorf("%w of %s in namespace %q", ErrNoInstance, r.Service, r.Namespace)
 		}
-		return nil, noService(ns, service)
+		return noService(r.Namespace, r.Service)
 	}
-	if schema == "" {
-		return instances, nil
+	if r.schema == "" {
+		return nil
 	}
-	same := slices.DeleteFunc(slices.Clone(instances), func(in registry.Instance) bool { return in.Schema != schema })
-	if len(same) == 0 {
-		return nil, fmt.Errorf("call %s in namespace %q: %w", service, ns, ErrSchemaChanged)
+	r.instances = slices.DeleteFunc(slices.Clone(r.all), func(in registry.Instance) bool { return in.Schema != r.schema })
+	if len(r.instances) == 0 {
+		return fmt.Errorf("call %s in namespace %q: %w", r.Service, r.Namespace, ErrSchemaChanged)
 	}
-	return same, nil
+	return nil
+}
+
+// changed reports whether other instances can be called than when the call was resolved,
+// or that may be so.
+func (r *Route) changed() bool {
+	now := r.directory.Instances(r.Service) // it is replaced, and never changed
+	return len(now) != len(r.all) || len(now) > 0 && &now[0] != &r.all[0]
 }
 
 // Drain returns when no call is under way to an instance, or ctx ends. Take it out

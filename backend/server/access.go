@@ -67,6 +67,9 @@ func methods() map[string]access {
 	write := func(typ string, a auditing) access { return access{typ: typ, class: auth.Write, audit: a} }
 	withName := func(a access) access {
 		a.name = func(req any) string {
+			if w, ok := req.(*runtimev1.WatchRequest); ok && w.GetName() == "" {
+				return "*" // it is all of them
+			}
 			if r, ok := req.(named); ok {
 				return r.GetName()
 			}
@@ -182,12 +185,19 @@ func methods() map[string]access {
 		eventsv1.Events_ListGroups_FullMethodName:   withTopic(read("events", unrecorded)),
 		eventsv1.Events_DeleteGroup_FullMethodName:  withTopic(write("events", recorded)),
 
-		runtimev1.Runtime_Apply_FullMethodName:  withName(write("runtime", recorded)),
-		runtimev1.Runtime_Get_FullMethodName:    withName(read("runtime", unrecorded)),
-		runtimev1.Runtime_List_FullMethodName:   read("runtime", unrecorded),
-		runtimev1.Runtime_Delete_FullMethodName: withName(write("runtime", recorded)),
-		runtimev1.Runtime_Watch_FullMethodName:  withName(read("runtime", unrecorded)),
-		runtimev1.Runtime_Logs_FullMethodName:   withName(read("runtime", unrecorded)),
+		runtimev1.Runtime_Apply_FullMethodName:    withName(write("runtime", recorded)),
+		runtimev1.Runtime_Scale_FullMethodName:    withName(write("runtime", recorded)),
+		runtimev1.Runtime_Restart_FullMethodName:  withName(write("runtime", recorded)),
+		runtimev1.Runtime_Rollback_FullMethodName: withName(write("runtime", recorded)),
+		runtimev1.Runtime_Undo_FullMethodName:     withName(write("runtime", recorded)),
+		runtimev1.Runtime_Delete_FullMethodName:   withName(write("runtime", recorded)),
+		runtimev1.Runtime_Get_FullMethodName:      withName(read("runtime", unrecorded)),
+		runtimev1.Runtime_List_FullMethodName:     read("runtime", unrecorded),
+		runtimev1.Runtime_Watch_FullMethodName:    withName(read("runtime", unrecorded)),
+		runtimev1.Runtime_Releases_FullMethodName: withName(read("runtime", unrecorded)),
+		runtimev1.Runtime_Changes_FullMethodName:  withName(read("runtime", unrecorded)),
+		runtimev1.Runtime_Journal_FullMethodName:  withName(read("runtime", unrecorded)),
+		runtimev1.Runtime_Logs_FullMethodName:     withName(read("runtime", unrecorded)),
 
 		statsv1.Stats_Get_FullMethodName:   withService(read("stats", unrecorded)),
 		statsv1.Stats_List_FullMethodName:  read("stats", unrecorded),

@@ -134,6 +134,10 @@ func effects(s *testServer) map[string]effect {
 		imagev1.Images_Prune_FullMethodName:           {&imagev1.PruneRequest{}, "acme/alice did Images.Prune  in acme: OK"},
 		runtimev1.Runtime_Apply_FullMethodName:        {&runtimev1.ApplyRequest{Name: "fresh", Spec: &runtimev1.Spec{Image: "acme/echo@" + s.echo}}, "acme/alice did Runtime.Apply fresh in acme: OK"},
 		runtimev1.Runtime_Delete_FullMethodName:       {&runtimev1.DeleteRequest{Name: "echo"}, "acme/alice did Runtime.Delete echo in acme: OK"},
+		runtimev1.Runtime_Scale_FullMethodName:        {&runtimev1.ScaleRequest{Name: "echo", Instances: 2}, "acme/alice did Runtime.Scale echo in acme: OK"},
+		runtimev1.Runtime_Restart_FullMethodName:      {&runtimev1.RestartRequest{Name: "echo"}, "acme/alice did Runtime.Restart echo in acme: OK"},
+		runtimev1.Runtime_Rollback_FullMethodName:     {&runtimev1.RollbackRequest{Name: "echo", Release: 1}, "acme/alice did Runtime.Rollback echo in acme: OK"},
+		runtimev1.Runtime_Undo_FullMethodName:         {&runtimev1.UndoRequest{Name: "echo"}, "acme/alice did Runtime.Undo echo in acme: OK"},
 	}
 }
 
@@ -185,11 +189,37 @@ func (s *testServer) prepare(t *testing.T, method string) string {
 		}
 	case api == "micro.runtime.v1.Runtime":
 		s.deployEcho(t)
+		if m == "Rollback" {
+			s.restartEcho(t)
+		}
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	return caller
+}
+
+// restartEcho makes a second release of echo, and returns when nothing is left of the
+// first.
+func (s *testServer) restartEcho(t *testing.T) {
+	t.Helper()
+	client := runtimev1.NewRuntimeClient(s.conn)
+	if _, err := client.Restart(as(t, s.admin, "acme"), &runtimev1.RestartRequest{Name: "echo"}); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := client.Watch(as(t, s.admin, "acme"), &runtimev1.WatchRequest{Name: "echo"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		rsp, err := stream.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if in := rsp.GetService().GetStatus().GetInstances(); len(in) == 1 && in[0].GetRelease() == 2 {
+			return
+		}
+	}
 }
 
 // deaf is a store that takes no entries of the audit log.

@@ -96,7 +96,7 @@ func (c *configAPI) History(ctx context.Context, req *configv1.HistoryRequest) (
 
 func (c *configAPI) Rollback(ctx context.Context, req *configv1.RollbackRequest) (*configv1.RollbackResponse, error) {
 	caller := callerOf(ctx)
-	revision, err := c.config.Rollback(ctx, caller.namespace, req.GetPath(), req.GetRevision(), actor(caller))
+	revision, err := c.config.Rollback(ctx, caller.namespace, req.GetPath(), req.GetRevision(), actor(caller), condition(req.IfRevision))
 	if err != nil {
 		return nil, fmt.Errorf("roll back to revision %d: %w", req.GetRevision(), err)
 	}

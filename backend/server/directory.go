@@ -26,6 +26,8 @@ const (
 	owner = "runtime"
 	// askFor is how long an instance may take to say what it speaks.
 	askFor = 10 * time.Second
+	// askForeignFor is the same of one that need not speak gRPC.
+	askForeignFor = time.Second
 	// drainFor is how long a call may go on after its instance was taken out
 	// of the registry, before the instance is asked to end.
 	drainFor = 5 * time.Second
@@ -75,7 +77,16 @@ func (d *directory) register(ctx context.Context, in deploy.Instance) error {
 	if err != nil && !errors.Is(err, images.ErrNotFound) {
 		d.logger.Warn("an image has a schema that cannot be read", "image", in.Image, "err", err)
 	}
-	if err := d.describe(ctx, in.Namespace, &entry, nil, comments); err != nil {
+	asked, cancel := ctx, func() {}
+	if in.Foreign {
+		asked, cancel = context.WithTimeout(ctx, askForeignFor)
+	}
+	err = d.describe(asked, in.Namespace, &entry, nil, comments)
+	cancel()
+	if err != nil && in.Foreign && ctx.Err() == nil {
+		d.logger.Info("an instance does not speak gRPC, and need not: it gets no typed commands and no HTTP API",
+			"namespace", in.Namespace, "service", in.Service, "instance", in.ID, "err", err)
+	} else if err != nil {
 		return err
 	}
 	_, err = d.registry.Register(ctx, in.Namespace, entry, 0)

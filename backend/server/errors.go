@@ -82,6 +82,7 @@ func meanings() []meaning {
 		{registry.ErrInvalid, codes.InvalidArgument, "INVALID"},
 		{deploy.ErrNotFound, codes.NotFound, "NO_SERVICE"},
 		{deploy.ErrInvalid, codes.InvalidArgument, "INVALID"},
+		{deploy.ErrState, codes.FailedPrecondition, "NOT_NOW"},
 		{errNoImage, codes.FailedPrecondition, "NO_IMAGE"},
 		{errPlatform, codes.FailedPrecondition, "WRONG_PLATFORM"},
 		{images.ErrNotFound, codes.NotFound, "NOT_FOUND"},

@@ -43,6 +43,7 @@ func longStreams() map[string]proto.Message {
 		registryv1.Registry_Watch_FullMethodName: &registryv1.WatchRequest{},
 		runtimev1.Runtime_Watch_FullMethodName:   &runtimev1.WatchRequest{Name: "echo"},
 		runtimev1.Runtime_Logs_FullMethodName:    &runtimev1.LogsRequest{Name: "echo", Follow: true},
+		runtimev1.Runtime_Journal_FullMethodName: &runtimev1.JournalRequest{Name: "echo", Follow: true},
 		statsv1.Stats_Watch_FullMethodName:       &statsv1.WatchRequest{},
 		storev1.Store_Watch_FullMethodName:       &storev1.WatchRequest{},
 	}

@@ -35,7 +35,7 @@ func (r *registryAPI) Health(ctx context.Context, req *registryv1.HealthRequest)
 	if err != nil {
 		return nil, err
 	}
-	if err := askAll(ctx, patients); err != nil {
+	if err := r.askAll(ctx, patients); err != nil {
 		return nil, err
 	}
 	c := callerOf(ctx)
@@ -65,7 +65,7 @@ func (r *registryAPI) patients(ctx context.Context, service string) ([]*patient,
 			}
 			found[registry.Name{Service: name, ID: in.ID}] = &patient{InstanceHealth: &registryv1.InstanceHealth{
 				Service: name, Id: in.ID, Version: in.Version, Address: in.Address, Since: timestamp(in.Since),
-			}}
+			}, probe: deploy.Probes{}.Health()}
 		}
 	}
 	deployed, err := r.deployed(ctx, ns, service)
@@ -88,7 +88,7 @@ func (r *registryAPI) patients(ctx context.Context, service string) ([]*patient,
 				}}
 				found[key] = p
 			}
-			p.probe, p.Since = s.Release.Spec.Probe, timestamp(in.Since)
+			p.probe, p.Since = s.Release.Spec.Probes.Health(), timestamp(in.Since)
 			if in.Phase == deploy.Pending || in.Phase == deploy.Crashed {
 				p.Address, p.Health, p.Reason = "", registryv1.Health_HEALTH_DOWN, cmp.Or(in.Reason, string(in.Phase))
 			}
@@ -117,7 +117,7 @@ func (r *registryAPI) deployed(ctx context.Context, ns, service string) ([]deplo
 }
 
 // askAll asks those that run.
-func askAll(ctx context.Context, patients []*patient) error {
+func (r *registryAPI) askAll(ctx context.Context, patients []*patient) error {
 	limited, cancel := context.WithTimeout(ctx, healthAllIn)
 	defer cancel()
 	places := make(chan struct{}, healthAtOnce)
@@ -135,20 +135,18 @@ func askAll(ctx context.Context, patients []*patient) error {
 		}
 		wg.Go(func() {
 			defer func() { <-places }()
-			p.ask(limited)
+			p.ask(limited, r.deployer)
 		})
 	}
 	return ctx.Err()
 }
 
 // ask asks an instance how it is.
-func (p *patient) ask(ctx context.Context) {
+func (p *patient) ask(ctx context.Context, deployer *deploy.Deployer) {
 	probe := p.probe
 	probe.Timeout = cmp.Or(probe.Timeout, healthIn)
-	ctx, cancel := context.WithTimeout(ctx, probe.Timeout)
-	defer cancel()
 	began := time.Now()
-	err := deploy.Check(ctx, p.Address, probe)
+	err := deployer.Ask(ctx, p.Id, p.Address, probe)
 	if errors.Is(err, deploy.ErrUnreachable) {
 		p.Health, p.Reason = registryv1.Health_HEALTH_UNREACHABLE, err.Error()
 		return

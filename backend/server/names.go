@@ -11,8 +11,10 @@ import (
 // tree, which this package does not see.
 func Commands() []string {
 	return []string{
-		"auth", "build", "call", "completion", "config", "describe", "env", "events", "exit-codes", "gen", "get", "git", "health", "help", "history", "image", "kill", "login", "logout",
-		"logs", "namespace", "new", "run", "server", "services", "signup", "stats", "status", "store", "stream", "update", "user", "version",
+		"apply", "auth", "build", "call", "completion", "config", "delete", "describe", "diff", "env", "events", "exit-codes", "export", "gen", "get",
+		"git", "health", "help", "history", "image", "inspect", "kill", "login", "logout", "logs", "namespace", "new", "promote", "releases",
+		"restart", "rollback", "run", "scale", "schema", "server", "services", "signup", "stats", "status", "store", "stream", "undo", "update",
+		"user", "version",
 	}
 }
 
@@ -20,10 +22,7 @@ func Commands() []string {
 // to be renamed then, and build-cache, the repository of what builds have compiled.
 func planned() []string {
 	return []string{
-		"apply", "backup", "build-cache", "dashboard", "delete", "dev", "diff", "doctor",
-		"export", "inspect", "micro", "network", "promote", "registry",
-		"releases", "restart", "restore", "rollback", "runtime", "scale", "top", "undo",
-		"web",
+		"backup", "build-cache", "dashboard", "dev", "doctor", "micro", "network", "registry", "restore", "runtime", "top", "web",
 	}
 }
 

@@ -190,7 +190,7 @@ func (d *deleter) run(ns string) error {
 		return err
 	}
 	for _, s := range services {
-		if err := d.deployer.Delete(d.ctx, ns, s.Name); err != nil && !errors.Is(err, deploy.ErrNotFound) {
+		if _, err := d.deployer.Delete(d.ctx, ns, s.Name, ""); err != nil && !errors.Is(err, deploy.ErrNotFound) {
 			return fmt.Errorf("stop %s: %w", s.Name, err)
 		}
 	}

@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
-	"time"
-	"unicode/utf8"
 
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/micro/micro/v3/backend/config"
 	"github.com/micro/micro/v3/backend/deploy"
 	"github.com/micro/micro/v3/backend/runtime"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
@@ -27,6 +25,7 @@ type runtimeAPI struct {
 	runtimev1.UnimplementedRuntimeServer
 	deployer *deploy.Deployer
 	runtime  runtime.Runtime
+	settings *config.Config
 	// hasImage returns an error when the server's registry has no such image, or
 	// none that can run here.
 	hasImage func(ctx context.Context, ref string) error
@@ -37,7 +36,10 @@ func (r *runtimeAPI) Apply(ctx context.Context, req *runtimev1.ApplyRequest) (*r
 	if err := checkServiceName(req.GetName()); err != nil {
 		return nil, err
 	}
-	spec := specFrom(req.GetSpec())
+	spec, err := specFrom(req.GetSpec())
+	if err != nil {
+		return nil, err
+	}
 	// An image of another namespace does not become one's own by running it.
 	if !strings.HasPrefix(spec.Image, c.namespace+"/") {
 		return nil, fmt.Errorf("%s: %w", spec.Image, errNoImage)
@@ -45,15 +47,118 @@ func (r *runtimeAPI) Apply(ctx context.Context, req *runtimev1.ApplyRequest) (*r
 	if err := r.hasImage(ctx, spec.Image); err != nil {
 		return nil, err
 	}
-	_, changed, err := r.deployer.Apply(ctx, c.namespace, req.GetName(), spec, c.ID, req.GetUpdateOnly(), req.GetRestart())
+	if err := r.checkReferences(ctx, spec); err != nil {
+		return nil, err
+	}
+	did, err := r.deployer.Apply(ctx, c.namespace, req.GetName(), deploy.Order{
+		Spec:       spec,
+		Instances:  int(req.GetInstances()),
+		Rollout:    rolloutFrom(req.GetRollout()),
+		Set:        req.GetSet(),
+		UpdateOnly: req.GetUpdateOnly(),
+	}, c.ID)
+	s, err := r.after(ctx, req.GetName(), err)
+	if err != nil {
+		return nil, err
+	}
+	return &runtimev1.ApplyResponse{Service: s, Change: change(did)}, nil
+}
+
+// checkReferences refuses paths that can never be. What is at a path is looked up when
+// an instance starts, by the services' own right to the configuration.
+func (r *runtimeAPI) checkReferences(ctx context.Context, spec deploy.Spec) error {
+	for name, v := range spec.Env {
+		if v.Config == "" {
+			continue
+		}
+		if _, err := r.settings.Get(ctx, callerOf(ctx).namespace, v.Config, config.Hide); errors.Is(err, config.ErrInvalid) {
+			return fmt.Errorf("the environment variable %s refers to the configuration %.200q: %w", name, v.Config, err)
+		}
+	}
+	return nil
+}
+
+// after returns what a service is after a change, or why there was none.
+func (r *runtimeAPI) after(ctx context.Context, name string, err error) (*runtimev1.Service, error) {
+	var s deploy.Service
+	if err == nil {
+		s, err = r.deployer.Service(ctx, callerOf(ctx).namespace, name)
+	}
+	if err != nil {
+		return nil, r.about(ctx, name, err)
+	}
+	return service(s), nil
+}
+
+func (r *runtimeAPI) Scale(ctx context.Context, req *runtimev1.ScaleRequest) (*runtimev1.ScaleResponse, error) {
+	c := callerOf(ctx)
+	did, err := r.deployer.Scale(ctx, c.namespace, req.GetName(), int(req.GetInstances()), c.ID)
+	s, err := r.after(ctx, req.GetName(), err)
+	if err != nil {
+		return nil, err
+	}
+	return &runtimev1.ScaleResponse{Service: s, Change: change(did)}, nil
+}
+
+func (r *runtimeAPI) Restart(ctx context.Context, req *runtimev1.RestartRequest) (*runtimev1.RestartResponse, error) {
+	c := callerOf(ctx)
+	did, err := r.deployer.Restart(ctx, c.namespace, req.GetName(), c.ID)
+	s, err := r.after(ctx, req.GetName(), err)
+	if err != nil {
+		return nil, err
+	}
+	return &runtimev1.RestartResponse{Service: s, Change: change(did)}, nil
+}
+
+func (r *runtimeAPI) Rollback(ctx context.Context, req *runtimev1.RollbackRequest) (*runtimev1.RollbackResponse, error) {
+	c := callerOf(ctx)
+	did, err := r.deployer.Rollback(ctx, c.namespace, req.GetName(), req.GetRelease(), c.ID)
+	s, err := r.after(ctx, req.GetName(), err)
+	if err != nil {
+		return nil, err
+	}
+	return &runtimev1.RollbackResponse{Service: s, Change: change(did)}, nil
+}
+
+func (r *runtimeAPI) Undo(ctx context.Context, req *runtimev1.UndoRequest) (*runtimev1.UndoResponse, error) {
+	c := callerOf(ctx)
+	did, undone, err := r.deployer.Undo(ctx, c.namespace, req.GetName(), req.GetIfChange(), c.ID)
 	if err != nil {
 		return nil, r.about(ctx, req.GetName(), err)
 	}
-	s, err := r.deployer.Service(ctx, c.namespace, req.GetName())
+	rsp := &runtimev1.UndoResponse{Change: change(did), Undone: change(undone)}
+	if did.After == nil {
+		return rsp, nil
+	}
+	rsp.Service, err = r.after(ctx, req.GetName(), nil)
+	return rsp, err
+}
+
+func (r *runtimeAPI) Releases(ctx context.Context, req *runtimev1.ReleasesRequest) (*runtimev1.ReleasesResponse, error) {
+	all, err := r.deployer.Releases(ctx, callerOf(ctx).namespace, req.GetName())
 	if err != nil {
 		return nil, r.about(ctx, req.GetName(), err)
 	}
-	return &runtimev1.ApplyResponse{Service: service(s), Changed: changed}, nil
+	rsp := &runtimev1.ReleasesResponse{}
+	for _, rel := range all {
+		rsp.Releases = append(rsp.Releases, release(rel))
+	}
+	return rsp, nil
+}
+
+func (r *runtimeAPI) Changes(ctx context.Context, req *runtimev1.ChangesRequest) (*runtimev1.ChangesResponse, error) {
+	all, undoable, err := r.deployer.Changes(ctx, callerOf(ctx).namespace, req.GetName())
+	if err != nil {
+		return nil, r.about(ctx, req.GetName(), err)
+	}
+	rsp := &runtimev1.ChangesResponse{}
+	for _, c := range all {
+		rsp.Changes = append(rsp.Changes, change(&c))
+	}
+	if undoable != nil {
+		rsp.Undoable = undoable.Number
+	}
+	return rsp, nil
 }
 
 func (r *runtimeAPI) Get(ctx context.Context, req *runtimev1.GetRequest) (*runtimev1.GetResponse, error) {
@@ -77,16 +182,51 @@ func (r *runtimeAPI) List(ctx context.Context, _ *runtimev1.ListRequest) (*runti
 }
 
 func (r *runtimeAPI) Delete(ctx context.Context, req *runtimev1.DeleteRequest) (*runtimev1.DeleteResponse, error) {
-	if err := r.deployer.Delete(ctx, callerOf(ctx).namespace, req.GetName()); err != nil {
+	c := callerOf(ctx)
+	did, err := r.deployer.Delete(ctx, c.namespace, req.GetName(), c.ID)
+	if err != nil {
 		return nil, r.about(ctx, req.GetName(), err)
 	}
-	return &runtimev1.DeleteResponse{}, nil
+	return &runtimev1.DeleteResponse{Change: change(did)}, nil
 }
 
 func (r *runtimeAPI) Watch(req *runtimev1.WatchRequest, out grpc.ServerStreamingServer[runtimev1.WatchResponse]) error {
 	ctx := out.Context()
-	err := r.deployer.Watch(ctx, callerOf(ctx).namespace, req.GetName(), func(s deploy.Service) error {
+	ns := callerOf(ctx).namespace
+	if req.GetName() == "" {
+		return r.deployer.WatchAll(ctx, ns, func(e deploy.Event) error {
+			rsp := &runtimev1.WatchResponse{Removed: e.Removed, Synced: e.Synced}
+			if e.Service != nil {
+				rsp.Service = service(*e.Service)
+			}
+			return out.Send(rsp)
+		})
+	}
+	err := r.deployer.Watch(ctx, ns, req.GetName(), func(s deploy.Service) error {
 		return out.Send(&runtimev1.WatchResponse{Service: service(s)})
+	})
+	return r.about(ctx, req.GetName(), err)
+}
+
+// journalAtOnce bounds a message of a journal.
+const journalAtOnce = 128
+
+func (r *runtimeAPI) Journal(req *runtimev1.JournalRequest, out grpc.ServerStreamingServer[runtimev1.JournalResponse]) error {
+	ctx := out.Context()
+	if req.GetTail() < 0 {
+		return invalid("the last %d entries", req.GetTail())
+	}
+	err := r.deployer.Journal(ctx, callerOf(ctx).namespace, req.GetName(), int(req.GetTail()), req.GetFollow(), func(entries []deploy.Entry) error {
+		for chunk := range slices.Chunk(entries, journalAtOnce) {
+			rsp := &runtimev1.JournalResponse{}
+			for _, e := range chunk {
+				rsp.Entries = append(rsp.Entries, entry(e))
+			}
+			if err := out.Send(rsp); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	return r.about(ctx, req.GetName(), err)
 }
@@ -97,198 +237,4 @@ func (r *runtimeAPI) about(ctx context.Context, name string, err error) error {
 		return told(err, "no service %q runs in namespace %q", name, callerOf(ctx).namespace)
 	}
 	return err
-}
-
-// linesAtOnce bounds a message of log lines.
-const linesAtOnce = 256
-
-func (r *runtimeAPI) Logs(req *runtimev1.LogsRequest, out grpc.ServerStreamingServer[runtimev1.LogsResponse]) error {
-	ctx := out.Context()
-	c := callerOf(ctx)
-	if req.GetTail() < 0 {
-		return invalid("the last %d lines", req.GetTail())
-	}
-	if _, err := r.deployer.Service(ctx, c.namespace, req.GetName()); err != nil {
-		return r.about(ctx, req.GetName(), err)
-	}
-	q := runtime.LogQuery{
-		Namespace: c.namespace,
-		Service:   req.GetName(),
-		Instance:  req.GetInstance(),
-		Tail:      int(req.GetTail()),
-		Follow:    req.GetFollow(),
-	}
-	if req.GetSince() != nil {
-		q.Since = req.GetSince().AsTime()
-	}
-	batch := &runtimev1.LogsResponse{}
-	flush := func() error {
-		if len(batch.GetLines()) == 0 {
-			return nil
-		}
-		err := out.Send(batch)
-		batch = &runtimev1.LogsResponse{}
-		return err
-	}
-	for l, err := range r.runtime.Logs(ctx, q) {
-		if err != nil {
-			return err
-		}
-		batch.Lines = append(batch.Lines, logLine(l))
-		// Lines that are waited for are sent as they come.
-		if q.Follow || len(batch.GetLines()) == linesAtOnce {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-	}
-	return flush()
-}
-
-func logLine(l runtime.Line) *runtimev1.LogLine {
-	text := l.Text
-	if !utf8.ValidString(text) {
-		text = strings.ToValidUTF8(text, "\uFFFD")
-	}
-	return &runtimev1.LogLine{
-		Time:     timestamppb.New(l.Time),
-		Instance: l.Instance,
-		Release:  l.Release,
-		Stream:   logStream(l.Stream),
-		Text:     text,
-	}
-}
-
-func logStream(s runtime.Stream) runtimev1.LogStream {
-	switch s {
-	case runtime.Stdout:
-		return runtimev1.LogStream_LOG_STREAM_STDOUT
-	case runtime.Stderr:
-		return runtimev1.LogStream_LOG_STREAM_STDERR
-	case runtime.System:
-		return runtimev1.LogStream_LOG_STREAM_SYSTEM
-	default:
-		return runtimev1.LogStream_LOG_STREAM_UNSPECIFIED
-	}
-}
-
-func specFrom(s *runtimev1.Spec) deploy.Spec {
-	p := s.GetProbe()
-	return deploy.Spec{
-		Image: s.GetImage(),
-		Source: deploy.Source{
-			Address:  s.GetSource().GetAddress(),
-			Folder:   s.GetSource().GetFolder(),
-			Ref:      s.GetSource().GetRef(),
-			Revision: s.GetSource().GetRevision(),
-			Modified: s.GetSource().GetModified(),
-		},
-		Version:   s.GetVersion(),
-		Instances: int(s.GetInstances()),
-		Env:       s.GetEnv(),
-		Args:      s.GetArgs(),
-		Probe: deploy.Probe{
-			Service:  p.GetService(),
-			Period:   p.GetPeriod().AsDuration(),
-			Timeout:  p.GetTimeout().AsDuration(),
-			Startup:  p.GetStartup().AsDuration(),
-			Failures: int(p.GetFailures()),
-		},
-		StopGrace: s.GetStopGrace().AsDuration(),
-	}
-}
-
-func service(s deploy.Service) *runtimev1.Service {
-	spec := s.Release.Spec
-	out := &runtimev1.Service{
-		Name: s.Name,
-		Spec: &runtimev1.Spec{
-			Image: spec.Image,
-			Source: &runtimev1.Source{
-				Address:  spec.Source.Address,
-				Folder:   spec.Source.Folder,
-				Ref:      spec.Source.Ref,
-				Revision: spec.Source.Revision,
-				Modified: spec.Source.Modified,
-			},
-			Version:   spec.Version,
-			Instances: int32(spec.Instances),
-			Env:       spec.Env,
-			Args:      spec.Args,
-			Probe: &runtimev1.Probe{
-				Service:  spec.Probe.Service,
-				Period:   duration(spec.Probe.Period),
-				Timeout:  duration(spec.Probe.Timeout),
-				Startup:  duration(spec.Probe.Startup),
-				Failures: int32(spec.Probe.Failures),
-			},
-			StopGrace: duration(spec.StopGrace),
-		},
-		Status: &runtimev1.Status{
-			Phase:          phase(s.Phase),
-			Reason:         s.Reason,
-			Release:        s.Release.Number,
-			ServingRelease: s.Serving,
-			Updated:        timestamppb.New(s.Release.At),
-			UpdatedBy:      s.Release.By,
-		},
-	}
-	for _, in := range s.Instances {
-		out.Status.Instances = append(out.Status.Instances, &runtimev1.Instance{
-			Id:        in.ID,
-			Release:   in.Release,
-			Phase:     phase(in.Phase),
-			Reason:    in.Reason,
-			LastLines: validLines(in.LastLines),
-			Restarts:  int32(min(in.Restarts, 1<<30)),
-			Started:   timestamp(in.Started),
-			NextStart: timestamp(in.NextStart),
-			Address:   in.Address,
-			Since:     timestamp(in.Since),
-		})
-	}
-	return out
-}
-
-func validLines(lines []string) []string {
-	out := make([]string, len(lines))
-	for i, l := range lines {
-		out[i] = strings.ToValidUTF8(l, "\uFFFD")
-	}
-	return out
-}
-
-func duration(d time.Duration) *durationpb.Duration {
-	if d == 0 {
-		return nil
-	}
-	return durationpb.New(d)
-}
-
-func timestamp(t time.Time) *timestamppb.Timestamp {
-	if t.IsZero() {
-		return nil
-	}
-	return timestamppb.New(t)
-}
-
-func phase(p deploy.Phase) runtimev1.Phase {
-	switch p {
-	case deploy.Pending:
-		return runtimev1.Phase_PHASE_PENDING
-	case deploy.Starting:
-		return runtimev1.Phase_PHASE_STARTING
-	case deploy.Running:
-		return runtimev1.Phase_PHASE_RUNNING
-	case deploy.Unhealthy:
-		return runtimev1.Phase_PHASE_UNHEALTHY
-	case deploy.Crashed:
-		return runtimev1.Phase_PHASE_CRASHED
-	case deploy.Stopping:
-		return runtimev1.Phase_PHASE_STOPPING
-	case deploy.Stopped:
-		return runtimev1.Phase_PHASE_STOPPED
-	default:
-		return runtimev1.Phase_PHASE_UNSPECIFIED
-	}
 }

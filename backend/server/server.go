@@ -307,6 +307,7 @@ func (s *Server) open(ctx context.Context) error {
 		Runtime:   s.runtime,
 		Directory: s.directory,
 		Env:       map[string]string{"MICRO_PROXY": cmp.Or(s.addresses.Instances, s.addresses.Proxy)},
+		Lookup:    s.lookup,
 		Logger:    c.Logger,
 	})
 	if err != nil {
@@ -447,7 +448,9 @@ func (s *Server) build(apis *dynamic.Schema) error {
 	}
 	registryv1.RegisterRegistryServer(s.grpc, s.services)
 	eventsv1.RegisterEventsServer(s.grpc, &eventsAPI{events: c.Events})
-	runtimev1.RegisterRuntimeServer(s.grpc, &runtimeAPI{deployer: s.deployer, runtime: s.runtime, hasImage: s.hasImage})
+	runtimev1.RegisterRuntimeServer(s.grpc, &runtimeAPI{
+		deployer: s.deployer, runtime: s.runtime, settings: s.settings, hasImage: s.hasImage,
+	})
 	statsv1.RegisterStatsServer(s.grpc, &statsAPI{stats: s.stats, registry: s.registry, deployer: s.deployer})
 	imagev1.RegisterImagesServer(s.grpc, &imageAPI{images: s.images})
 	storev1.RegisterStoreServer(s.grpc, &storeAPI{tables: tables.New(c.Store), authorize: s.guard.checkTable})

@@ -74,7 +74,7 @@ func TestComplete(t *testing.T) {
 	}{
 		// The first word.
 		{"log", "login logout logs", 4},
-		{"e", "env events everything", 4},
+		{"e", "env events export everything", 4},
 		{"acc", "accounts", 4},
 		{"nosuch", "", 4},
 		{"-", "--env --namespace --yes --no-color --help --version", 4},

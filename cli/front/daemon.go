@@ -12,8 +12,10 @@ import (
 // looked for. A test holds the list against the command tree.
 func IsCommand(word string) bool {
 	switch word {
-	case "auth", "build", "call", "completion", "config", "describe", "env", "events", "exit-codes", "gen", "get", "git", "health", "help", "history", "image", "kill", "login", "logout",
-		"logs", "namespace", "new", "run", "server", "services", "signup", "stats", "status", "store", "stream", "update", "user", "version",
+	case "apply", "auth", "build", "call", "completion", "config", "delete", "describe", "diff", "env", "events", "exit-codes", "export", "gen", "get",
+		"git", "health", "help", "history", "image", "inspect", "kill", "login", "logout", "logs", "namespace", "new", "promote", "releases",
+		"restart", "rollback", "run", "scale", "schema", "server", "services", "signup", "stats", "status", "store", "stream", "undo", "update",
+		"user", "version",
 		"__complete", "__completeNoDesc":
 		return true
 	default:

@@ -131,7 +131,7 @@ func service(s *runtimev1.Service) *Service {
 		Status:  phase(st.GetPhase()),
 		Metadata: map[string]string{
 			"image":     s.GetSpec().GetImage(),
-			"instances": strconv.Itoa(max(int(s.GetSpec().GetInstances()), 1)),
+			"instances": strconv.Itoa(max(int(s.GetInstances()), 1)),
 			"release":   strconv.FormatInt(st.GetRelease(), 10),
 		},
 	}

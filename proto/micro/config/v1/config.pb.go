@@ -862,7 +862,9 @@ type RollbackRequest struct {
 	// What is rolled back; empty is the whole configuration.
 	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
 	// The revision to go back to; 0 is before the first change.
-	Revision      int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// As in SetRequest.
+	IfRevision    *int64 `protobuf:"varint,3,opt,name=if_revision,json=ifRevision,proto3,oneof" json:"if_revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -907,6 +909,13 @@ func (x *RollbackRequest) GetPath() string {
 func (x *RollbackRequest) GetRevision() int64 {
 	if x != nil {
 		return x.Revision
+	}
+	return 0
+}
+
+func (x *RollbackRequest) GetIfRevision() int64 {
+	if x != nil && x.IfRevision != nil {
+		return *x.IfRevision
 	}
 	return 0
 }
@@ -1150,10 +1159,13 @@ const file_micro_config_v1_config_proto_rawDesc = "" +
 	"\x05after\x18\x03 \x01(\tH\x01R\x05after\x88\x01\x01\x12\x16\n" +
 	"\x06secret\x18\x04 \x01(\bR\x06secretB\t\n" +
 	"\a_beforeB\b\n" +
-	"\x06_after\"A\n" +
+	"\x06_after\"w\n" +
 	"\x0fRollbackRequest\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x03R\brevision\".\n" +
+	"\brevision\x18\x02 \x01(\x03R\brevision\x12$\n" +
+	"\vif_revision\x18\x03 \x01(\x03H\x00R\n" +
+	"ifRevision\x88\x01\x01B\x0e\n" +
+	"\f_if_revision\".\n" +
 	"\x10RollbackResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x03R\brevision\"x\n" +
 	"\fWatchRequest\x12\x12\n" +
@@ -1242,6 +1254,7 @@ func file_micro_config_v1_config_proto_init() {
 	file_micro_config_v1_config_proto_msgTypes[2].OneofWrappers = []any{}
 	file_micro_config_v1_config_proto_msgTypes[4].OneofWrappers = []any{}
 	file_micro_config_v1_config_proto_msgTypes[12].OneofWrappers = []any{}
+	file_micro_config_v1_config_proto_msgTypes[13].OneofWrappers = []any{}
 	file_micro_config_v1_config_proto_msgTypes[15].OneofWrappers = []any{}
 	file_micro_config_v1_config_proto_msgTypes[16].OneofWrappers = []any{}
 	type x struct{}

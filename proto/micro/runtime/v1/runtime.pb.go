@@ -156,10 +156,16 @@ type Service struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A DNS label, unique in its namespace.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// What was asked for.
+	// What its instances are made of.
 	Spec *Spec `protobuf:"bytes,2,opt,name=spec,proto3" json:"spec,omitempty"`
 	// What is.
-	Status        *Status `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`
+	Status *Status `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`
+	// How many instances should run.
+	Instances int32 `protobuf:"varint,4,opt,name=instances,proto3" json:"instances,omitempty"`
+	// How a new release takes over.
+	Rollout *Rollout `protobuf:"bytes,5,opt,name=rollout,proto3" json:"rollout,omitempty"`
+	// The set of files that it was applied from last, a label; empty when it was not.
+	Set           string `protobuf:"bytes,6,opt,name=set,proto3" json:"set,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -215,7 +221,28 @@ func (x *Service) GetStatus() *Status {
 	return nil
 }
 
-// Spec is how a service should run.
+func (x *Service) GetInstances() int32 {
+	if x != nil {
+		return x.Instances
+	}
+	return 0
+}
+
+func (x *Service) GetRollout() *Rollout {
+	if x != nil {
+		return x.Rollout
+	}
+	return nil
+}
+
+func (x *Service) GetSet() string {
+	if x != nil {
+		return x.Set
+	}
+	return ""
+}
+
+// Spec is what the instances of a release are made of.
 type Spec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The image, as "REPOSITORY@sha256:HEX" in this server's registry, for
@@ -225,18 +252,18 @@ type Spec struct {
 	Source *Source `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
 	// The name of the version for people, for example "latest" or a git ref.
 	Version string `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
-	// How many instances; 1 when 0, at most 1000.
-	Instances int32 `protobuf:"varint,4,opt,name=instances,proto3" json:"instances,omitempty"`
 	// Environment variables of each instance. Names that begin with MICRO_ are
 	// reserved.
-	Env map[string]string `protobuf:"bytes,5,rep,name=env,proto3" json:"env,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Env map[string]*Value `protobuf:"bytes,5,rep,name=env,proto3" json:"env,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Arguments after the image's entry point.
 	Args []string `protobuf:"bytes,6,rep,name=args,proto3" json:"args,omitempty"`
-	// How the server finds out whether an instance is healthy.
-	Probe *Probe `protobuf:"bytes,7,opt,name=probe,proto3" json:"probe,omitempty"`
 	// How long an instance may take to end by itself before it is killed; 10 s
 	// when absent, at most 10 min.
-	StopGrace     *durationpb.Duration `protobuf:"bytes,8,opt,name=stop_grace,json=stopGrace,proto3" json:"stop_grace,omitempty"`
+	StopGrace *durationpb.Duration `protobuf:"bytes,8,opt,name=stop_grace,json=stopGrace,proto3" json:"stop_grace,omitempty"`
+	// How the server finds out whether an instance is well.
+	Probes *Probes `protobuf:"bytes,9,opt,name=probes,proto3" json:"probes,omitempty"`
+	// What an instance may use of the machine.
+	Resources     *Resources `protobuf:"bytes,10,opt,name=resources,proto3" json:"resources,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -292,14 +319,7 @@ func (x *Spec) GetVersion() string {
 	return ""
 }
 
-func (x *Spec) GetInstances() int32 {
-	if x != nil {
-		return x.Instances
-	}
-	return 0
-}
-
-func (x *Spec) GetEnv() map[string]string {
+func (x *Spec) GetEnv() map[string]*Value {
 	if x != nil {
 		return x.Env
 	}
@@ -313,19 +333,115 @@ func (x *Spec) GetArgs() []string {
 	return nil
 }
 
-func (x *Spec) GetProbe() *Probe {
-	if x != nil {
-		return x.Probe
-	}
-	return nil
-}
-
 func (x *Spec) GetStopGrace() *durationpb.Duration {
 	if x != nil {
 		return x.StopGrace
 	}
 	return nil
 }
+
+func (x *Spec) GetProbes() *Probes {
+	if x != nil {
+		return x.Probes
+	}
+	return nil
+}
+
+func (x *Spec) GetResources() *Resources {
+	if x != nil {
+		return x.Resources
+	}
+	return nil
+}
+
+// Value is what an environment variable has.
+type Value struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Value:
+	//
+	//	*Value_Text
+	//	*Value_Config
+	Value         isValue_Value `protobuf_oneof:"value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Value) Reset() {
+	*x = Value{}
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Value) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Value) ProtoMessage() {}
+
+func (x *Value) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Value.ProtoReflect.Descriptor instead.
+func (*Value) Descriptor() ([]byte, []int) {
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Value) GetValue() isValue_Value {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *Value) GetText() string {
+	if x != nil {
+		if x, ok := x.Value.(*Value_Text); ok {
+			return x.Text
+		}
+	}
+	return ""
+}
+
+func (x *Value) GetConfig() string {
+	if x != nil {
+		if x, ok := x.Value.(*Value_Config); ok {
+			return x.Config
+		}
+	}
+	return ""
+}
+
+type isValue_Value interface {
+	isValue_Value()
+}
+
+type Value_Text struct {
+	// The text itself.
+	Text string `protobuf:"bytes,1,opt,name=text,proto3,oneof"`
+}
+
+type Value_Config struct {
+	// A path of the namespace's configuration, for example "database.password".
+	// It is read at each start of an instance, and never stored with a release; an
+	// instance keeps what it began with. While nothing is there the instance
+	// does not start, and its reason says which path it was. A string is its text,
+	// anything else its JSON.
+	Config string `protobuf:"bytes,2,opt,name=config,proto3,oneof"`
+}
+
+func (*Value_Text) isValue_Value() {}
+
+func (*Value_Config) isValue_Value() {}
 
 // Source is where an image came from.
 type Source struct {
@@ -346,7 +462,7 @@ type Source struct {
 
 func (x *Source) Reset() {
 	*x = Source{}
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[2]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -358,7 +474,7 @@ func (x *Source) String() string {
 func (*Source) ProtoMessage() {}
 
 func (x *Source) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[2]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -371,7 +487,7 @@ func (x *Source) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Source.ProtoReflect.Descriptor instead.
 func (*Source) Descriptor() ([]byte, []int) {
-	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{2}
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Source) GetAddress() string {
@@ -409,27 +525,164 @@ func (x *Source) GetModified() bool {
 	return false
 }
 
-// Probe asks an instance over grpc.health.v1 whether it serves.
+// Resources bounds what one instance may use. Zero values are no bounds.
+type Resources struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Thousandths of a core.
+	Cpu int64 `protobuf:"varint,1,opt,name=cpu,proto3" json:"cpu,omitempty"`
+	// Bytes.
+	Memory int64 `protobuf:"varint,2,opt,name=memory,proto3" json:"memory,omitempty"`
+	// Processes and threads.
+	Processes     int64 `protobuf:"varint,3,opt,name=processes,proto3" json:"processes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Resources) Reset() {
+	*x = Resources{}
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Resources) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Resources) ProtoMessage() {}
+
+func (x *Resources) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Resources.ProtoReflect.Descriptor instead.
+func (*Resources) Descriptor() ([]byte, []int) {
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Resources) GetCpu() int64 {
+	if x != nil {
+		return x.Cpu
+	}
+	return 0
+}
+
+func (x *Resources) GetMemory() int64 {
+	if x != nil {
+		return x.Memory
+	}
+	return 0
+}
+
+func (x *Resources) GetProcesses() int64 {
+	if x != nil {
+		return x.Processes
+	}
+	return 0
+}
+
+// Probes says how the server finds out whether an instance is well. A probe that is
+// absent is not made. Without any of them an instance is asked over grpc.health.v1:
+// it is not called after three bad answers, and started again after six; one that has
+// no health service is well when it speaks gRPC at all.
+type Probes struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whether the instance has come up: the other two begin when it has succeeded.
+	// Without it that is found out by readiness, else by liveness. An instance that
+	// has not come up after failures times period, 30 s when absent, is started again.
+	Startup *Probe `protobuf:"bytes,1,opt,name=startup,proto3" json:"startup,omitempty"`
+	// Whether the instance can be called: while it cannot, calls go to others.
+	Readiness *Probe `protobuf:"bytes,2,opt,name=readiness,proto3" json:"readiness,omitempty"`
+	// Whether the instance lives: one that does not is started again.
+	Liveness      *Probe `protobuf:"bytes,3,opt,name=liveness,proto3" json:"liveness,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Probes) Reset() {
+	*x = Probes{}
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Probes) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Probes) ProtoMessage() {}
+
+func (x *Probes) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Probes.ProtoReflect.Descriptor instead.
+func (*Probes) Descriptor() ([]byte, []int) {
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Probes) GetStartup() *Probe {
+	if x != nil {
+		return x.Startup
+	}
+	return nil
+}
+
+func (x *Probes) GetReadiness() *Probe {
+	if x != nil {
+		return x.Readiness
+	}
+	return nil
+}
+
+func (x *Probes) GetLiveness() *Probe {
+	if x != nil {
+		return x.Liveness
+	}
+	return nil
+}
+
+// Probe asks an instance how it is, again and again.
 type Probe struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The name to ask for; empty asks for the whole server.
-	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
-	// Time between two probes; 5 s when absent.
-	Period *durationpb.Duration `protobuf:"bytes,2,opt,name=period,proto3" json:"period,omitempty"`
+	// Types that are valid to be assigned to Check:
+	//
+	//	*Probe_Grpc
+	//	*Probe_Http
+	//	*Probe_Tcp
+	//	*Probe_Command
+	Check isProbe_Check `protobuf_oneof:"check"`
+	// Time between two questions; 5 s when absent, and 1 s for startup.
+	Period *durationpb.Duration `protobuf:"bytes,5,opt,name=period,proto3" json:"period,omitempty"`
 	// How long an answer may take; 1 s when absent.
-	Timeout *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
-	// How long an instance may take until its first good answer; 30 s when
-	// absent.
-	Startup *durationpb.Duration `protobuf:"bytes,4,opt,name=startup,proto3" json:"startup,omitempty"`
-	// So many bad answers in a row make a healthy instance unhealthy; 3 when 0.
-	Failures      int32 `protobuf:"varint,5,opt,name=failures,proto3" json:"failures,omitempty"`
+	Timeout *durationpb.Duration `protobuf:"bytes,6,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// So many bad answers in a row count; 3 when 0, and 30 for startup.
+	Failures int32 `protobuf:"varint,7,opt,name=failures,proto3" json:"failures,omitempty"`
+	// So many good answers in a row make it well again; 1 when 0.
+	Successes     int32 `protobuf:"varint,8,opt,name=successes,proto3" json:"successes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Probe) Reset() {
 	*x = Probe{}
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[3]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -441,7 +694,7 @@ func (x *Probe) String() string {
 func (*Probe) ProtoMessage() {}
 
 func (x *Probe) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[3]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -454,14 +707,50 @@ func (x *Probe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Probe.ProtoReflect.Descriptor instead.
 func (*Probe) Descriptor() ([]byte, []int) {
-	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{3}
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{6}
 }
 
-func (x *Probe) GetService() string {
+func (x *Probe) GetCheck() isProbe_Check {
 	if x != nil {
-		return x.Service
+		return x.Check
+	}
+	return nil
+}
+
+func (x *Probe) GetGrpc() string {
+	if x != nil {
+		if x, ok := x.Check.(*Probe_Grpc); ok {
+			return x.Grpc
+		}
 	}
 	return ""
+}
+
+func (x *Probe) GetHttp() string {
+	if x != nil {
+		if x, ok := x.Check.(*Probe_Http); ok {
+			return x.Http
+		}
+	}
+	return ""
+}
+
+func (x *Probe) GetTcp() bool {
+	if x != nil {
+		if x, ok := x.Check.(*Probe_Tcp); ok {
+			return x.Tcp
+		}
+	}
+	return false
+}
+
+func (x *Probe) GetCommand() *Command {
+	if x != nil {
+		if x, ok := x.Check.(*Probe_Command); ok {
+			return x.Command
+		}
+	}
+	return nil
 }
 
 func (x *Probe) GetPeriod() *durationpb.Duration {
@@ -478,18 +767,162 @@ func (x *Probe) GetTimeout() *durationpb.Duration {
 	return nil
 }
 
-func (x *Probe) GetStartup() *durationpb.Duration {
-	if x != nil {
-		return x.Startup
-	}
-	return nil
-}
-
 func (x *Probe) GetFailures() int32 {
 	if x != nil {
 		return x.Failures
 	}
 	return 0
+}
+
+func (x *Probe) GetSuccesses() int32 {
+	if x != nil {
+		return x.Successes
+	}
+	return 0
+}
+
+type isProbe_Check interface {
+	isProbe_Check()
+}
+
+type Probe_Grpc struct {
+	// The service to ask for over grpc.health.v1; empty asks for the whole server.
+	Grpc string `protobuf:"bytes,1,opt,name=grpc,proto3,oneof"`
+}
+
+type Probe_Http struct {
+	// The path of an HTTP GET to the instance's address, which is answered with a
+	// status from 200 to 399.
+	Http string `protobuf:"bytes,2,opt,name=http,proto3,oneof"`
+}
+
+type Probe_Tcp struct {
+	// The instance accepts connections. Always true.
+	Tcp bool `protobuf:"varint,3,opt,name=tcp,proto3,oneof"`
+}
+
+type Probe_Command struct {
+	// A command that is run in the instance and exits with 0.
+	Command *Command `protobuf:"bytes,4,opt,name=command,proto3,oneof"`
+}
+
+func (*Probe_Grpc) isProbe_Check() {}
+
+func (*Probe_Http) isProbe_Check() {}
+
+func (*Probe_Tcp) isProbe_Check() {}
+
+func (*Probe_Command) isProbe_Check() {}
+
+// Command is a program of the image with its arguments.
+type Command struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Args          []string               `protobuf:"bytes,1,rep,name=args,proto3" json:"args,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Command) Reset() {
+	*x = Command{}
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Command) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Command) ProtoMessage() {}
+
+func (x *Command) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Command.ProtoReflect.Descriptor instead.
+func (*Command) Descriptor() ([]byte, []int) {
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Command) GetArgs() []string {
+	if x != nil {
+		return x.Args
+	}
+	return nil
+}
+
+// Rollout says when a new release that does not come up is given up, and the one that
+// serves made current again. The first release of a service is tried for ever.
+type Rollout struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Keep on trying the new release, and never give it up.
+	KeepTrying bool `protobuf:"varint,1,opt,name=keep_trying,json=keepTrying,proto3" json:"keep_trying,omitempty"`
+	// So many instances that did not come up, since the last that did, are too many;
+	// 3 when 0.
+	Failures int32 `protobuf:"varint,2,opt,name=failures,proto3" json:"failures,omitempty"`
+	// How long none may come up; 5 min when absent.
+	Deadline      *durationpb.Duration `protobuf:"bytes,3,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rollout) Reset() {
+	*x = Rollout{}
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rollout) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rollout) ProtoMessage() {}
+
+func (x *Rollout) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rollout.ProtoReflect.Descriptor instead.
+func (*Rollout) Descriptor() ([]byte, []int) {
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Rollout) GetKeepTrying() bool {
+	if x != nil {
+		return x.KeepTrying
+	}
+	return false
+}
+
+func (x *Rollout) GetFailures() int32 {
+	if x != nil {
+		return x.Failures
+	}
+	return 0
+}
+
+func (x *Rollout) GetDeadline() *durationpb.Duration {
+	if x != nil {
+		return x.Deadline
+	}
+	return nil
 }
 
 // Status is how a service runs.
@@ -510,14 +943,16 @@ type Status struct {
 	// When the record last changed.
 	Updated *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=updated,proto3" json:"updated,omitempty"`
 	// Who changed it.
-	UpdatedBy     string `protobuf:"bytes,7,opt,name=updated_by,json=updatedBy,proto3" json:"updated_by,omitempty"`
+	UpdatedBy string `protobuf:"bytes,7,opt,name=updated_by,json=updatedBy,proto3" json:"updated_by,omitempty"`
+	// The newest change.
+	Change        *Change `protobuf:"bytes,8,opt,name=change,proto3" json:"change,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Status) Reset() {
 	*x = Status{}
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[4]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -529,7 +964,7 @@ func (x *Status) String() string {
 func (*Status) ProtoMessage() {}
 
 func (x *Status) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[4]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -542,7 +977,7 @@ func (x *Status) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Status.ProtoReflect.Descriptor instead.
 func (*Status) Descriptor() ([]byte, []int) {
-	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{4}
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Status) GetPhase() Phase {
@@ -594,6 +1029,13 @@ func (x *Status) GetUpdatedBy() string {
 	return ""
 }
 
+func (x *Status) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
 // Instance is one of the processes that make up a service. It keeps its id when
 // it is started again after a crash.
 type Instance struct {
@@ -616,14 +1058,16 @@ type Instance struct {
 	// Where it listens, as host:port.
 	Address string `protobuf:"bytes,9,opt,name=address,proto3" json:"address,omitempty"`
 	// Since when it is in this phase.
-	Since         *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=since,proto3" json:"since,omitempty"`
+	Since *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=since,proto3" json:"since,omitempty"`
+	// What most likely made it end, for people; empty when nothing is known.
+	Cause         string `protobuf:"bytes,11,opt,name=cause,proto3" json:"cause,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Instance) Reset() {
 	*x = Instance{}
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[5]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -635,7 +1079,7 @@ func (x *Instance) String() string {
 func (*Instance) ProtoMessage() {}
 
 func (x *Instance) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[5]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -648,7 +1092,7 @@ func (x *Instance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Instance.ProtoReflect.Descriptor instead.
 func (*Instance) Descriptor() ([]byte, []int) {
-	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{5}
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Instance) GetId() string {
@@ -721,21 +1165,392 @@ func (x *Instance) GetSince() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Instance) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+// Release is one of the specs that a service has had. Numbers only grow.
+type Release struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Number  int64                  `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	Spec    *Spec                  `protobuf:"bytes,2,opt,name=spec,proto3" json:"spec,omitempty"`
+	Created *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=created,proto3" json:"created,omitempty"`
+	// The account that made it.
+	By string `protobuf:"bytes,4,opt,name=by,proto3" json:"by,omitempty"`
+	// The action of the change that made it.
+	Action string `protobuf:"bytes,5,opt,name=action,proto3" json:"action,omitempty"`
+	// The release that has the same spec, for a rollback, a restart and an undo.
+	Of int64 `protobuf:"varint,6,opt,name=of,proto3" json:"of,omitempty"`
+	// When all of its instances were healthy for the first time; absent when they
+	// never were.
+	Served        *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=served,proto3" json:"served,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Release) Reset() {
+	*x = Release{}
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Release) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Release) ProtoMessage() {}
+
+func (x *Release) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Release.ProtoReflect.Descriptor instead.
+func (*Release) Descriptor() ([]byte, []int) {
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Release) GetNumber() int64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Release) GetSpec() *Spec {
+	if x != nil {
+		return x.Spec
+	}
+	return nil
+}
+
+func (x *Release) GetCreated() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Created
+	}
+	return nil
+}
+
+func (x *Release) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *Release) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *Release) GetOf() int64 {
+	if x != nil {
+		return x.Of
+	}
+	return 0
+}
+
+func (x *Release) GetServed() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Served
+	}
+	return nil
+}
+
+// Change is something that was done to what should run.
+type Change struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Counted from 1, of each service.
+	Number int64                  `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	Time   *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	// The account that asked for it; empty when the server did it by itself.
+	By string `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
+	// run, update, scale, restart, rollback, undo, kill, or "automatic rollback".
+	Action string `protobuf:"bytes,4,opt,name=action,proto3" json:"action,omitempty"`
+	// Why, when the server did it by itself.
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The number of the change that an undo has taken back.
+	Undoes int64 `protobuf:"varint,6,opt,name=undoes,proto3" json:"undoes,omitempty"`
+	// What should have run before; absent when nothing should.
+	Before *State `protobuf:"bytes,7,opt,name=before,proto3" json:"before,omitempty"`
+	// What should run since then; absent when nothing should.
+	After         *State `protobuf:"bytes,8,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Change) Reset() {
+	*x = Change{}
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Change) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Change) ProtoMessage() {}
+
+func (x *Change) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Change.ProtoReflect.Descriptor instead.
+func (*Change) Descriptor() ([]byte, []int) {
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Change) GetNumber() int64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Change) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *Change) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *Change) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *Change) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Change) GetUndoes() int64 {
+	if x != nil {
+		return x.Undoes
+	}
+	return 0
+}
+
+func (x *Change) GetBefore() *State {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
+func (x *Change) GetAfter() *State {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+// State is what should run.
+type State struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Release       int64                  `protobuf:"varint,1,opt,name=release,proto3" json:"release,omitempty"`
+	Instances     int32                  `protobuf:"varint,2,opt,name=instances,proto3" json:"instances,omitempty"`
+	Rollout       *Rollout               `protobuf:"bytes,3,opt,name=rollout,proto3" json:"rollout,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *State) Reset() {
+	*x = State{}
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *State) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*State) ProtoMessage() {}
+
+func (x *State) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use State.ProtoReflect.Descriptor instead.
+func (*State) Descriptor() ([]byte, []int) {
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *State) GetRelease() int64 {
+	if x != nil {
+		return x.Release
+	}
+	return 0
+}
+
+func (x *State) GetInstances() int32 {
+	if x != nil {
+		return x.Instances
+	}
+	return 0
+}
+
+func (x *State) GetRollout() *Rollout {
+	if x != nil {
+		return x.Rollout
+	}
+	return nil
+}
+
+// Entry is something that the server did with a service, or saw of it.
+type Entry struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Grows from entry to entry.
+	Number int64                  `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	Time   *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	// One word for programs, for example "started", "healthy", "crashed"; there may be
+	// more of them later.
+	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	// The instance that it is about; empty: the service.
+	Instance string `protobuf:"bytes,4,opt,name=instance,proto3" json:"instance,omitempty"`
+	// The release that it is about.
+	Release int64 `protobuf:"varint,5,opt,name=release,proto3" json:"release,omitempty"`
+	// What happened and why, for people.
+	Text          string `protobuf:"bytes,6,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Entry) Reset() {
+	*x = Entry{}
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Entry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Entry) ProtoMessage() {}
+
+func (x *Entry) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Entry.ProtoReflect.Descriptor instead.
+func (*Entry) Descriptor() ([]byte, []int) {
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Entry) GetNumber() int64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Entry) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *Entry) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Entry) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *Entry) GetRelease() int64 {
+	if x != nil {
+		return x.Release
+	}
+	return 0
+}
+
+func (x *Entry) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
 type ApplyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Spec  *Spec                  `protobuf:"bytes,2,opt,name=spec,proto3" json:"spec,omitempty"`
 	// Fail with NOT_FOUND instead of creating the service.
 	UpdateOnly bool `protobuf:"varint,3,opt,name=update_only,json=updateOnly,proto3" json:"update_only,omitempty"`
-	// Make a new release even when nothing differs.
-	Restart       bool `protobuf:"varint,4,opt,name=restart,proto3" json:"restart,omitempty"`
+	// How many instances, at most 1000; 0 leaves their number as it is, which is 1
+	// for a new service.
+	Instances int32 `protobuf:"varint,5,opt,name=instances,proto3" json:"instances,omitempty"`
+	// How a new release takes over; absent: as by default.
+	Rollout *Rollout `protobuf:"bytes,6,opt,name=rollout,proto3" json:"rollout,omitempty"`
+	// The set of files that this comes from; empty leaves that as it is. It is a label:
+	// to change it alone is no change.
+	Set           string `protobuf:"bytes,7,opt,name=set,proto3" json:"set,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ApplyRequest) Reset() {
 	*x = ApplyRequest{}
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[6]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -747,7 +1562,7 @@ func (x *ApplyRequest) String() string {
 func (*ApplyRequest) ProtoMessage() {}
 
 func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[6]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -760,7 +1575,7 @@ func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyRequest.ProtoReflect.Descriptor instead.
 func (*ApplyRequest) Descriptor() ([]byte, []int) {
-	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{6}
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ApplyRequest) GetName() string {
@@ -784,25 +1599,39 @@ func (x *ApplyRequest) GetUpdateOnly() bool {
 	return false
 }
 
-func (x *ApplyRequest) GetRestart() bool {
+func (x *ApplyRequest) GetInstances() int32 {
 	if x != nil {
-		return x.Restart
+		return x.Instances
 	}
-	return false
+	return 0
+}
+
+func (x *ApplyRequest) GetRollout() *Rollout {
+	if x != nil {
+		return x.Rollout
+	}
+	return nil
+}
+
+func (x *ApplyRequest) GetSet() string {
+	if x != nil {
+		return x.Set
+	}
+	return ""
 }
 
 type ApplyResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Service *Service               `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
-	// Whether a new release was made.
-	Changed       bool `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
+	// What was changed; absent when nothing differs.
+	Change        *Change `protobuf:"bytes,3,opt,name=change,proto3" json:"change,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ApplyResponse) Reset() {
 	*x = ApplyResponse{}
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[7]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -814,7 +1643,7 @@ func (x *ApplyResponse) String() string {
 func (*ApplyResponse) ProtoMessage() {}
 
 func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[7]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -827,7 +1656,7 @@ func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyResponse.ProtoReflect.Descriptor instead.
 func (*ApplyResponse) Descriptor() ([]byte, []int) {
-	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{7}
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ApplyResponse) GetService() *Service {
@@ -837,11 +1666,727 @@ func (x *ApplyResponse) GetService() *Service {
 	return nil
 }
 
-func (x *ApplyResponse) GetChanged() bool {
+func (x *ApplyResponse) GetChange() *Change {
 	if x != nil {
-		return x.Changed
+		return x.Change
+	}
+	return nil
+}
+
+type ScaleRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// How many instances should run, 1 to 1000.
+	Instances     int32 `protobuf:"varint,2,opt,name=instances,proto3" json:"instances,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScaleRequest) Reset() {
+	*x = ScaleRequest{}
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScaleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScaleRequest) ProtoMessage() {}
+
+func (x *ScaleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScaleRequest.ProtoReflect.Descriptor instead.
+func (*ScaleRequest) Descriptor() ([]byte, []int) {
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ScaleRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ScaleRequest) GetInstances() int32 {
+	if x != nil {
+		return x.Instances
+	}
+	return 0
+}
+
+type ScaleResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Service *Service               `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// What was changed; absent when there are so many already.
+	Change        *Change `protobuf:"bytes,2,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScaleResponse) Reset() {
+	*x = ScaleResponse{}
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScaleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScaleResponse) ProtoMessage() {}
+
+func (x *ScaleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScaleResponse.ProtoReflect.Descriptor instead.
+func (*ScaleResponse) Descriptor() ([]byte, []int) {
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ScaleResponse) GetService() *Service {
+	if x != nil {
+		return x.Service
+	}
+	return nil
+}
+
+func (x *ScaleResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+type RestartRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestartRequest) Reset() {
+	*x = RestartRequest{}
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestartRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestartRequest) ProtoMessage() {}
+
+func (x *RestartRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestartRequest.ProtoReflect.Descriptor instead.
+func (*RestartRequest) Descriptor() ([]byte, []int) {
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *RestartRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type RestartResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Service       *Service               `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	Change        *Change                `protobuf:"bytes,2,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestartResponse) Reset() {
+	*x = RestartResponse{}
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestartResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestartResponse) ProtoMessage() {}
+
+func (x *RestartResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestartResponse.ProtoReflect.Descriptor instead.
+func (*RestartResponse) Descriptor() ([]byte, []int) {
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *RestartResponse) GetService() *Service {
+	if x != nil {
+		return x.Service
+	}
+	return nil
+}
+
+func (x *RestartResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+type RollbackRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The release to go back to; 0: the one that serves while the current one does
+	// not, else the newest before the current one that differs from it and has served.
+	Release       int64 `protobuf:"varint,2,opt,name=release,proto3" json:"release,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RollbackRequest) Reset() {
+	*x = RollbackRequest{}
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RollbackRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RollbackRequest) ProtoMessage() {}
+
+func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RollbackRequest.ProtoReflect.Descriptor instead.
+func (*RollbackRequest) Descriptor() ([]byte, []int) {
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *RollbackRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RollbackRequest) GetRelease() int64 {
+	if x != nil {
+		return x.Release
+	}
+	return 0
+}
+
+type RollbackResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Service *Service               `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// What was changed; absent when the release is current.
+	Change        *Change `protobuf:"bytes,2,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RollbackResponse) Reset() {
+	*x = RollbackResponse{}
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RollbackResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RollbackResponse) ProtoMessage() {}
+
+func (x *RollbackResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RollbackResponse.ProtoReflect.Descriptor instead.
+func (*RollbackResponse) Descriptor() ([]byte, []int) {
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *RollbackResponse) GetService() *Service {
+	if x != nil {
+		return x.Service
+	}
+	return nil
+}
+
+func (x *RollbackResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+type UndoRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The number of the change to take back; 0: whichever is the newest.
+	IfChange      int64 `protobuf:"varint,2,opt,name=if_change,json=ifChange,proto3" json:"if_change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UndoRequest) Reset() {
+	*x = UndoRequest{}
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UndoRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UndoRequest) ProtoMessage() {}
+
+func (x *UndoRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UndoRequest.ProtoReflect.Descriptor instead.
+func (*UndoRequest) Descriptor() ([]byte, []int) {
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *UndoRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UndoRequest) GetIfChange() int64 {
+	if x != nil {
+		return x.IfChange
+	}
+	return 0
+}
+
+type UndoResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service as it is now; absent when it was the first change, which began it.
+	Service *Service `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	Change  *Change  `protobuf:"bytes,2,opt,name=change,proto3" json:"change,omitempty"`
+	// The change that was taken back.
+	Undone        *Change `protobuf:"bytes,3,opt,name=undone,proto3" json:"undone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UndoResponse) Reset() {
+	*x = UndoResponse{}
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UndoResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UndoResponse) ProtoMessage() {}
+
+func (x *UndoResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UndoResponse.ProtoReflect.Descriptor instead.
+func (*UndoResponse) Descriptor() ([]byte, []int) {
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *UndoResponse) GetService() *Service {
+	if x != nil {
+		return x.Service
+	}
+	return nil
+}
+
+func (x *UndoResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+func (x *UndoResponse) GetUndone() *Change {
+	if x != nil {
+		return x.Undone
+	}
+	return nil
+}
+
+type ReleasesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleasesRequest) Reset() {
+	*x = ReleasesRequest{}
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleasesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleasesRequest) ProtoMessage() {}
+
+func (x *ReleasesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleasesRequest.ProtoReflect.Descriptor instead.
+func (*ReleasesRequest) Descriptor() ([]byte, []int) {
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ReleasesRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type ReleasesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Releases      []*Release             `protobuf:"bytes,1,rep,name=releases,proto3" json:"releases,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleasesResponse) Reset() {
+	*x = ReleasesResponse{}
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleasesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleasesResponse) ProtoMessage() {}
+
+func (x *ReleasesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleasesResponse.ProtoReflect.Descriptor instead.
+func (*ReleasesResponse) Descriptor() ([]byte, []int) {
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ReleasesResponse) GetReleases() []*Release {
+	if x != nil {
+		return x.Releases
+	}
+	return nil
+}
+
+type ChangesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangesRequest) Reset() {
+	*x = ChangesRequest{}
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangesRequest) ProtoMessage() {}
+
+func (x *ChangesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangesRequest.ProtoReflect.Descriptor instead.
+func (*ChangesRequest) Descriptor() ([]byte, []int) {
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ChangesRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type ChangesResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Changes []*Change              `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
+	// The number of the change that Undo would take back; 0: there is none.
+	Undoable      int64 `protobuf:"varint,2,opt,name=undoable,proto3" json:"undoable,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangesResponse) Reset() {
+	*x = ChangesResponse{}
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangesResponse) ProtoMessage() {}
+
+func (x *ChangesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangesResponse.ProtoReflect.Descriptor instead.
+func (*ChangesResponse) Descriptor() ([]byte, []int) {
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ChangesResponse) GetChanges() []*Change {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *ChangesResponse) GetUndoable() int64 {
+	if x != nil {
+		return x.Undoable
+	}
+	return 0
+}
+
+type JournalRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Send at most so many of the entries that are there; 0 means all of them.
+	Tail int32 `protobuf:"varint,2,opt,name=tail,proto3" json:"tail,omitempty"`
+	// Wait for more entries.
+	Follow        bool `protobuf:"varint,3,opt,name=follow,proto3" json:"follow,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JournalRequest) Reset() {
+	*x = JournalRequest{}
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JournalRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JournalRequest) ProtoMessage() {}
+
+func (x *JournalRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JournalRequest.ProtoReflect.Descriptor instead.
+func (*JournalRequest) Descriptor() ([]byte, []int) {
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *JournalRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *JournalRequest) GetTail() int32 {
+	if x != nil {
+		return x.Tail
+	}
+	return 0
+}
+
+func (x *JournalRequest) GetFollow() bool {
+	if x != nil {
+		return x.Follow
 	}
 	return false
+}
+
+type JournalResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Entries in order; at least one.
+	Entries       []*Entry `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JournalResponse) Reset() {
+	*x = JournalResponse{}
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JournalResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JournalResponse) ProtoMessage() {}
+
+func (x *JournalResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JournalResponse.ProtoReflect.Descriptor instead.
+func (*JournalResponse) Descriptor() ([]byte, []int) {
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *JournalResponse) GetEntries() []*Entry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
 }
 
 type GetRequest struct {
@@ -853,7 +2398,7 @@ type GetRequest struct {
 
 func (x *GetRequest) Reset() {
 	*x = GetRequest{}
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[8]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -865,7 +2410,7 @@ func (x *GetRequest) String() string {
 func (*GetRequest) ProtoMessage() {}
 
 func (x *GetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[8]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -878,7 +2423,7 @@ func (x *GetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRequest.ProtoReflect.Descriptor instead.
 func (*GetRequest) Descriptor() ([]byte, []int) {
-	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{8}
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *GetRequest) GetName() string {
@@ -897,7 +2442,7 @@ type GetResponse struct {
 
 func (x *GetResponse) Reset() {
 	*x = GetResponse{}
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[9]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -909,7 +2454,7 @@ func (x *GetResponse) String() string {
 func (*GetResponse) ProtoMessage() {}
 
 func (x *GetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[9]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -922,7 +2467,7 @@ func (x *GetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetResponse.ProtoReflect.Descriptor instead.
 func (*GetResponse) Descriptor() ([]byte, []int) {
-	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{9}
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *GetResponse) GetService() *Service {
@@ -940,7 +2485,7 @@ type ListRequest struct {
 
 func (x *ListRequest) Reset() {
 	*x = ListRequest{}
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[10]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -952,7 +2497,7 @@ func (x *ListRequest) String() string {
 func (*ListRequest) ProtoMessage() {}
 
 func (x *ListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[10]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -965,7 +2510,7 @@ func (x *ListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
 func (*ListRequest) Descriptor() ([]byte, []int) {
-	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{10}
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{33}
 }
 
 type ListResponse struct {
@@ -977,7 +2522,7 @@ type ListResponse struct {
 
 func (x *ListResponse) Reset() {
 	*x = ListResponse{}
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[11]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -989,7 +2534,7 @@ func (x *ListResponse) String() string {
 func (*ListResponse) ProtoMessage() {}
 
 func (x *ListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[11]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1002,7 +2547,7 @@ func (x *ListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListResponse.ProtoReflect.Descriptor instead.
 func (*ListResponse) Descriptor() ([]byte, []int) {
-	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{11}
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ListResponse) GetServices() []*Service {
@@ -1021,7 +2566,7 @@ type DeleteRequest struct {
 
 func (x *DeleteRequest) Reset() {
 	*x = DeleteRequest{}
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[12]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1033,7 +2578,7 @@ func (x *DeleteRequest) String() string {
 func (*DeleteRequest) ProtoMessage() {}
 
 func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[12]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1046,7 +2591,7 @@ func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRequest) Descriptor() ([]byte, []int) {
-	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{12}
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *DeleteRequest) GetName() string {
@@ -1058,13 +2603,14 @@ func (x *DeleteRequest) GetName() string {
 
 type DeleteResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
+	Change        *Change                `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DeleteResponse) Reset() {
 	*x = DeleteResponse{}
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[13]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1076,7 +2622,7 @@ func (x *DeleteResponse) String() string {
 func (*DeleteResponse) ProtoMessage() {}
 
 func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[13]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1089,19 +2635,27 @@ func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteResponse.ProtoReflect.Descriptor instead.
 func (*DeleteResponse) Descriptor() ([]byte, []int) {
-	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{13}
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *DeleteResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
 }
 
 type WatchRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service to watch; empty: all of the namespace.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[14]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1113,7 +2667,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[14]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1126,7 +2680,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{14}
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *WatchRequest) GetName() string {
@@ -1137,15 +2691,19 @@ func (x *WatchRequest) GetName() string {
 }
 
 type WatchResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Service       *Service               `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Service *Service               `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// The name of a service that is gone, when all are watched.
+	Removed string `protobuf:"bytes,2,opt,name=removed,proto3" json:"removed,omitempty"`
+	// All services that there were have been sent.
+	Synced        bool `protobuf:"varint,3,opt,name=synced,proto3" json:"synced,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[15]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1157,7 +2715,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[15]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1170,7 +2728,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{15}
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *WatchResponse) GetService() *Service {
@@ -1178,6 +2736,20 @@ func (x *WatchResponse) GetService() *Service {
 		return x.Service
 	}
 	return nil
+}
+
+func (x *WatchResponse) GetRemoved() string {
+	if x != nil {
+		return x.Removed
+	}
+	return ""
+}
+
+func (x *WatchResponse) GetSynced() bool {
+	if x != nil {
+		return x.Synced
+	}
+	return false
 }
 
 type LogsRequest struct {
@@ -1197,7 +2769,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[16]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1209,7 +2781,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[16]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1222,7 +2794,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{16}
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *LogsRequest) GetName() string {
@@ -1270,7 +2842,7 @@ type LogsResponse struct {
 
 func (x *LogsResponse) Reset() {
 	*x = LogsResponse{}
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[17]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1282,7 +2854,7 @@ func (x *LogsResponse) String() string {
 func (*LogsResponse) ProtoMessage() {}
 
 func (x *LogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[17]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1295,7 +2867,7 @@ func (x *LogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsResponse.ProtoReflect.Descriptor instead.
 func (*LogsResponse) Descriptor() ([]byte, []int) {
-	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{17}
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *LogsResponse) GetLines() []*LogLine {
@@ -1322,7 +2894,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[18]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1334,7 +2906,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[18]
+	mi := &file_micro_runtime_v1_runtime_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1347,7 +2919,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{18}
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *LogLine) GetTime() *timestamppb.Timestamp {
@@ -1389,36 +2961,63 @@ var File_micro_runtime_v1_runtime_proto protoreflect.FileDescriptor
 
 const file_micro_runtime_v1_runtime_proto_rawDesc = "" +
 	"\n" +
-	"\x1emicro/runtime/v1/runtime.proto\x12\x10micro.runtime.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"{\n" +
+	"\x1emicro/runtime/v1/runtime.proto\x12\x10micro.runtime.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe0\x01\n" +
 	"\aService\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12*\n" +
 	"\x04spec\x18\x02 \x01(\v2\x16.micro.runtime.v1.SpecR\x04spec\x120\n" +
-	"\x06status\x18\x03 \x01(\v2\x18.micro.runtime.v1.StatusR\x06status\"\xee\x02\n" +
+	"\x06status\x18\x03 \x01(\v2\x18.micro.runtime.v1.StatusR\x06status\x12\x1c\n" +
+	"\tinstances\x18\x04 \x01(\x05R\tinstances\x123\n" +
+	"\arollout\x18\x05 \x01(\v2\x19.micro.runtime.v1.RolloutR\arollout\x12\x10\n" +
+	"\x03set\x18\x06 \x01(\tR\x03set\"\xb3\x03\n" +
 	"\x04Spec\x12\x14\n" +
 	"\x05image\x18\x01 \x01(\tR\x05image\x120\n" +
 	"\x06source\x18\x02 \x01(\v2\x18.micro.runtime.v1.SourceR\x06source\x12\x18\n" +
-	"\aversion\x18\x03 \x01(\tR\aversion\x12\x1c\n" +
-	"\tinstances\x18\x04 \x01(\x05R\tinstances\x121\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion\x121\n" +
 	"\x03env\x18\x05 \x03(\v2\x1f.micro.runtime.v1.Spec.EnvEntryR\x03env\x12\x12\n" +
-	"\x04args\x18\x06 \x03(\tR\x04args\x12-\n" +
-	"\x05probe\x18\a \x01(\v2\x17.micro.runtime.v1.ProbeR\x05probe\x128\n" +
+	"\x04args\x18\x06 \x03(\tR\x04args\x128\n" +
 	"\n" +
-	"stop_grace\x18\b \x01(\v2\x19.google.protobuf.DurationR\tstopGrace\x1a6\n" +
+	"stop_grace\x18\b \x01(\v2\x19.google.protobuf.DurationR\tstopGrace\x120\n" +
+	"\x06probes\x18\t \x01(\v2\x18.micro.runtime.v1.ProbesR\x06probes\x129\n" +
+	"\tresources\x18\n" +
+	" \x01(\v2\x1b.micro.runtime.v1.ResourcesR\tresources\x1aO\n" +
 	"\bEnvEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x84\x01\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12-\n" +
+	"\x05value\x18\x02 \x01(\v2\x17.micro.runtime.v1.ValueR\x05value:\x028\x01J\x04\b\x04\x10\x05J\x04\b\a\x10\b\"@\n" +
+	"\x05Value\x12\x14\n" +
+	"\x04text\x18\x01 \x01(\tH\x00R\x04text\x12\x18\n" +
+	"\x06config\x18\x02 \x01(\tH\x00R\x06configB\a\n" +
+	"\x05value\"\x84\x01\n" +
 	"\x06Source\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x16\n" +
 	"\x06folder\x18\x02 \x01(\tR\x06folder\x12\x10\n" +
 	"\x03ref\x18\x03 \x01(\tR\x03ref\x12\x1a\n" +
 	"\brevision\x18\x04 \x01(\tR\brevision\x12\x1a\n" +
-	"\bmodified\x18\x05 \x01(\bR\bmodified\"\xda\x01\n" +
-	"\x05Probe\x12\x18\n" +
-	"\aservice\x18\x01 \x01(\tR\aservice\x121\n" +
-	"\x06period\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06period\x123\n" +
-	"\atimeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x123\n" +
-	"\astartup\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\astartup\x12\x1a\n" +
-	"\bfailures\x18\x05 \x01(\x05R\bfailures\"\xa1\x02\n" +
+	"\bmodified\x18\x05 \x01(\bR\bmodified\"S\n" +
+	"\tResources\x12\x10\n" +
+	"\x03cpu\x18\x01 \x01(\x03R\x03cpu\x12\x16\n" +
+	"\x06memory\x18\x02 \x01(\x03R\x06memory\x12\x1c\n" +
+	"\tprocesses\x18\x03 \x01(\x03R\tprocesses\"\xa7\x01\n" +
+	"\x06Probes\x121\n" +
+	"\astartup\x18\x01 \x01(\v2\x17.micro.runtime.v1.ProbeR\astartup\x125\n" +
+	"\treadiness\x18\x02 \x01(\v2\x17.micro.runtime.v1.ProbeR\treadiness\x123\n" +
+	"\bliveness\x18\x03 \x01(\v2\x17.micro.runtime.v1.ProbeR\bliveness\"\xa9\x02\n" +
+	"\x05Probe\x12\x14\n" +
+	"\x04grpc\x18\x01 \x01(\tH\x00R\x04grpc\x12\x14\n" +
+	"\x04http\x18\x02 \x01(\tH\x00R\x04http\x12\x12\n" +
+	"\x03tcp\x18\x03 \x01(\bH\x00R\x03tcp\x125\n" +
+	"\acommand\x18\x04 \x01(\v2\x19.micro.runtime.v1.CommandH\x00R\acommand\x121\n" +
+	"\x06period\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x06period\x123\n" +
+	"\atimeout\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12\x1a\n" +
+	"\bfailures\x18\a \x01(\x05R\bfailures\x12\x1c\n" +
+	"\tsuccesses\x18\b \x01(\x05R\tsuccessesB\a\n" +
+	"\x05check\"\x1d\n" +
+	"\aCommand\x12\x12\n" +
+	"\x04args\x18\x01 \x03(\tR\x04args\"}\n" +
+	"\aRollout\x12\x1f\n" +
+	"\vkeep_trying\x18\x01 \x01(\bR\n" +
+	"keepTrying\x12\x1a\n" +
+	"\bfailures\x18\x02 \x01(\x05R\bfailures\x125\n" +
+	"\bdeadline\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\bdeadline\"\xd3\x02\n" +
 	"\x06Status\x12-\n" +
 	"\x05phase\x18\x01 \x01(\x0e2\x17.micro.runtime.v1.PhaseR\x05phase\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
@@ -1427,7 +3026,8 @@ const file_micro_runtime_v1_runtime_proto_rawDesc = "" +
 	"\tinstances\x18\x05 \x03(\v2\x1a.micro.runtime.v1.InstanceR\tinstances\x124\n" +
 	"\aupdated\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\aupdated\x12\x1d\n" +
 	"\n" +
-	"updated_by\x18\a \x01(\tR\tupdatedBy\"\xf3\x02\n" +
+	"updated_by\x18\a \x01(\tR\tupdatedBy\x120\n" +
+	"\x06change\x18\b \x01(\v2\x18.micro.runtime.v1.ChangeR\x06change\"\x89\x03\n" +
 	"\bInstance\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\arelease\x18\x02 \x01(\x03R\arelease\x12-\n" +
@@ -1441,16 +3041,86 @@ const file_micro_runtime_v1_runtime_proto_rawDesc = "" +
 	"next_start\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tnextStart\x12\x18\n" +
 	"\aaddress\x18\t \x01(\tR\aaddress\x120\n" +
 	"\x05since\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\x89\x01\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x14\n" +
+	"\x05cause\x18\v \x01(\tR\x05cause\"\xef\x01\n" +
+	"\aRelease\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x03R\x06number\x12*\n" +
+	"\x04spec\x18\x02 \x01(\v2\x16.micro.runtime.v1.SpecR\x04spec\x124\n" +
+	"\acreated\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x12\x0e\n" +
+	"\x02by\x18\x04 \x01(\tR\x02by\x12\x16\n" +
+	"\x06action\x18\x05 \x01(\tR\x06action\x12\x0e\n" +
+	"\x02of\x18\x06 \x01(\x03R\x02of\x122\n" +
+	"\x06served\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06served\"\x88\x02\n" +
+	"\x06Change\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x03R\x06number\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x0e\n" +
+	"\x02by\x18\x03 \x01(\tR\x02by\x12\x16\n" +
+	"\x06action\x18\x04 \x01(\tR\x06action\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06undoes\x18\x06 \x01(\x03R\x06undoes\x12/\n" +
+	"\x06before\x18\a \x01(\v2\x17.micro.runtime.v1.StateR\x06before\x12-\n" +
+	"\x05after\x18\b \x01(\v2\x17.micro.runtime.v1.StateR\x05after\"t\n" +
+	"\x05State\x12\x18\n" +
+	"\arelease\x18\x01 \x01(\x03R\arelease\x12\x1c\n" +
+	"\tinstances\x18\x02 \x01(\x05R\tinstances\x123\n" +
+	"\arollout\x18\x03 \x01(\v2\x19.micro.runtime.v1.RolloutR\arollout\"\xad\x01\n" +
+	"\x05Entry\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x03R\x06number\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x1a\n" +
+	"\binstance\x18\x04 \x01(\tR\binstance\x12\x18\n" +
+	"\arelease\x18\x05 \x01(\x03R\arelease\x12\x12\n" +
+	"\x04text\x18\x06 \x01(\tR\x04text\"\xda\x01\n" +
 	"\fApplyRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12*\n" +
 	"\x04spec\x18\x02 \x01(\v2\x16.micro.runtime.v1.SpecR\x04spec\x12\x1f\n" +
 	"\vupdate_only\x18\x03 \x01(\bR\n" +
-	"updateOnly\x12\x18\n" +
-	"\arestart\x18\x04 \x01(\bR\arestart\"^\n" +
+	"updateOnly\x12\x1c\n" +
+	"\tinstances\x18\x05 \x01(\x05R\tinstances\x123\n" +
+	"\arollout\x18\x06 \x01(\v2\x19.micro.runtime.v1.RolloutR\arollout\x12\x10\n" +
+	"\x03set\x18\a \x01(\tR\x03setJ\x04\b\x04\x10\x05\"|\n" +
 	"\rApplyResponse\x123\n" +
-	"\aservice\x18\x01 \x01(\v2\x19.micro.runtime.v1.ServiceR\aservice\x12\x18\n" +
-	"\achanged\x18\x02 \x01(\bR\achanged\" \n" +
+	"\aservice\x18\x01 \x01(\v2\x19.micro.runtime.v1.ServiceR\aservice\x120\n" +
+	"\x06change\x18\x03 \x01(\v2\x18.micro.runtime.v1.ChangeR\x06changeJ\x04\b\x02\x10\x03\"@\n" +
+	"\fScaleRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
+	"\tinstances\x18\x02 \x01(\x05R\tinstances\"v\n" +
+	"\rScaleResponse\x123\n" +
+	"\aservice\x18\x01 \x01(\v2\x19.micro.runtime.v1.ServiceR\aservice\x120\n" +
+	"\x06change\x18\x02 \x01(\v2\x18.micro.runtime.v1.ChangeR\x06change\"$\n" +
+	"\x0eRestartRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"x\n" +
+	"\x0fRestartResponse\x123\n" +
+	"\aservice\x18\x01 \x01(\v2\x19.micro.runtime.v1.ServiceR\aservice\x120\n" +
+	"\x06change\x18\x02 \x01(\v2\x18.micro.runtime.v1.ChangeR\x06change\"?\n" +
+	"\x0fRollbackRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\arelease\x18\x02 \x01(\x03R\arelease\"y\n" +
+	"\x10RollbackResponse\x123\n" +
+	"\aservice\x18\x01 \x01(\v2\x19.micro.runtime.v1.ServiceR\aservice\x120\n" +
+	"\x06change\x18\x02 \x01(\v2\x18.micro.runtime.v1.ChangeR\x06change\">\n" +
+	"\vUndoRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
+	"\tif_change\x18\x02 \x01(\x03R\bifChange\"\xa7\x01\n" +
+	"\fUndoResponse\x123\n" +
+	"\aservice\x18\x01 \x01(\v2\x19.micro.runtime.v1.ServiceR\aservice\x120\n" +
+	"\x06change\x18\x02 \x01(\v2\x18.micro.runtime.v1.ChangeR\x06change\x120\n" +
+	"\x06undone\x18\x03 \x01(\v2\x18.micro.runtime.v1.ChangeR\x06undone\"%\n" +
+	"\x0fReleasesRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"I\n" +
+	"\x10ReleasesResponse\x125\n" +
+	"\breleases\x18\x01 \x03(\v2\x19.micro.runtime.v1.ReleaseR\breleases\"$\n" +
+	"\x0eChangesRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"a\n" +
+	"\x0fChangesResponse\x122\n" +
+	"\achanges\x18\x01 \x03(\v2\x18.micro.runtime.v1.ChangeR\achanges\x12\x1a\n" +
+	"\bundoable\x18\x02 \x01(\x03R\bundoable\"P\n" +
+	"\x0eJournalRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04tail\x18\x02 \x01(\x05R\x04tail\x12\x16\n" +
+	"\x06follow\x18\x03 \x01(\bR\x06follow\"D\n" +
+	"\x0fJournalResponse\x121\n" +
+	"\aentries\x18\x01 \x03(\v2\x17.micro.runtime.v1.EntryR\aentries\" \n" +
 	"\n" +
 	"GetRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"B\n" +
@@ -1460,12 +3130,15 @@ const file_micro_runtime_v1_runtime_proto_rawDesc = "" +
 	"\fListResponse\x125\n" +
 	"\bservices\x18\x01 \x03(\v2\x19.micro.runtime.v1.ServiceR\bservices\"#\n" +
 	"\rDeleteRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"\x10\n" +
-	"\x0eDeleteResponse\"\"\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"B\n" +
+	"\x0eDeleteResponse\x120\n" +
+	"\x06change\x18\x01 \x01(\v2\x18.micro.runtime.v1.ChangeR\x06change\"\"\n" +
 	"\fWatchRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"D\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"v\n" +
 	"\rWatchResponse\x123\n" +
-	"\aservice\x18\x01 \x01(\v2\x19.micro.runtime.v1.ServiceR\aservice\"\x9b\x01\n" +
+	"\aservice\x18\x01 \x01(\v2\x19.micro.runtime.v1.ServiceR\aservice\x12\x18\n" +
+	"\aremoved\x18\x02 \x01(\tR\aremoved\x12\x16\n" +
+	"\x06synced\x18\x03 \x01(\bR\x06synced\"\x9b\x01\n" +
 	"\vLogsRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04tail\x18\x02 \x01(\x05R\x04tail\x12\x16\n" +
@@ -1493,9 +3166,16 @@ const file_micro_runtime_v1_runtime_proto_rawDesc = "" +
 	"\x16LOG_STREAM_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11LOG_STREAM_STDOUT\x10\x01\x12\x15\n" +
 	"\x11LOG_STREAM_STDERR\x10\x02\x12\x15\n" +
-	"\x11LOG_STREAM_SYSTEM\x10\x032\xc0\x03\n" +
+	"\x11LOG_STREAM_SYSTEM\x10\x032\xe9\a\n" +
 	"\aRuntime\x12H\n" +
-	"\x05Apply\x12\x1e.micro.runtime.v1.ApplyRequest\x1a\x1f.micro.runtime.v1.ApplyResponse\x12B\n" +
+	"\x05Apply\x12\x1e.micro.runtime.v1.ApplyRequest\x1a\x1f.micro.runtime.v1.ApplyResponse\x12H\n" +
+	"\x05Scale\x12\x1e.micro.runtime.v1.ScaleRequest\x1a\x1f.micro.runtime.v1.ScaleResponse\x12N\n" +
+	"\aRestart\x12 .micro.runtime.v1.RestartRequest\x1a!.micro.runtime.v1.RestartResponse\x12Q\n" +
+	"\bRollback\x12!.micro.runtime.v1.RollbackRequest\x1a\".micro.runtime.v1.RollbackResponse\x12E\n" +
+	"\x04Undo\x12\x1d.micro.runtime.v1.UndoRequest\x1a\x1e.micro.runtime.v1.UndoResponse\x12Q\n" +
+	"\bReleases\x12!.micro.runtime.v1.ReleasesRequest\x1a\".micro.runtime.v1.ReleasesResponse\x12N\n" +
+	"\aChanges\x12 .micro.runtime.v1.ChangesRequest\x1a!.micro.runtime.v1.ChangesResponse\x12P\n" +
+	"\aJournal\x12 .micro.runtime.v1.JournalRequest\x1a!.micro.runtime.v1.JournalResponse0\x01\x12B\n" +
 	"\x03Get\x12\x1c.micro.runtime.v1.GetRequest\x1a\x1d.micro.runtime.v1.GetResponse\x12E\n" +
 	"\x04List\x12\x1d.micro.runtime.v1.ListRequest\x1a\x1e.micro.runtime.v1.ListResponse\x12K\n" +
 	"\x06Delete\x12\x1f.micro.runtime.v1.DeleteRequest\x1a .micro.runtime.v1.DeleteResponse\x12J\n" +
@@ -1515,76 +3195,144 @@ func file_micro_runtime_v1_runtime_proto_rawDescGZIP() []byte {
 }
 
 var file_micro_runtime_v1_runtime_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_micro_runtime_v1_runtime_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_micro_runtime_v1_runtime_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_micro_runtime_v1_runtime_proto_goTypes = []any{
 	(Phase)(0),                    // 0: micro.runtime.v1.Phase
 	(LogStream)(0),                // 1: micro.runtime.v1.LogStream
 	(*Service)(nil),               // 2: micro.runtime.v1.Service
 	(*Spec)(nil),                  // 3: micro.runtime.v1.Spec
-	(*Source)(nil),                // 4: micro.runtime.v1.Source
-	(*Probe)(nil),                 // 5: micro.runtime.v1.Probe
-	(*Status)(nil),                // 6: micro.runtime.v1.Status
-	(*Instance)(nil),              // 7: micro.runtime.v1.Instance
-	(*ApplyRequest)(nil),          // 8: micro.runtime.v1.ApplyRequest
-	(*ApplyResponse)(nil),         // 9: micro.runtime.v1.ApplyResponse
-	(*GetRequest)(nil),            // 10: micro.runtime.v1.GetRequest
-	(*GetResponse)(nil),           // 11: micro.runtime.v1.GetResponse
-	(*ListRequest)(nil),           // 12: micro.runtime.v1.ListRequest
-	(*ListResponse)(nil),          // 13: micro.runtime.v1.ListResponse
-	(*DeleteRequest)(nil),         // 14: micro.runtime.v1.DeleteRequest
-	(*DeleteResponse)(nil),        // 15: micro.runtime.v1.DeleteResponse
-	(*WatchRequest)(nil),          // 16: micro.runtime.v1.WatchRequest
-	(*WatchResponse)(nil),         // 17: micro.runtime.v1.WatchResponse
-	(*LogsRequest)(nil),           // 18: micro.runtime.v1.LogsRequest
-	(*LogsResponse)(nil),          // 19: micro.runtime.v1.LogsResponse
-	(*LogLine)(nil),               // 20: micro.runtime.v1.LogLine
-	nil,                           // 21: micro.runtime.v1.Spec.EnvEntry
-	(*durationpb.Duration)(nil),   // 22: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
+	(*Value)(nil),                 // 4: micro.runtime.v1.Value
+	(*Source)(nil),                // 5: micro.runtime.v1.Source
+	(*Resources)(nil),             // 6: micro.runtime.v1.Resources
+	(*Probes)(nil),                // 7: micro.runtime.v1.Probes
+	(*Probe)(nil),                 // 8: micro.runtime.v1.Probe
+	(*Command)(nil),               // 9: micro.runtime.v1.Command
+	(*Rollout)(nil),               // 10: micro.runtime.v1.Rollout
+	(*Status)(nil),                // 11: micro.runtime.v1.Status
+	(*Instance)(nil),              // 12: micro.runtime.v1.Instance
+	(*Release)(nil),               // 13: micro.runtime.v1.Release
+	(*Change)(nil),                // 14: micro.runtime.v1.Change
+	(*State)(nil),                 // 15: micro.runtime.v1.State
+	(*Entry)(nil),                 // 16: micro.runtime.v1.Entry
+	(*ApplyRequest)(nil),          // 17: micro.runtime.v1.ApplyRequest
+	(*ApplyResponse)(nil),         // 18: micro.runtime.v1.ApplyResponse
+	(*ScaleRequest)(nil),          // 19: micro.runtime.v1.ScaleRequest
+	(*ScaleResponse)(nil),         // 20: micro.runtime.v1.ScaleResponse
+	(*RestartRequest)(nil),        // 21: micro.runtime.v1.RestartRequest
+	(*RestartResponse)(nil),       // 22: micro.runtime.v1.RestartResponse
+	(*RollbackRequest)(nil),       // 23: micro.runtime.v1.RollbackRequest
+	(*RollbackResponse)(nil),      // 24: micro.runtime.v1.RollbackResponse
+	(*UndoRequest)(nil),           // 25: micro.runtime.v1.UndoRequest
+	(*UndoResponse)(nil),          // 26: micro.runtime.v1.UndoResponse
+	(*ReleasesRequest)(nil),       // 27: micro.runtime.v1.ReleasesRequest
+	(*ReleasesResponse)(nil),      // 28: micro.runtime.v1.ReleasesResponse
+	(*ChangesRequest)(nil),        // 29: micro.runtime.v1.ChangesRequest
+	(*ChangesResponse)(nil),       // 30: micro.runtime.v1.ChangesResponse
+	(*JournalRequest)(nil),        // 31: micro.runtime.v1.JournalRequest
+	(*JournalResponse)(nil),       // 32: micro.runtime.v1.JournalResponse
+	(*GetRequest)(nil),            // 33: micro.runtime.v1.GetRequest
+	(*GetResponse)(nil),           // 34: micro.runtime.v1.GetResponse
+	(*ListRequest)(nil),           // 35: micro.runtime.v1.ListRequest
+	(*ListResponse)(nil),          // 36: micro.runtime.v1.ListResponse
+	(*DeleteRequest)(nil),         // 37: micro.runtime.v1.DeleteRequest
+	(*DeleteResponse)(nil),        // 38: micro.runtime.v1.DeleteResponse
+	(*WatchRequest)(nil),          // 39: micro.runtime.v1.WatchRequest
+	(*WatchResponse)(nil),         // 40: micro.runtime.v1.WatchResponse
+	(*LogsRequest)(nil),           // 41: micro.runtime.v1.LogsRequest
+	(*LogsResponse)(nil),          // 42: micro.runtime.v1.LogsResponse
+	(*LogLine)(nil),               // 43: micro.runtime.v1.LogLine
+	nil,                           // 44: micro.runtime.v1.Spec.EnvEntry
+	(*durationpb.Duration)(nil),   // 45: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 46: google.protobuf.Timestamp
 }
 var file_micro_runtime_v1_runtime_proto_depIdxs = []int32{
 	3,  // 0: micro.runtime.v1.Service.spec:type_name -> micro.runtime.v1.Spec
-	6,  // 1: micro.runtime.v1.Service.status:type_name -> micro.runtime.v1.Status
-	4,  // 2: micro.runtime.v1.Spec.source:type_name -> micro.runtime.v1.Source
-	21, // 3: micro.runtime.v1.Spec.env:type_name -> micro.runtime.v1.Spec.EnvEntry
-	5,  // 4: micro.runtime.v1.Spec.probe:type_name -> micro.runtime.v1.Probe
-	22, // 5: micro.runtime.v1.Spec.stop_grace:type_name -> google.protobuf.Duration
-	22, // 6: micro.runtime.v1.Probe.period:type_name -> google.protobuf.Duration
-	22, // 7: micro.runtime.v1.Probe.timeout:type_name -> google.protobuf.Duration
-	22, // 8: micro.runtime.v1.Probe.startup:type_name -> google.protobuf.Duration
-	0,  // 9: micro.runtime.v1.Status.phase:type_name -> micro.runtime.v1.Phase
-	7,  // 10: micro.runtime.v1.Status.instances:type_name -> micro.runtime.v1.Instance
-	23, // 11: micro.runtime.v1.Status.updated:type_name -> google.protobuf.Timestamp
-	0,  // 12: micro.runtime.v1.Instance.phase:type_name -> micro.runtime.v1.Phase
-	23, // 13: micro.runtime.v1.Instance.started:type_name -> google.protobuf.Timestamp
-	23, // 14: micro.runtime.v1.Instance.next_start:type_name -> google.protobuf.Timestamp
-	23, // 15: micro.runtime.v1.Instance.since:type_name -> google.protobuf.Timestamp
-	3,  // 16: micro.runtime.v1.ApplyRequest.spec:type_name -> micro.runtime.v1.Spec
-	2,  // 17: micro.runtime.v1.ApplyResponse.service:type_name -> micro.runtime.v1.Service
-	2,  // 18: micro.runtime.v1.GetResponse.service:type_name -> micro.runtime.v1.Service
-	2,  // 19: micro.runtime.v1.ListResponse.services:type_name -> micro.runtime.v1.Service
-	2,  // 20: micro.runtime.v1.WatchResponse.service:type_name -> micro.runtime.v1.Service
-	23, // 21: micro.runtime.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
-	20, // 22: micro.runtime.v1.LogsResponse.lines:type_name -> micro.runtime.v1.LogLine
-	23, // 23: micro.runtime.v1.LogLine.time:type_name -> google.protobuf.Timestamp
-	1,  // 24: micro.runtime.v1.LogLine.stream:type_name -> micro.runtime.v1.LogStream
-	8,  // 25: micro.runtime.v1.Runtime.Apply:input_type -> micro.runtime.v1.ApplyRequest
-	10, // 26: micro.runtime.v1.Runtime.Get:input_type -> micro.runtime.v1.GetRequest
-	12, // 27: micro.runtime.v1.Runtime.List:input_type -> micro.runtime.v1.ListRequest
-	14, // 28: micro.runtime.v1.Runtime.Delete:input_type -> micro.runtime.v1.DeleteRequest
-	16, // 29: micro.runtime.v1.Runtime.Watch:input_type -> micro.runtime.v1.WatchRequest
-	18, // 30: micro.runtime.v1.Runtime.Logs:input_type -> micro.runtime.v1.LogsRequest
-	9,  // 31: micro.runtime.v1.Runtime.Apply:output_type -> micro.runtime.v1.ApplyResponse
-	11, // 32: micro.runtime.v1.Runtime.Get:output_type -> micro.runtime.v1.GetResponse
-	13, // 33: micro.runtime.v1.Runtime.List:output_type -> micro.runtime.v1.ListResponse
-	15, // 34: micro.runtime.v1.Runtime.Delete:output_type -> micro.runtime.v1.DeleteResponse
-	17, // 35: micro.runtime.v1.Runtime.Watch:output_type -> micro.runtime.v1.WatchResponse
-	19, // 36: micro.runtime.v1.Runtime.Logs:output_type -> micro.runtime.v1.LogsResponse
-	31, // [31:37] is the sub-list for method output_type
-	25, // [25:31] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	11, // 1: micro.runtime.v1.Service.status:type_name -> micro.runtime.v1.Status
+	10, // 2: micro.runtime.v1.Service.rollout:type_name -> micro.runtime.v1.Rollout
+	5,  // 3: micro.runtime.v1.Spec.source:type_name -> micro.runtime.v1.Source
+	44, // 4: micro.runtime.v1.Spec.env:type_name -> micro.runtime.v1.Spec.EnvEntry
+	45, // 5: micro.runtime.v1.Spec.stop_grace:type_name -> google.protobuf.Duration
+	7,  // 6: micro.runtime.v1.Spec.probes:type_name -> micro.runtime.v1.Probes
+	6,  // 7: micro.runtime.v1.Spec.resources:type_name -> micro.runtime.v1.Resources
+	8,  // 8: micro.runtime.v1.Probes.startup:type_name -> micro.runtime.v1.Probe
+	8,  // 9: micro.runtime.v1.Probes.readiness:type_name -> micro.runtime.v1.Probe
+	8,  // 10: micro.runtime.v1.Probes.liveness:type_name -> micro.runtime.v1.Probe
+	9,  // 11: micro.runtime.v1.Probe.command:type_name -> micro.runtime.v1.Command
+	45, // 12: micro.runtime.v1.Probe.period:type_name -> google.protobuf.Duration
+	45, // 13: micro.runtime.v1.Probe.timeout:type_name -> google.protobuf.Duration
+	45, // 14: micro.runtime.v1.Rollout.deadline:type_name -> google.protobuf.Duration
+	0,  // 15: micro.runtime.v1.Status.phase:type_name -> micro.runtime.v1.Phase
+	12, // 16: micro.runtime.v1.Status.instances:type_name -> micro.runtime.v1.Instance
+	46, // 17: micro.runtime.v1.Status.updated:type_name -> google.protobuf.Timestamp
+	14, // 18: micro.runtime.v1.Status.change:type_name -> micro.runtime.v1.Change
+	0,  // 19: micro.runtime.v1.Instance.phase:type_name -> micro.runtime.v1.Phase
+	46, // 20: micro.runtime.v1.Instance.started:type_name -> google.protobuf.Timestamp
+	46, // 21: micro.runtime.v1.Instance.next_start:type_name -> google.protobuf.Timestamp
+	46, // 22: micro.runtime.v1.Instance.since:type_name -> google.protobuf.Timestamp
+	3,  // 23: micro.runtime.v1.Release.spec:type_name -> micro.runtime.v1.Spec
+	46, // 24: micro.runtime.v1.Release.created:type_name -> google.protobuf.Timestamp
+	46, // 25: micro.runtime.v1.Release.served:type_name -> google.protobuf.Timestamp
+	46, // 26: micro.runtime.v1.Change.time:type_name -> google.protobuf.Timestamp
+	15, // 27: micro.runtime.v1.Change.before:type_name -> micro.runtime.v1.State
+	15, // 28: micro.runtime.v1.Change.after:type_name -> micro.runtime.v1.State
+	10, // 29: micro.runtime.v1.State.rollout:type_name -> micro.runtime.v1.Rollout
+	46, // 30: micro.runtime.v1.Entry.time:type_name -> google.protobuf.Timestamp
+	3,  // 31: micro.runtime.v1.ApplyRequest.spec:type_name -> micro.runtime.v1.Spec
+	10, // 32: micro.runtime.v1.ApplyRequest.rollout:type_name -> micro.runtime.v1.Rollout
+	2,  // 33: micro.runtime.v1.ApplyResponse.service:type_name -> micro.runtime.v1.Service
+	14, // 34: micro.runtime.v1.ApplyResponse.change:type_name -> micro.runtime.v1.Change
+	2,  // 35: micro.runtime.v1.ScaleResponse.service:type_name -> micro.runtime.v1.Service
+	14, // 36: micro.runtime.v1.ScaleResponse.change:type_name -> micro.runtime.v1.Change
+	2,  // 37: micro.runtime.v1.RestartResponse.service:type_name -> micro.runtime.v1.Service
+	14, // 38: micro.runtime.v1.RestartResponse.change:type_name -> micro.runtime.v1.Change
+	2,  // 39: micro.runtime.v1.RollbackResponse.service:type_name -> micro.runtime.v1.Service
+	14, // 40: micro.runtime.v1.RollbackResponse.change:type_name -> micro.runtime.v1.Change
+	2,  // 41: micro.runtime.v1.UndoResponse.service:type_name -> micro.runtime.v1.Service
+	14, // 42: micro.runtime.v1.UndoResponse.change:type_name -> micro.runtime.v1.Change
+	14, // 43: micro.runtime.v1.UndoResponse.undone:type_name -> micro.runtime.v1.Change
+	13, // 44: micro.runtime.v1.ReleasesResponse.releases:type_name -> micro.runtime.v1.Release
+	14, // 45: micro.runtime.v1.ChangesResponse.changes:type_name -> micro.runtime.v1.Change
+	16, // 46: micro.runtime.v1.JournalResponse.entries:type_name -> micro.runtime.v1.Entry
+	2,  // 47: micro.runtime.v1.GetResponse.service:type_name -> micro.runtime.v1.Service
+	2,  // 48: micro.runtime.v1.ListResponse.services:type_name -> micro.runtime.v1.Service
+	14, // 49: micro.runtime.v1.DeleteResponse.change:type_name -> micro.runtime.v1.Change
+	2,  // 50: micro.runtime.v1.WatchResponse.service:type_name -> micro.runtime.v1.Service
+	46, // 51: micro.runtime.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
+	43, // 52: micro.runtime.v1.LogsResponse.lines:type_name -> micro.runtime.v1.LogLine
+	46, // 53: micro.runtime.v1.LogLine.time:type_name -> google.protobuf.Timestamp
+	1,  // 54: micro.runtime.v1.LogLine.stream:type_name -> micro.runtime.v1.LogStream
+	4,  // 55: micro.runtime.v1.Spec.EnvEntry.value:type_name -> micro.runtime.v1.Value
+	17, // 56: micro.runtime.v1.Runtime.Apply:input_type -> micro.runtime.v1.ApplyRequest
+	19, // 57: micro.runtime.v1.Runtime.Scale:input_type -> micro.runtime.v1.ScaleRequest
+	21, // 58: micro.runtime.v1.Runtime.Restart:input_type -> micro.runtime.v1.RestartRequest
+	23, // 59: micro.runtime.v1.Runtime.Rollback:input_type -> micro.runtime.v1.RollbackRequest
+	25, // 60: micro.runtime.v1.Runtime.Undo:input_type -> micro.runtime.v1.UndoRequest
+	27, // 61: micro.runtime.v1.Runtime.Releases:input_type -> micro.runtime.v1.ReleasesRequest
+	29, // 62: micro.runtime.v1.Runtime.Changes:input_type -> micro.runtime.v1.ChangesRequest
+	31, // 63: micro.runtime.v1.Runtime.Journal:input_type -> micro.runtime.v1.JournalRequest
+	33, // 64: micro.runtime.v1.Runtime.Get:input_type -> micro.runtime.v1.GetRequest
+	35, // 65: micro.runtime.v1.Runtime.List:input_type -> micro.runtime.v1.ListRequest
+	37, // 66: micro.runtime.v1.Runtime.Delete:input_type -> micro.runtime.v1.DeleteRequest
+	39, // 67: micro.runtime.v1.Runtime.Watch:input_type -> micro.runtime.v1.WatchRequest
+	41, // 68: micro.runtime.v1.Runtime.Logs:input_type -> micro.runtime.v1.LogsRequest
+	18, // 69: micro.runtime.v1.Runtime.Apply:output_type -> micro.runtime.v1.ApplyResponse
+	20, // 70: micro.runtime.v1.Runtime.Scale:output_type -> micro.runtime.v1.ScaleResponse
+	22, // 71: micro.runtime.v1.Runtime.Restart:output_type -> micro.runtime.v1.RestartResponse
+	24, // 72: micro.runtime.v1.Runtime.Rollback:output_type -> micro.runtime.v1.RollbackResponse
+	26, // 73: micro.runtime.v1.Runtime.Undo:output_type -> micro.runtime.v1.UndoResponse
+	28, // 74: micro.runtime.v1.Runtime.Releases:output_type -> micro.runtime.v1.ReleasesResponse
+	30, // 75: micro.runtime.v1.Runtime.Changes:output_type -> micro.runtime.v1.ChangesResponse
+	32, // 76: micro.runtime.v1.Runtime.Journal:output_type -> micro.runtime.v1.JournalResponse
+	34, // 77: micro.runtime.v1.Runtime.Get:output_type -> micro.runtime.v1.GetResponse
+	36, // 78: micro.runtime.v1.Runtime.List:output_type -> micro.runtime.v1.ListResponse
+	38, // 79: micro.runtime.v1.Runtime.Delete:output_type -> micro.runtime.v1.DeleteResponse
+	40, // 80: micro.runtime.v1.Runtime.Watch:output_type -> micro.runtime.v1.WatchResponse
+	42, // 81: micro.runtime.v1.Runtime.Logs:output_type -> micro.runtime.v1.LogsResponse
+	69, // [69:82] is the sub-list for method output_type
+	56, // [56:69] is the sub-list for method input_type
+	56, // [56:56] is the sub-list for extension type_name
+	56, // [56:56] is the sub-list for extension extendee
+	0,  // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_micro_runtime_v1_runtime_proto_init() }
@@ -1592,13 +3340,23 @@ func file_micro_runtime_v1_runtime_proto_init() {
 	if File_micro_runtime_v1_runtime_proto != nil {
 		return
 	}
+	file_micro_runtime_v1_runtime_proto_msgTypes[2].OneofWrappers = []any{
+		(*Value_Text)(nil),
+		(*Value_Config)(nil),
+	}
+	file_micro_runtime_v1_runtime_proto_msgTypes[6].OneofWrappers = []any{
+		(*Probe_Grpc)(nil),
+		(*Probe_Http)(nil),
+		(*Probe_Tcp)(nil),
+		(*Probe_Command)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_micro_runtime_v1_runtime_proto_rawDesc), len(file_micro_runtime_v1_runtime_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   20,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -15,12 +15,19 @@ const _ = grpc.SupportPackageIsVersion9
 
 // The paths of the methods of micro.runtime.v1.Runtime.
 const (
-	Runtime_Apply_FullMethodName  = "/micro.runtime.v1.Runtime/Apply"
-	Runtime_Get_FullMethodName    = "/micro.runtime.v1.Runtime/Get"
-	Runtime_List_FullMethodName   = "/micro.runtime.v1.Runtime/List"
-	Runtime_Delete_FullMethodName = "/micro.runtime.v1.Runtime/Delete"
-	Runtime_Watch_FullMethodName  = "/micro.runtime.v1.Runtime/Watch"
-	Runtime_Logs_FullMethodName   = "/micro.runtime.v1.Runtime/Logs"
+	Runtime_Apply_FullMethodName    = "/micro.runtime.v1.Runtime/Apply"
+	Runtime_Scale_FullMethodName    = "/micro.runtime.v1.Runtime/Scale"
+	Runtime_Restart_FullMethodName  = "/micro.runtime.v1.Runtime/Restart"
+	Runtime_Rollback_FullMethodName = "/micro.runtime.v1.Runtime/Rollback"
+	Runtime_Undo_FullMethodName     = "/micro.runtime.v1.Runtime/Undo"
+	Runtime_Releases_FullMethodName = "/micro.runtime.v1.Runtime/Releases"
+	Runtime_Changes_FullMethodName  = "/micro.runtime.v1.Runtime/Changes"
+	Runtime_Journal_FullMethodName  = "/micro.runtime.v1.Runtime/Journal"
+	Runtime_Get_FullMethodName      = "/micro.runtime.v1.Runtime/Get"
+	Runtime_List_FullMethodName     = "/micro.runtime.v1.Runtime/List"
+	Runtime_Delete_FullMethodName   = "/micro.runtime.v1.Runtime/Delete"
+	Runtime_Watch_FullMethodName    = "/micro.runtime.v1.Runtime/Watch"
+	Runtime_Logs_FullMethodName     = "/micro.runtime.v1.Runtime/Logs"
 )
 
 // RuntimeClient calls the service micro.runtime.v1.Runtime.
@@ -31,25 +38,65 @@ const (
 // and again, and acts on the difference; a call here changes the record and
 // returns, it does not wait for the effect. Watch shows the effect.
 type RuntimeClient interface {
-	// Apply states how a service should run. When anything differs from the
+	// Apply states how a service should run. When its spec differs from that of the
 	// service's current release, a new release is made and takes over once it is
-	// healthy.
+	// healthy; when the rest differs, instances are started or ended and none is
+	// started again.
 	//
 	// INVALID_ARGUMENT: the name is no DNS label or is reserved, or a value is out
 	// of its range.
 	// FAILED_PRECONDITION: the image is not in this server's registry.
 	// NOT_FOUND: update_only is set and there is no such service.
 	Apply(ctx context.Context, in *ApplyRequest, opts ...grpc.CallOption) (*ApplyResponse, error)
+	// Scale changes how many instances of a service should run. Those that run are
+	// left alone but for those that are too many. NOT_FOUND when there is no such
+	// service.
+	Scale(ctx context.Context, in *ScaleRequest, opts ...grpc.CallOption) (*ScaleResponse, error)
+	// Restart replaces every instance by a new one, as an update does, with the
+	// values of the configuration as they are then. NOT_FOUND when there is no such
+	// service.
+	Restart(ctx context.Context, in *RestartRequest, opts ...grpc.CallOption) (*RestartResponse, error)
+	// Rollback makes the spec of an older release current again. It is a new release,
+	// unless the older one still serves because the current one never came to; then
+	// nothing is started again.
+	//
+	// NOT_FOUND: no such service. FAILED_PRECONDITION: the release is not kept any
+	// more, or there is none before the current one that differs from it.
+	Rollback(ctx context.Context, in *RollbackRequest, opts ...grpc.CallOption) (*RollbackResponse, error)
+	// Undo takes back the newest change of a service that changed what should run;
+	// restarts are passed over. It is a change itself, and so can be taken back. A
+	// service that was killed comes back while its history is kept, which is for
+	// seven days.
+	//
+	// NOT_FOUND: no such service. ABORTED: the newest change is not if_change.
+	// FAILED_PRECONDITION: there is nothing to take back.
+	Undo(ctx context.Context, in *UndoRequest, opts ...grpc.CallOption) (*UndoResponse, error)
+	// Releases returns the releases that are kept, the newest first: the last ten,
+	// and what is current or serves. Those of a killed service are kept for seven
+	// days. NOT_FOUND when there is no such service.
+	Releases(ctx context.Context, in *ReleasesRequest, opts ...grpc.CallOption) (*ReleasesResponse, error)
+	// Changes returns what was changed about a service, the newest first: the last 50
+	// changes are kept, those of a killed service for seven days. NOT_FOUND when there
+	// is no such service.
+	Changes(ctx context.Context, in *ChangesRequest, opts ...grpc.CallOption) (*ChangesResponse, error)
+	// Journal sends what the server did with a service and why, the oldest first: the
+	// last 500 entries are kept. With follow it waits for more until the caller ends
+	// the stream, or the service is gone. NOT_FOUND when there is no such service.
+	Journal(ctx context.Context, in *JournalRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[JournalResponse], error)
 	// Get returns one service. NOT_FOUND when it was never applied or was deleted.
 	Get(ctx context.Context, in *GetRequest, opts ...grpc.CallOption) (*GetResponse, error)
 	// List returns the services ordered by name.
 	List(ctx context.Context, in *ListRequest, opts ...grpc.CallOption) (*ListResponse, error)
-	// Delete removes a service; its instances are stopped with grace.
-	// NOT_FOUND when there is none.
+	// Delete removes a service; its instances are stopped with grace. Its releases
+	// are kept for seven days, for Undo. NOT_FOUND when there is none.
 	Delete(ctx context.Context, in *DeleteRequest, opts ...grpc.CallOption) (*DeleteResponse, error)
 	// Watch sends the current state of one service, and again after each change,
 	// until the caller ends the stream. It ends by itself with NOT_FOUND when the
 	// service is deleted and its last instance is gone.
+	//
+	// Without a name it sends all services of the namespace, ordered by name, then one
+	// message with synced set, and then each service that has changed, or the name
+	// of one that is gone.
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
 	// Logs sends what the instances of a service wrote, oldest line first.
 	// Lines of one instance keep their order. With follow it waits for more until
@@ -75,6 +122,78 @@ func (c *runtimeClient) Apply(ctx context.Context, in *ApplyRequest, opts ...grp
 	}
 	return out, nil
 }
+
+func (c *runtimeClient) Scale(ctx context.Context, in *ScaleRequest, opts ...grpc.CallOption) (*ScaleResponse, error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ScaleResponse)
+	if err := c.cc.Invoke(ctx, Runtime_Scale_FullMethodName, in, out, opts...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *runtimeClient) Restart(ctx context.Context, in *RestartRequest, opts ...grpc.CallOption) (*RestartResponse, error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RestartResponse)
+	if err := c.cc.Invoke(ctx, Runtime_Restart_FullMethodName, in, out, opts...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *runtimeClient) Rollback(ctx context.Context, in *RollbackRequest, opts ...grpc.CallOption) (*RollbackResponse, error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RollbackResponse)
+	if err := c.cc.Invoke(ctx, Runtime_Rollback_FullMethodName, in, out, opts...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *runtimeClient) Undo(ctx context.Context, in *UndoRequest, opts ...grpc.CallOption) (*UndoResponse, error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UndoResponse)
+	if err := c.cc.Invoke(ctx, Runtime_Undo_FullMethodName, in, out, opts...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *runtimeClient) Releases(ctx context.Context, in *ReleasesRequest, opts ...grpc.CallOption) (*ReleasesResponse, error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReleasesResponse)
+	if err := c.cc.Invoke(ctx, Runtime_Releases_FullMethodName, in, out, opts...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *runtimeClient) Changes(ctx context.Context, in *ChangesRequest, opts ...grpc.CallOption) (*ChangesResponse, error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ChangesResponse)
+	if err := c.cc.Invoke(ctx, Runtime_Changes_FullMethodName, in, out, opts...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *runtimeClient) Journal(ctx context.Context, in *JournalRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[JournalResponse], error) {
+	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Runtime_ServiceDesc.Streams[0], Runtime_Journal_FullMethodName, opts...)
+	if err != nil {
+		return nil, err
+	}
+	if err := stream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := stream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return &grpc.GenericClientStream[JournalRequest, JournalResponse]{ClientStream: stream}, nil
+}
+
+// Runtime_JournalClient is the client's end of a call of Journal.
+type Runtime_JournalClient = grpc.ServerStreamingClient[JournalResponse]
 
 func (c *runtimeClient) Get(ctx context.Context, in *GetRequest, opts ...grpc.CallOption) (*GetResponse, error) {
 	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -105,7 +224,7 @@ func (c *runtimeClient) Delete(ctx context.Context, in *DeleteRequest, opts ...g
 
 func (c *runtimeClient) Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error) {
 	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Runtime_ServiceDesc.Streams[0], Runtime_Watch_FullMethodName, opts...)
+	stream, err := c.cc.NewStream(ctx, &Runtime_ServiceDesc.Streams[1], Runtime_Watch_FullMethodName, opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +242,7 @@ type Runtime_WatchClient = grpc.ServerStreamingClient[WatchResponse]
 
 func (c *runtimeClient) Logs(ctx context.Context, in *LogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LogsResponse], error) {
 	opts = append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Runtime_ServiceDesc.Streams[1], Runtime_Logs_FullMethodName, opts...)
+	stream, err := c.cc.NewStream(ctx, &Runtime_ServiceDesc.Streams[2], Runtime_Logs_FullMethodName, opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -149,25 +268,65 @@ type Runtime_LogsClient = grpc.ServerStreamingClient[LogsResponse]
 // and again, and acts on the difference; a call here changes the record and
 // returns, it does not wait for the effect. Watch shows the effect.
 type RuntimeServer interface {
-	// Apply states how a service should run. When anything differs from the
+	// Apply states how a service should run. When its spec differs from that of the
 	// service's current release, a new release is made and takes over once it is
-	// healthy.
+	// healthy; when the rest differs, instances are started or ended and none is
+	// started again.
 	//
 	// INVALID_ARGUMENT: the name is no DNS label or is reserved, or a value is out
 	// of its range.
 	// FAILED_PRECONDITION: the image is not in this server's registry.
 	// NOT_FOUND: update_only is set and there is no such service.
 	Apply(context.Context, *ApplyRequest) (*ApplyResponse, error)
+	// Scale changes how many instances of a service should run. Those that run are
+	// left alone but for those that are too many. NOT_FOUND when there is no such
+	// service.
+	Scale(context.Context, *ScaleRequest) (*ScaleResponse, error)
+	// Restart replaces every instance by a new one, as an update does, with the
+	// values of the configuration as they are then. NOT_FOUND when there is no such
+	// service.
+	Restart(context.Context, *RestartRequest) (*RestartResponse, error)
+	// Rollback makes the spec of an older release current again. It is a new release,
+	// unless the older one still serves because the current one never came to; then
+	// nothing is started again.
+	//
+	// NOT_FOUND: no such service. FAILED_PRECONDITION: the release is not kept any
+	// more, or there is none before the current one that differs from it.
+	Rollback(context.Context, *RollbackRequest) (*RollbackResponse, error)
+	// Undo takes back the newest change of a service that changed what should run;
+	// restarts are passed over. It is a change itself, and so can be taken back. A
+	// service that was killed comes back while its history is kept, which is for
+	// seven days.
+	//
+	// NOT_FOUND: no such service. ABORTED: the newest change is not if_change.
+	// FAILED_PRECONDITION: there is nothing to take back.
+	Undo(context.Context, *UndoRequest) (*UndoResponse, error)
+	// Releases returns the releases that are kept, the newest first: the last ten,
+	// and what is current or serves. Those of a killed service are kept for seven
+	// days. NOT_FOUND when there is no such service.
+	Releases(context.Context, *ReleasesRequest) (*ReleasesResponse, error)
+	// Changes returns what was changed about a service, the newest first: the last 50
+	// changes are kept, those of a killed service for seven days. NOT_FOUND when there
+	// is no such service.
+	Changes(context.Context, *ChangesRequest) (*ChangesResponse, error)
+	// Journal sends what the server did with a service and why, the oldest first: the
+	// last 500 entries are kept. With follow it waits for more until the caller ends
+	// the stream, or the service is gone. NOT_FOUND when there is no such service.
+	Journal(*JournalRequest, grpc.ServerStreamingServer[JournalResponse]) error
 	// Get returns one service. NOT_FOUND when it was never applied or was deleted.
 	Get(context.Context, *GetRequest) (*GetResponse, error)
 	// List returns the services ordered by name.
 	List(context.Context, *ListRequest) (*ListResponse, error)
-	// Delete removes a service; its instances are stopped with grace.
-	// NOT_FOUND when there is none.
+	// Delete removes a service; its instances are stopped with grace. Its releases
+	// are kept for seven days, for Undo. NOT_FOUND when there is none.
 	Delete(context.Context, *DeleteRequest) (*DeleteResponse, error)
 	// Watch sends the current state of one service, and again after each change,
 	// until the caller ends the stream. It ends by itself with NOT_FOUND when the
 	// service is deleted and its last instance is gone.
+	//
+	// Without a name it sends all services of the namespace, ordered by name, then one
+	// message with synced set, and then each service that has changed, or the name
+	// of one that is gone.
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
 	// Logs sends what the instances of a service wrote, oldest line first.
 	// Lines of one instance keep their order. With follow it waits for more until
@@ -181,6 +340,34 @@ type UnimplementedRuntimeServer struct{}
 
 func (UnimplementedRuntimeServer) Apply(context.Context, *ApplyRequest) (*ApplyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Apply not implemented")
+}
+
+func (UnimplementedRuntimeServer) Scale(context.Context, *ScaleRequest) (*ScaleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Scale not implemented")
+}
+
+func (UnimplementedRuntimeServer) Restart(context.Context, *RestartRequest) (*RestartResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Restart not implemented")
+}
+
+func (UnimplementedRuntimeServer) Rollback(context.Context, *RollbackRequest) (*RollbackResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Rollback not implemented")
+}
+
+func (UnimplementedRuntimeServer) Undo(context.Context, *UndoRequest) (*UndoResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Undo not implemented")
+}
+
+func (UnimplementedRuntimeServer) Releases(context.Context, *ReleasesRequest) (*ReleasesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Releases not implemented")
+}
+
+func (UnimplementedRuntimeServer) Changes(context.Context, *ChangesRequest) (*ChangesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Changes not implemented")
+}
+
+func (UnimplementedRuntimeServer) Journal(*JournalRequest, grpc.ServerStreamingServer[JournalResponse]) error {
+	return status.Error(codes.Unimplemented, "method Journal not implemented")
 }
 
 func (UnimplementedRuntimeServer) Get(context.Context, *GetRequest) (*GetResponse, error) {
@@ -235,6 +422,101 @@ func _Runtime_Apply_Handler(srv any, ctx context.Context, dec func(any) error, i
 		return srv.(RuntimeServer).Apply(ctx, req.(*ApplyRequest))
 	})
 }
+
+func _Runtime_Scale_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	in := new(ScaleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RuntimeServer).Scale(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: Runtime_Scale_FullMethodName}
+	return interceptor(ctx, in, info, func(ctx context.Context, req any) (any, error) {
+		return srv.(RuntimeServer).Scale(ctx, req.(*ScaleRequest))
+	})
+}
+
+func _Runtime_Restart_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	in := new(RestartRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RuntimeServer).Restart(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: Runtime_Restart_FullMethodName}
+	return interceptor(ctx, in, info, func(ctx context.Context, req any) (any, error) {
+		return srv.(RuntimeServer).Restart(ctx, req.(*RestartRequest))
+	})
+}
+
+func _Runtime_Rollback_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	in := new(RollbackRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RuntimeServer).Rollback(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: Runtime_Rollback_FullMethodName}
+	return interceptor(ctx, in, info, func(ctx context.Context, req any) (any, error) {
+		return srv.(RuntimeServer).Rollback(ctx, req.(*RollbackRequest))
+	})
+}
+
+func _Runtime_Undo_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	in := new(UndoRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RuntimeServer).Undo(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: Runtime_Undo_FullMethodName}
+	return interceptor(ctx, in, info, func(ctx context.Context, req any) (any, error) {
+		return srv.(RuntimeServer).Undo(ctx, req.(*UndoRequest))
+	})
+}
+
+func _Runtime_Releases_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	in := new(ReleasesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RuntimeServer).Releases(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: Runtime_Releases_FullMethodName}
+	return interceptor(ctx, in, info, func(ctx context.Context, req any) (any, error) {
+		return srv.(RuntimeServer).Releases(ctx, req.(*ReleasesRequest))
+	})
+}
+
+func _Runtime_Changes_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	in := new(ChangesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RuntimeServer).Changes(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: Runtime_Changes_FullMethodName}
+	return interceptor(ctx, in, info, func(ctx context.Context, req any) (any, error) {
+		return srv.(RuntimeServer).Changes(ctx, req.(*ChangesRequest))
+	})
+}
+
+func _Runtime_Journal_Handler(srv any, stream grpc.ServerStream) error {
+	in := new(JournalRequest)
+	if err := stream.RecvMsg(in); err != nil {
+		return err
+	}
+	return srv.(RuntimeServer).Journal(in, &grpc.GenericServerStream[JournalRequest, JournalResponse]{ServerStream: stream})
+}
+
+// Runtime_JournalServer is the server's end of a call of Journal.
+type Runtime_JournalServer = grpc.ServerStreamingServer[JournalResponse]
 
 func _Runtime_Get_Handler(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 	in := new(GetRequest)
@@ -306,11 +588,18 @@ var Runtime_ServiceDesc = grpc.ServiceDesc{
 	HandlerType: (*RuntimeServer)(nil),
 	Methods: []grpc.MethodDesc{
 		{MethodName: "Apply", Handler: _Runtime_Apply_Handler},
+		{MethodName: "Scale", Handler: _Runtime_Scale_Handler},
+		{MethodName: "Restart", Handler: _Runtime_Restart_Handler},
+		{MethodName: "Rollback", Handler: _Runtime_Rollback_Handler},
+		{MethodName: "Undo", Handler: _Runtime_Undo_Handler},
+		{MethodName: "Releases", Handler: _Runtime_Releases_Handler},
+		{MethodName: "Changes", Handler: _Runtime_Changes_Handler},
 		{MethodName: "Get", Handler: _Runtime_Get_Handler},
 		{MethodName: "List", Handler: _Runtime_List_Handler},
 		{MethodName: "Delete", Handler: _Runtime_Delete_Handler},
 	},
 	Streams: []grpc.StreamDesc{
+		{StreamName: "Journal", Handler: _Runtime_Journal_Handler, ServerStreams: true},
 		{StreamName: "Watch", Handler: _Runtime_Watch_Handler, ServerStreams: true},
 		{StreamName: "Logs", Handler: _Runtime_Logs_Handler, ServerStreams: true},
 	},
