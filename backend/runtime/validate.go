@@ -32,10 +32,11 @@ func (s Spec) Validate() error {
 			return fmt.Errorf("environment variable %q: neither it nor its value may hold a zero byte, nor its name '='", name)
 		}
 	}
-	return s.Resources.validate()
+	return s.Resources.Validate()
 }
 
-func (r Resources) validate() error {
+// Validate returns what is wrong with bounds, nil when nothing is.
+func (r Resources) Validate() error {
 	switch {
 	case r.CPU != 0 && r.CPU < MinCPU:
 		return fmt.Errorf("%d thousandths of a processor: want 0 or at least %d", r.CPU, MinCPU)

@@ -301,13 +301,14 @@ func (s *Server) open(ctx context.Context) error {
 		return fmt.Errorf("open the runtime: %w", err)
 	}
 	s.onClose(s.runtime.Close)
-	s.tellRuntime()
+	tellAbilities(c.Logger, s.runtime)
 	s.deployer, err = deploy.Open(ctx, deploy.Config{
 		Store:     c.Store,
 		Runtime:   s.runtime,
 		Directory: s.directory,
 		Env:       map[string]string{"MICRO_PROXY": cmp.Or(s.addresses.Instances, s.addresses.Proxy)},
 		Lookup:    s.lookup,
+		Exec:      commands(s.runtime),
 		Logger:    c.Logger,
 	})
 	if err != nil {
@@ -329,22 +330,6 @@ func (s *Server) open(ctx context.Context) error {
 	}
 	s.onClose(s.deleter.close)
 	return s.build(apis)
-}
-
-// tellRuntime says what the runtime cannot do on this machine: who operates the server
-// has to know before a service asks for it.
-func (s *Server) tellRuntime() {
-	d, ok := s.runtime.(runtime.Describer)
-	if !ok {
-		return
-	}
-	is := d.Describe()
-	log := s.config.Logger.With("services", is.Kind, "can", strings.Join(is.Can, "; "))
-	if len(is.Cannot) == 0 {
-		log.Debug("the runtime can do here all that may be asked of it")
-		return
-	}
-	log.Warn("the runtime cannot do here all that may be asked of it", "cannot", strings.Join(is.Cannot, "; "))
 }
 
 func (s *Server) onClose(f func() error) { s.closers = append(s.closers, f) }
