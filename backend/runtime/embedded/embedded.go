@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/internal/filelock"
 )
 
 // Config says how to open a [Runtime].
@@ -53,9 +54,6 @@ type Config struct {
 
 	proc string // where Linux tells of this process; empty: /proc/self
 }
-
-// errLocked is returned for a directory that has a runtime.
-var errLocked = errors.New("another server uses it")
 
 // closeGrace is how long instances may take to end when the runtime is closed.
 const closeGrace = 3 * time.Second
@@ -106,13 +104,13 @@ func open(ctx context.Context, c Config) (_ *Runtime, err error) {
 	if err != nil {
 		return nil, err
 	}
-	lock, err := lockFile(filepath.Join(dir, "lock"))
+	lock, err := filelock.Lock(filepath.Join(dir, "lock"))
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, unlockFile(lock))
+			err = errors.Join(err, filelock.Unlock(lock))
 		}
 	}()
 	r := &Runtime{
@@ -254,7 +252,7 @@ func (r *Runtime) Close() error {
 	if err != nil {
 		return fmt.Errorf("close runtime %q: %w", r.dir, err)
 	}
-	return errors.Join(r.cells.close(), unlockFile(r.lock))
+	return errors.Join(r.cells.close(), filelock.Unlock(r.lock))
 }
 
 var _ runtime.Describer = (*Runtime)(nil)
