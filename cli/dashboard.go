@@ -212,7 +212,7 @@ func (a *App) capture(ctx context.Context, args []string) (string, error) {
 	a.Out, a.Err = &out, &out
 	defer a.close()
 	root := newRoot(a)
-	args = append(slices.Clone(args), "--env", a.env, "--namespace", a.namespace)
+	args = append([]string{"--env", a.env, "--namespace", a.namespace}, args...)
 	root.SetArgs(args)
 	err := execute(ctx, a, root, args)
 	if err != nil {

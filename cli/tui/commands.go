@@ -126,7 +126,7 @@ func (m *Model) commandLog() screen {
 
 // words are what can follow ":".
 func (m *Model) words() []string {
-	return []string{"commands", "environments", "help", "logs", "mouse", "namespaces", "quit", "readonly", "service", "services", "write"}
+	return []string{"commands", "config", "environments", "events", "help", "journal", "logs", "mouse", "namespaces", "quit", "readonly", "releases", "service", "services", "store", "write"}
 }
 
 // complete completes what is typed behind ":".
@@ -134,7 +134,7 @@ func (m *Model) complete(text string) string {
 	word, rest, hasArg := strings.Cut(text, " ")
 	if !hasArg {
 		done := completeWord(word, m.words())
-		if slices.Contains(m.words(), done) && (done == "logs" || done == "service") {
+		if slices.Contains(m.words(), done) && slices.Contains([]string{"journal", "logs", "releases", "service"}, done) {
 			return done + " "
 		}
 		return done
@@ -177,6 +177,24 @@ func (m *Model) command(text string) tea.Cmd {
 		if needs() {
 			m.goTo(newLogsScreen(args, "", nil))
 		}
+	case "journal":
+		if needs() {
+			m.goTo(newJournalScreen(args[0]))
+		}
+	case "releases":
+		if needs() {
+			m.goTo(newReleasesScreen(args[0]))
+		}
+	case "events":
+		if len(args) > 0 {
+			m.goTo(newEventsScreen(args[0]))
+		} else {
+			m.goTo(newTopicsScreen())
+		}
+	case "store":
+		m.goTo(newTablesScreen())
+	case "config":
+		m.goTo(newConfigScreen())
 	case "environments":
 		m.goTo(nil)
 		return m.open(placeEnvs)

@@ -36,6 +36,9 @@ const (
 	actLogs     action = "logs"
 	actPrevious action = "previous logs"
 	actDescribe action = "describe"
+	actJournal  action = "journal"
+	actReleases action = "releases"
+	actRollback action = "rollback"
 	actScale    action = "scale"
 	actRestart  action = "restart"
 	actUndo     action = "undo"
@@ -94,35 +97,40 @@ func KeyMap() []KeyGroup {
 			{Keys: []string{"home", "g"}, Help: "to the beginning", action: actTop},
 			{Keys: []string{"end", "G"}, Help: "to the end", action: actBottom},
 		}},
-		{Title: "Lists and lines", places: []string{placeServices, placeService, placeLogs, placeEnvs, placeSpaces, placeText}, Keys: []Key{
+		{Title: "Lists and lines", places: []string{placeServices, placeService, placeLogs, placeEnvs, placeSpaces, placeText, placeReleases, placeList}, Keys: []Key{
 			{Keys: []string{"/"}, Label: "filter", Help: "show what matches; with ! before it, what does not", action: actFilter},
 		}},
-		{Title: "Services", places: []string{placeServices}, Keys: []Key{
-			{Keys: []string{"enter"}, Label: "open", Help: "show the service", action: actEnter},
-			{Keys: []string{"l"}, Label: "logs", Help: "show the logs of the marked services, or of the chosen one", action: actLogs},
+		{Title: "Any service", places: []string{placeServices, placeService}, Keys: []Key{
 			{Keys: []string{"d"}, Label: "describe", Help: "show all that is known of the service", action: actDescribe},
-			{Keys: []string{"m"}, Help: "mark the service, for logs of several", action: actMark},
+			{Keys: []string{"o"}, Label: "journal", Help: "show what the server did with the service, and why", action: actJournal},
+			{Keys: []string{"v"}, Label: "releases", Help: "show the releases of the service, and go back to one", action: actReleases},
 			{Keys: []string{"s"}, Label: "scale", Help: "change how many instances run", Changes: true, action: actScale},
 			{Keys: []string{"r"}, Label: "restart", Help: "replace the instances one by one", Changes: true, action: actRestart},
 			{Keys: []string{"u"}, Label: "undo", Help: "take back what was changed last", Changes: true, action: actUndo},
 			{Keys: []string{"ctrl+d"}, Label: "kill", Help: "stop the service for good", Changes: true, action: actKill},
+		}},
+		{Title: "Services", places: []string{placeServices}, Keys: []Key{
+			{Keys: []string{"enter"}, Label: "open", Help: "show the service", action: actEnter},
+			{Keys: []string{"l"}, Label: "logs", Help: "show the logs of the marked services, or of the chosen one", action: actLogs},
+			{Keys: []string{"m"}, Help: "mark the service, for logs of several", action: actMark},
 		}},
 		{Title: "Service", places: []string{placeService}, Keys: []Key{
 			{Keys: []string{"enter", "l"}, Label: "logs", Help: "show the logs of the chosen instance, or of all", action: actLogs},
 			{Keys: []string{"p"}, Label: "previous", Help: "show what the chosen instance wrote before it was started last", action: actPrevious},
 			{Keys: []string{"tab"}, Label: "next", Help: "go to the next part of the screen", action: actNext},
-			{Keys: []string{"d"}, Label: "describe", Help: "show all that is known of the service", action: actDescribe},
-			{Keys: []string{"s"}, Label: "scale", Help: "change how many instances run", Changes: true, action: actScale},
-			{Keys: []string{"r"}, Label: "restart", Help: "replace the instances one by one", Changes: true, action: actRestart},
-			{Keys: []string{"u"}, Label: "undo", Help: "take back what was changed last", Changes: true, action: actUndo},
-			{Keys: []string{"ctrl+d"}, Label: "kill", Help: "stop the service for good", Changes: true, action: actKill},
+		}},
+		{Title: "Releases", places: []string{placeReleases}, Keys: []Key{
+			{Keys: []string{"b", "enter"}, Label: "back to it", Help: "make the chosen release current again", Changes: true, action: actRollback},
+		}},
+		{Title: "Events, store and config", places: []string{placeList}, Keys: []Key{
+			{Keys: []string{"enter"}, Label: "open", Help: "open the chosen row", action: actEnter},
 		}},
 		{Title: "Logs and texts", places: []string{placeLogs, placeText}, Keys: []Key{
 			{Keys: []string{"left", "h"}, Help: "to the left", action: actLeft},
 			{Keys: []string{"right"}, Help: "to the right", action: actRight},
 			{Keys: []string{"w"}, Label: "wrap", Help: "wrap long lines", action: actWrap},
 		}},
-		{Title: "Logs", places: []string{placeLogs}, Keys: []Key{
+		{Title: "Logs, journal and events", places: []string{placeLogs}, Keys: []Key{
 			{Keys: []string{"f", "s"}, Label: "follow", Help: "follow again, or stay where it is", action: actFollow},
 			{Keys: []string{"t"}, Label: "times", Help: "show when each line was written", action: actTimes},
 			{Keys: []string{"c"}, Label: "clear", Help: "leave out what is there already", action: actClear},

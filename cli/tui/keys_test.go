@@ -12,7 +12,7 @@ import (
 
 // places are the screens that there are.
 func places() []string {
-	return []string{placeServices, placeService, placeLogs, placeEnvs, placeSpaces, placeText}
+	return []string{placeServices, placeService, placeLogs, placeEnvs, placeSpaces, placeText, placeReleases, placeList}
 }
 
 // On no screen does a key stand for two things but where the screen's own meaning goes
@@ -55,43 +55,54 @@ func TestChangesAreAsked(t *testing.T) {
 			if !k.Changes {
 				continue
 			}
-			open := ""
-			if g.Title == "Service" {
-				open = "<enter>"
+			opens := []string{"", "<enter>"}
+			if g.Title == "Releases" {
+				opens = []string{"v"}
 			}
-			for _, readOnly := range []bool{false, true} {
-				c := testConfig()
-				c.ReadOnly = readOnly
-				d := newDriver(c)
-				d.shopData()
-				d.keys(open)
-				press := func() {
-					if name := k.Keys[0]; len(name) == 1 {
-						d.keys(name)
-					} else {
-						d.keys("<" + name + ">")
-					}
-					if k.action == actScale {
-						d.keys("<enter>")
-					}
-				}
-				press()
-				if len(d.ran) > 0 {
-					t.Errorf("%s of %s runs without a question", k.Label, g.Title)
-				}
-				d.keys("n")
-				if len(d.ran) > 0 {
-					t.Errorf("%s of %s runs after a no", k.Label, g.Title)
-				}
-				if readOnly {
-					d.keys("<esc>") // the screen of namespaces, which n opened
-				}
-				press()
-				d.keys("y")
-				if ran := len(d.ran) == 1; ran == readOnly {
-					t.Errorf("%s of %s: read-only %t, ran %v", k.Label, g.Title, readOnly, d.ran)
-				}
+			for _, open := range opens {
+				checkAsked(t, k, open)
 			}
+		}
+	}
+}
+
+// checkAsked presses a key that changes something, on the screen that others open.
+func checkAsked(t *testing.T, k Key, open string) {
+	t.Helper()
+	for _, readOnly := range []bool{false, true} {
+		c := testConfig()
+		c.ReadOnly = readOnly
+		d := newDriver(c)
+		d.shopData()
+		d.keys(open)
+		if open == "v" {
+			d.feed("releases of billing", &runtimev1.ReleasesResponse{Releases: []*runtimev1.Release{{Number: 4}, {Number: 3}}})
+		}
+		press := func() {
+			if name := k.Keys[0]; len(name) == 1 {
+				d.keys(name)
+			} else {
+				d.keys("<" + name + ">")
+			}
+			if k.action == actScale {
+				d.keys("<enter>")
+			}
+		}
+		press()
+		if len(d.ran) > 0 {
+			t.Errorf("%s after %q runs without a question", k.Label, open)
+		}
+		d.keys("n")
+		if len(d.ran) > 0 {
+			t.Errorf("%s after %q runs after a no", k.Label, open)
+		}
+		if readOnly {
+			d.keys("<esc>") // the screen of namespaces, which n opened
+		}
+		press()
+		d.keys("y")
+		if ran := len(d.ran) == 1; ran == readOnly {
+			t.Errorf("%s after %q: read-only %t, ran %v", k.Label, open, readOnly, d.ran)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -217,6 +218,25 @@ func (l *lines) view(p palette, width, height int) []string {
 	out = out[:min(len(out), height)]
 	slices.Reverse(out)
 	return padLines(out, width, height)
+}
+
+// followed is view with a line below it that says whether it follows; ended says why
+// there is nothing to follow.
+func (l *lines) followed(p palette, width, height int, ended string) []string {
+	if height < 2 {
+		return padLines(nil, width, height)
+	}
+	state, t := "following", good
+	switch {
+	case ended != "":
+		state, t = ended, dim
+	case l.paused:
+		state, t = fmt.Sprintf("paused, +%d new; f follows", l.unseen()), warn
+	}
+	if l.wrap {
+		state += ", wrapped"
+	}
+	return append(l.view(p, width, height-1), p.paint(t, fitRight(state, width)))
 }
 
 // rows returns a line as the rows that it takes.

@@ -2,7 +2,6 @@ package tui
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -96,7 +95,7 @@ func (s *logsScreen) receive(m *Model, msg tea.Msg) {
 			continue
 		}
 		s.wrote[l.GetInstance()] = true
-		n := line{text: m.config.Colored(tabs(l.GetText())), time: at.Local().Format("15:04:05.000")}
+		n := line{text: m.config.Colored(tabs(l.GetText())), time: at.In(m.config.Now().Location()).Format("15:04:05.000")}
 		if l.GetStream() == runtimev1.LogStream_LOG_STREAM_SYSTEM {
 			n.text, n.tone = "-- "+m.config.Line(l.GetText()), dim
 		}
@@ -131,19 +130,9 @@ func (s *logsScreen) act(_ *Model, a action) tea.Cmd {
 }
 
 func (s *logsScreen) view(m *Model, width, height int) []string {
-	if height < 2 {
-		return padLines(nil, width, height)
+	ended := ""
+	if s.before != nil {
+		ended = "before the last start"
 	}
-	state, t := "following", good
-	switch {
-	case s.before != nil:
-		state, t = "before the last start", dim
-	case s.lines.paused:
-		state, t = fmt.Sprintf("paused, +%d new; f follows", s.lines.unseen()), warn
-	}
-	if s.lines.wrap {
-		state += ", wrapped"
-	}
-	lines := s.lines.view(m.palette, width, height-1)
-	return append(lines, m.palette.paint(t, fitRight(state, width)))
+	return s.lines.followed(m.palette, width, height, ended)
 }

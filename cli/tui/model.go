@@ -18,6 +18,8 @@ const (
 	placeEnvs     = "environments"
 	placeSpaces   = "namespaces"
 	placeText     = "text"
+	placeReleases = "releases"
+	placeList     = "list"
 )
 
 // screen is one of the screens, of which the topmost is shown.

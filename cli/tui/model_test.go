@@ -22,9 +22,12 @@ import (
 
 	"github.com/micro/micro/v3/cli/front"
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
+	configv1 "github.com/micro/micro/v3/proto/micro/config/v1"
+	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 	statsv1 "github.com/micro/micro/v3/proto/micro/stats/v1"
+	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
 )
 
 // clock is the time of the tests of the model.
@@ -242,6 +245,39 @@ func frames() map[string]func(d *driver) {
 		"namespaces": func(d *driver) {
 			d.keys("n")
 			d.feed("namespaces", &authv1.ListNamespacesResponse{Namespaces: []*authv1.Namespace{{Name: "micro", Created: before(time.Hour)}, {Name: "shop", Created: before(72 * time.Hour), Deleting: true}}})
+		},
+		"releases": func(d *driver) {
+			d.shopData()
+			d.keys("v")
+			d.feed("releases of billing", &runtimev1.ReleasesResponse{Releases: []*runtimev1.Release{
+				{Number: 4, Created: before(time.Minute), By: "alice", Action: "update", Spec: &runtimev1.Spec{Version: "v1.2.0", Image: "micro/billing@sha256:0123456789abcdef", Source: &runtimev1.Source{Address: "github.com/shop/billing", Ref: "main"}}},
+				{Number: 3, Created: before(time.Hour), By: "bob", Action: "rollback", Of: 1, Served: before(time.Hour), Spec: &runtimev1.Spec{Version: "v1.0.0"}},
+				{Number: 2, Created: before(2 * time.Hour), By: "bob", Action: "update"},
+			}})
+			d.keys("jb")
+		},
+		"journal": func(d *driver) {
+			d.shopData()
+			d.keys("o")
+			d.feed("journal of billing", &runtimev1.Entry{Number: 1, Time: before(time.Minute), Kind: "started", Instance: "billing-4-aaaaaaaa", Text: "started (pid 7)"},
+				&runtimev1.Entry{Number: 2, Time: before(time.Minute), Kind: "crashed", Instance: "billing-4-aaaaaaaa", Text: "exited with code 2\x1b[2J"},
+				&runtimev1.Entry{Number: 3, Time: before(time.Second), Text: "release 4 waits 8s"})
+		},
+		"events": func(d *driver) {
+			d.keys(":events<enter>")
+			d.feed("topics", &eventsv1.ListTopicsResponse{Topics: []*eventsv1.Topic{{Name: "orders", OldestOffset: 1, NextOffset: 41, Bytes: 70_000}, {Name: "payments", OldestOffset: 1, NextOffset: 1}}})
+			d.keys("<enter>")
+			d.feed("events of orders", &eventsv1.Event{Offset: 39, Time: before(time.Minute), Key: "alice", Payload: []byte(`{"id":39}`)}, &eventsv1.Event{Offset: 40, Time: before(time.Second), Payload: []byte{0xff, 0xfe}})
+		},
+		"store": func(d *driver) {
+			d.keys(":store<enter>")
+			d.feed("tables", []tableName{{"micro", "orders"}, {"micro", "users"}})
+			d.keys("<enter>")
+			d.feed("records", &storev1.ReadResponse{Records: []*storev1.Record{{Key: []byte("a"), Value: []byte("one\x1b[2J")}, {Key: []byte("日本"), Value: []byte{0xff}, Expires: timestamppb.New(clock().Add(time.Minute))}}})
+		},
+		"config": func(d *driver) {
+			d.keys(":config<enter>")
+			d.feed("config", &configv1.ListResponse{Values: []*configv1.Value{{Path: "billing.database.host", Json: `"db.example"`, Revision: 3}, {Path: "billing.database.password", Json: `"hunter2"`, Secret: true, Revision: 4}}})
 		},
 		"help": func(d *driver) { d.keys("?") },
 		"lost": func(d *driver) {

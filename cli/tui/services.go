@@ -195,7 +195,11 @@ func (m *Model) actOn(a action, name string) tea.Cmd {
 		if m.shared.run[name] == nil {
 			args = []string{"get", "service", name}
 		}
-		return m.showOutput(name, args)
+		return m.showOutput("describe "+name, args)
+	case actJournal:
+		m.push(newJournalScreen(name))
+	case actReleases:
+		m.push(newReleasesScreen(name))
 	case actScale:
 		count := []rune(strconv.Itoa(int(max(1, m.shared.run[name].GetInstances()))))
 		m.prompt = &prompt{label: "Instances of " + m.config.Line(name) + ": ", text: count, at: len(count), done: func(text string) tea.Cmd {

@@ -22,7 +22,7 @@ func newTextScreen(name, empty string) *textScreen {
 
 // showOutput opens what a command writes.
 func (m *Model) showOutput(name string, args []string) tea.Cmd {
-	t := newTextScreen("describe "+name, "asking the server…")
+	t := newTextScreen(name, "asking the server…")
 	t.waits = args
 	m.push(t)
 	session := m.session
