@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/image"
 )
 
 const (
@@ -167,6 +168,20 @@ func (p *progress) animate(stop <-chan struct{}, interval time.Duration) {
 			p.mu.Unlock()
 		case <-stop:
 			return
+		}
+	}
+}
+
+// showStage shows what image does.
+func showStage(p *progress) func(image.Event) {
+	return func(e image.Event) {
+		switch {
+		case e.Warning:
+			p.note("warning: " + e.Message)
+		case e.Stage == image.Fetching && e.Done > 0:
+			p.update(fmt.Sprintf("%s %s", e.Message, byteSize(e.Done)))
+		case e.Total > 0 && e.Done < e.Total:
+			p.update(fmt.Sprintf("%s %d%% of %s", e.Message, e.Done*100/e.Total, byteSize(e.Total)))
 		}
 	}
 }

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/micro/micro/v3/backend/runtime"
@@ -17,7 +18,7 @@ func (e *exitError) Error() string {
 	case e.Signal != "":
 		return "killed by " + e.Signal
 	default:
-		return exitedWith(e.Code)
+		return "exited with code " + strconv.Itoa(e.Code)
 	}
 }
 
