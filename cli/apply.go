@@ -55,6 +55,7 @@ type planned struct {
 	want    *runtimev1.Service // as it is declared
 	now     *runtimev1.Service // nil: there is none
 	content *content           // nil: it is in the registry already
+	applied bool               // whether it runs or not
 }
 
 func (o *applyOptions) run(cmd *cobra.Command, app *App) error {
@@ -175,6 +176,7 @@ func (o *applyOptions) apply(ctx context.Context, app *App, p *progress, s *plan
 	if err != nil {
 		return err
 	}
+	s.applied = true
 	release := rsp.GetService().GetStatus().GetRelease()
 	p.update(fmt.Sprintf("%s release %d", s.Name, release))
 	now := rsp.GetService()
@@ -206,7 +208,9 @@ func stoppedAt(e *Error, plan []*planned, at int) error {
 		return strings.Join(names, ", ")
 	}
 	out := *e
-	out.Message = fmt.Sprintf("%s was not applied: %s", plan[at].Name, e.Message)
+	if !plan[at].applied {
+		out.Message = fmt.Sprintf("%s was not applied: %s", plan[at].Name, e.Message)
+	}
 	if at > 0 {
 		out.Details = append(slices.Clone(e.Details), "  applied before: "+names(plan[:at]))
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -62,19 +63,36 @@ func awaitRunning(ctx context.Context, client runtimev1.RuntimeClient, name stri
 // crashed says why an instance does not run, with what it wrote last.
 func crashed(s *runtimev1.Service, in *runtimev1.Instance) error {
 	e := &Error{Message: fmt.Sprintf("%s does not run: it %s", s.GetName(), in.GetReason()), Hint: "micro logs " + s.GetName(), Exit: ExitError}
+	if path := missingConfig(s, in); path != "" {
+		e.Hint = "micro config set " + path + " VALUE"
+	}
 	for _, l := range in.GetLastLines() {
 		e.Details = append(e.Details, "  | "+l)
 	}
 	if in.GetCause() != "" {
 		e.Details = append(e.Details, "  most likely: "+in.GetCause())
 	}
-	if serving := s.GetStatus().GetServingRelease(); serving != 0 && serving != in.GetRelease() {
+	switch serving := s.GetStatus().GetServingRelease(); serving {
+	case 0, in.GetRelease():
+		e.Message += "; the server goes on trying"
+	default:
 		e.Message += fmt.Sprintf("; release %d goes on serving", serving)
 		if !s.GetRollout().GetKeepTrying() {
 			e.Message += fmt.Sprintf(", and release %d is given up if it does not come up soon", in.GetRelease())
 		}
 	}
 	return e
+}
+
+// missingConfig returns the path in the configuration at which an instance found
+// nothing; empty when it did not end for that.
+func missingConfig(s *runtimev1.Service, in *runtimev1.Instance) string {
+	for _, v := range s.GetSpec().GetEnv() {
+		if path := v.GetConfig(); path != "" && strings.Contains(in.GetReason(), " configuration "+path+", and nothing is there") {
+			return path
+		}
+	}
+	return ""
 }
 
 // awaitGone returns when a deleted service has ended.

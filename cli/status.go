@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -180,7 +179,7 @@ func describeInstances(app *App, t *tableWriter, s *runtimev1.Service) {
 			text += ", started " + ago(app.Now(), in.GetStarted().AsTime())
 		}
 		if in.GetRestarts() > 0 {
-			text += fmt.Sprintf(", restarted %d times", in.GetRestarts())
+			text += ", restarted " + timesText(in.GetRestarts())
 		}
 		if in.GetReason() != "" {
 			text += ": " + in.GetReason()
@@ -207,6 +206,13 @@ func running(s *runtimev1.Service) int {
 		}
 	}
 	return n
+}
+
+func timesText(n int32) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }
 
 func phaseText(p runtimev1.Phase) string {
@@ -297,25 +303,15 @@ func (a *App) watchServices(ctx context.Context, conn *grpc.ClientConn, out form
 	if err != nil {
 		return err
 	}
-	for {
-		rsp, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
+	return receive(stream, func(rsp *registryv1.WatchResponse) error {
+		if rsp.GetService() == nil { // all that was there has been shown
 			return nil
 		}
-		if err != nil {
-			return err
-		}
-		if rsp.GetService() == nil { // all that was there has been shown
-			continue
-		}
-		err = out.element(a.Out, rsp.GetService(), func(w io.Writer) error {
+		return out.element(a.Out, rsp.GetService(), func(w io.Writer) error {
 			_, err := fmt.Fprintln(w, front.Line(serviceText(rsp.GetService())))
 			return err
 		})
-		if err != nil {
-			return err
-		}
-	}
+	})
 }
 
 // serviceText says how many instances a service has, and of which versions.

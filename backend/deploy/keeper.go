@@ -156,7 +156,6 @@ func (k *keeper) run(ctx context.Context, found *runtime.Instance) {
 		if errors.Is(err, runtime.ErrImage) {
 			d = longPause // it is the image that is wrong, and that never changes
 		}
-		k.r.failed(k.release.Number, err.Error(), errors.Is(err, runtime.ErrImage))
 		k.pause(ctx, d, err)
 		if ctx.Err() != nil {
 			return
@@ -191,15 +190,16 @@ func pauseAfter(crashes int, healthy bool) time.Duration {
 	return d + time.Duration(rand.Int64N(int64(d)/5))
 }
 
-// pause waits before the next start.
+// pause says why an instance ended, and waits before the next start.
 func (k *keeper) pause(ctx context.Context, d time.Duration, why error) {
-	lines := k.lastLines(ctx)
-	cause := likelyCause(why, lines)
-	next := time.Now().Add(d)
-	kind := KindCrashed
-	if errors.As(why, new(*startError)) {
-		kind = KindNotStarted
+	kind := KindNotStarted
+	var lines []string
+	if !errors.As(why, new(*startError)) {
+		kind, lines = KindCrashed, k.lastLines(ctx)
 	}
+	cause := likelyCause(why, lines)
+	k.r.failed(k.release.Number, joinReason(why.Error(), cause), errors.Is(why, runtime.ErrImage))
+	next := time.Now().Add(d)
 	k.record(kind, "%s; it is started again in %s", joinReason(why.Error(), cause), d.Round(100*time.Millisecond))
 	k.set(func(s *Status) {
 		s.Phase, s.Reason, s.Cause, s.LastLines, s.NextStart, s.Address = Crashed, why.Error(), cause, lines, next, ""
@@ -361,10 +361,10 @@ func (k *keeper) insist(ctx context.Context, failure string, f func() error) {
 	}
 }
 
-// lastLines returns what the instance wrote last.
+// lastLines returns what the instance wrote last since it was started.
 func (k *keeper) lastLines(ctx context.Context) []string {
 	var lines []string
-	q := runtime.LogQuery{Namespace: k.r.ns, Service: k.r.name, Instance: k.id, Tail: lastLines}
+	q := runtime.LogQuery{Namespace: k.r.ns, Service: k.r.name, Instance: k.id, Since: k.last().Started, Tail: lastLines}
 	for l, err := range k.config().Runtime.Logs(ctx, q) {
 		if err != nil {
 			break
