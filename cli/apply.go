@@ -78,12 +78,12 @@ func (o *applyOptions) run(cmd *cobra.Command, app *App) error {
 	plan, others, err := app.planSet(ctx, p, set)
 	defer closeAll(plan)
 	if err != nil {
-		p.fail()
+		p.fail(err)
 		return explainBuild(err)
 	}
 	for i, s := range plan {
 		if err := o.apply(ctx, app, p, s, set.name); err != nil {
-			p.fail()
+			p.fail(err)
 			return stoppedAt(app.explain(explainBuild(err)), plan, i)
 		}
 	}
@@ -183,7 +183,7 @@ func (o *applyOptions) apply(ctx context.Context, app *App, p *progress, s *plan
 	what := "runs"
 	if o.noWait {
 		what = "is applied"
-	} else if now, err = awaitRunning(ctx, client, s.Name, release); err != nil {
+	} else if now, err = p.awaitRunning(ctx, client, s.Name, release); err != nil {
 		return err
 	}
 	p.finish()

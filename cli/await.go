@@ -16,9 +16,22 @@ import (
 // autoRollback is the action of a change by which the server gives up a release.
 const autoRollback = "automatic rollback"
 
+// awaitRunning is [awaitRunning] with progress. Whoever does not wait to the end is told
+// that the service does not end with that.
+func (p *progress) awaitRunning(ctx context.Context, client runtimev1.RuntimeClient, name string, release int64) (*runtimev1.Service, error) {
+	s, err := awaitRunning(ctx, client, name, release, func(reason string) {
+		p.update(fmt.Sprintf("%s release %d: %s", name, release, reason))
+	})
+	if isInterrupted(err) {
+		p.note(fmt.Sprintf("the server goes on with release %d: micro status %s", release, name))
+	}
+	return s, err
+}
+
 // awaitRunning returns the service when its release runs. When an instance of it
-// ends, or never becomes healthy, it returns why, without waiting for another try.
-func awaitRunning(ctx context.Context, client runtimev1.RuntimeClient, name string, release int64) (*runtimev1.Service, error) {
+// ends, or never becomes healthy, it returns why, without waiting for another try. Before
+// that starting is called with what one that starts is waited for.
+func awaitRunning(ctx context.Context, client runtimev1.RuntimeClient, name string, release int64, starting func(reason string)) (*runtimev1.Service, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := client.Watch(ctx, &runtimev1.WatchRequest{Name: name})
@@ -53,8 +66,12 @@ func awaitRunning(ctx context.Context, client runtimev1.RuntimeClient, name stri
 			return s, nil
 		}
 		for _, in := range st.GetInstances() {
-			if in.GetRelease() == release && in.GetPhase() == runtimev1.Phase_PHASE_CRASHED {
+			switch {
+			case in.GetRelease() != release:
+			case in.GetPhase() == runtimev1.Phase_PHASE_CRASHED:
 				return nil, crashed(s, in)
+			case in.GetPhase() == runtimev1.Phase_PHASE_STARTING && in.GetReason() != "":
+				starting(in.GetReason())
 			}
 		}
 	}

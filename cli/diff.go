@@ -58,7 +58,7 @@ func (o *diffOptions) run(cmd *cobra.Command, app *App) error {
 	plan, others, err := app.planSet(cmd.Context(), p, set)
 	defer closeAll(plan)
 	if err != nil {
-		p.fail()
+		p.fail(err)
 		return explainBuild(err)
 	}
 	p.finish()

@@ -1,11 +1,16 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"sync"
 	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/micro/micro/v3/cli/front"
 	"github.com/micro/micro/v3/image"
@@ -86,8 +91,19 @@ func (p *progress) note(line string) {
 // finish ends the last step as done.
 func (p *progress) finish() { p.close("") }
 
-// fail ends the last step as failed.
-func (p *progress) fail() { p.close("failed") }
+// fail ends the last step as failed, or as interrupted when that is what err says.
+func (p *progress) fail(err error) {
+	if isInterrupted(err) {
+		p.close("interrupted")
+		return
+	}
+	p.close("failed")
+}
+
+// isInterrupted reports whether an error says that the user wants no more of it.
+func isInterrupted(err error) bool {
+	return errors.Is(err, context.Canceled) || status.Code(err) == codes.Canceled
+}
 
 func (p *progress) close(how string) {
 	p.mu.Lock()

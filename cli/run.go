@@ -103,7 +103,7 @@ func (o *runOptions) run(cmd *cobra.Command, app *App, args []string) error {
 	p := newProgress(app)
 	err := o.deploy(ctx, cmd.Root(), app, p, source)
 	if err != nil {
-		p.fail()
+		p.fail(err)
 		return explainBuild(err)
 	}
 	return nil
@@ -136,7 +136,7 @@ func (o *runOptions) deploy(ctx context.Context, root *cobra.Command, app *App, 
 		fmt.Fprintf(app.Out, "%s release %d is starting\n", name, release)
 		return nil
 	}
-	s, err := awaitRunning(callCtx, client, name, release)
+	s, err := p.awaitRunning(callCtx, client, name, release)
 	if err != nil {
 		return err
 	}

@@ -77,9 +77,9 @@ func (a *App) settled(ctx context.Context, client runtimev1.RuntimeClient, s *ru
 	if c != nil {
 		p.start("waiting", fmt.Sprintf("%s release %d", s.GetName(), s.GetStatus().GetRelease()))
 	}
-	s, err := awaitRunning(ctx, client, s.GetName(), s.GetStatus().GetRelease())
+	s, err := p.awaitRunning(ctx, client, s.GetName(), s.GetStatus().GetRelease())
 	if err != nil {
-		p.fail()
+		p.fail(err)
 		return err
 	}
 	p.finish()

@@ -9,10 +9,12 @@ import (
 	"github.com/micro/micro/v3/backend/runtime"
 )
 
-// While an instance starts it is asked more often than its probe's period.
 const (
+	// While an instance starts it is asked more often than its probe's period.
 	fastProbe = 5 * time.Millisecond
 	slowProbe = 250 * time.Millisecond
+	// How long an instance may start before watchers are told why it is not healthy yet.
+	quietStart = time.Second
 )
 
 // tend probes the instance until ctx ends or it is to be started again. began says how
@@ -45,7 +47,7 @@ func (k *keeper) awaitHealthy(ctx context.Context, in runtime.Instance, p Probe,
 	}
 	deadline := time.NewTimer(p.within())
 	defer deadline.Stop()
-	good := 0
+	good, told := 0, ""
 	for wait := fastProbe; ; wait = min(2*wait, slowProbe, p.Period) {
 		err := k.config().ask(ctx, in, p)
 		good++
@@ -59,17 +61,33 @@ func (k *keeper) awaitHealthy(ctx context.Context, in runtime.Instance, p Probe,
 			err = fmt.Errorf("it was well %d of %d times in a row", good, p.Successes)
 		}
 		k.mu.Lock()
-		k.state.Reason = err.Error() // not worth waking anybody
+		k.state.Reason = err.Error()
 		k.mu.Unlock()
+		if time.Since(start) > quietStart && told != err.Error() {
+			told = err.Error()
+			k.r.announce()
+		}
 		select {
 		case <-time.After(wait):
 		case <-deadline.C:
-			return fmt.Errorf("did not become healthy within %s: %w", p.within(), err)
+			return &unhealthyError{p.within(), err}
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
+
+// unhealthyError is why an instance that never became healthy is started again.
+type unhealthyError struct {
+	within time.Duration
+	err    error
+}
+
+func (e *unhealthyError) Error() string {
+	return fmt.Sprintf("did not become healthy within %s: %s", e.within, e.err)
+}
+
+func (e *unhealthyError) Unwrap() error { return e.err }
 
 // watchReadiness has the instance called only while it can be. It returns when ctx ends,
 // or when the instance was not ready deadAfter times in a row, unless that is 0.
