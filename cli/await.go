@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -19,9 +20,14 @@ const autoRollback = "automatic rollback"
 // awaitRunning is [awaitRunning] with progress. Whoever does not wait to the end is told
 // that the service does not end with that.
 func (p *progress) awaitRunning(ctx context.Context, client runtimev1.RuntimeClient, name string, release int64) (*runtimev1.Service, error) {
+	what := fmt.Sprintf("%s release %d", name, release)
+	began := p.now()
 	s, err := awaitRunning(ctx, client, name, release, func(reason string) {
-		p.update(fmt.Sprintf("%s release %d: %s", name, release, reason))
+		if p.now().Sub(began) > time.Second { // before that it is as usual
+			p.update(what + ": " + reason)
+		}
 	})
+	p.update(what)
 	if isInterrupted(err) {
 		p.note(fmt.Sprintf("the server goes on with release %d: micro status %s", release, name))
 	}

@@ -39,9 +39,13 @@ func (a *App) buildService(ctx context.Context, p *progress, ref, name string) (
 		reference: to.Repository + "@" + img.Digest(),
 		source:    source.Source,
 		push: func(ctx context.Context) error {
-			p.start("pushing", fmt.Sprintf("%s (%s)", to.Repository, byteSize(img.Size())))
-			_, err := img.Push(ctx, to)
-			return err
+			what := fmt.Sprintf("%s (%s)", to.Repository, byteSize(img.Size()))
+			p.start("pushing", what)
+			if _, err := img.Push(ctx, to); err != nil {
+				return err
+			}
+			p.update(what)
+			return nil
 		},
 		close: func() error { return errors.Join(img.Close(), source.Close()) },
 	}, err
@@ -69,8 +73,12 @@ func (a *App) findImage(ctx context.Context, p *progress, ref, name string) (*co
 		source:    &image.Source{Address: found.Repository, Ref: found.Tag},
 		push: func(ctx context.Context) error {
 			p.start("copying", ref)
-			_, err := image.Copy(ctx, from, to)
-			return err
+			copied, err := image.Copy(ctx, from, to)
+			if err != nil {
+				return err
+			}
+			p.update(fmt.Sprintf("%s to %s (%s)", ref, to.Repository, byteSize(copied.Size)))
+			return nil
 		},
 		close: func() error { return nil },
 	}, err
