@@ -85,7 +85,7 @@ func (o *statusOptions) run(cmd *cobra.Command, app *App, name string) error {
 }
 
 // nearestRun adds to an error about a service that does not run which one may have been
-// meant, or that it runs elsewhere.
+// meant, or that it was killed, or runs elsewhere.
 func (a *App) nearestRun(cmd *cobra.Command, name string, err error) error {
 	if status.Code(err) != codes.NotFound {
 		return err
@@ -100,7 +100,13 @@ func (a *App) nearestRun(cmd *cobra.Command, name string, err error) error {
 		e.Hint = "micro get service " + name
 		return e
 	}
-	rsp, err := runtimev1.NewRuntimeClient(conn).List(ctx, &runtimev1.ListRequest{})
+	client := runtimev1.NewRuntimeClient(conn)
+	if rsp, err := client.Changes(ctx, &runtimev1.ChangesRequest{Name: name}); err == nil && len(rsp.GetChanges()) > 0 {
+		e.Message += ": it was killed " + ago(a.Now(), rsp.GetChanges()[0].GetTime().AsTime())
+		e.Hint = "micro undo " + name
+		return e
+	}
+	rsp, err := client.List(ctx, &runtimev1.ListRequest{})
 	if err != nil {
 		return e
 	}
