@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/micro/micro/v3/backend/backup"
 	"github.com/micro/micro/v3/backend/embedded"
 	"github.com/micro/micro/v3/backend/events"
 	eventsembedded "github.com/micro/micro/v3/backend/events/embedded"
@@ -66,25 +67,50 @@ func Open(ctx context.Context, c Config) (*Backend, error) {
 	if err := checkEngine(c.Runtime, "embedded"); err != nil {
 		return nil, fmt.Errorf("runtime: %w", err)
 	}
-	dir := filepath.Join(c.DataDir, "store")
-	o := embedded.Options{Logger: c.Logger, Fatal: c.Fatal}
-	if c.Memory {
+	b := &Backend{config: c}
+	if err := b.open(ctx); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return b, nil
+}
+
+func (b *Backend) open(ctx context.Context) error {
+	unlock, err := lockDataDir(b.config.DataDir)
+	if err != nil {
+		return err
+	}
+	b.onClose(func() error { unlock(); return nil })
+	replaced, err := backup.Finish(b.config.DataDir)
+	if err != nil {
+		return fmt.Errorf("finish a restore that was interrupted: %w", err)
+	}
+	if replaced != "" {
+		b.config.Logger.Info("a restore that was interrupted is finished", "replaced", replaced)
+	}
+	o := embedded.Options{Logger: b.config.Logger, Fatal: b.config.Fatal}
+	if b.config.Memory {
 		o.FS = embedded.Memory()
 	}
-	db, err := embedded.Open(ctx, dir, o)
+	db, err := embedded.Open(ctx, filepath.Join(b.config.DataDir, "store"), o)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	b.onClose(db.Close)
 	s, err := storeembedded.Open(ctx, db, storeembedded.Options{})
 	if err != nil {
-		return nil, errors.Join(err, db.Close())
+		return err
 	}
+	b.onClose(s.Close)
 	e, err := eventsembedded.Open(ctx, db, eventsembedded.Options{})
 	if err != nil {
-		return nil, errors.Join(err, s.Close(), db.Close())
+		return err
 	}
-	return &Backend{Store: s, Events: e, config: c, close: []func() error{e.Close, s.Close, db.Close}}, nil
+	b.onClose(e.Close)
+	b.Store, b.Events = s, e
+	return nil
 }
+
+func (b *Backend) onClose(f func() error) { b.close = append(b.close, f) }
 
 // OpenRuntime opens what services run on. The caller closes it.
 func (b *Backend) OpenRuntime(ctx context.Context, images runtime.OpenImage) (runtime.Runtime, error) {
@@ -98,7 +124,7 @@ func (b *Backend) OpenRuntime(ctx context.Context, images runtime.OpenImage) (ru
 // Close closes the engines in the order in which they depend on each other.
 func (b *Backend) Close() error {
 	var errs []error
-	for _, f := range b.close {
+	for _, f := range slices.Backward(b.close) {
 		errs = append(errs, f())
 	}
 	return errors.Join(errs...)

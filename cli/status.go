@@ -384,7 +384,7 @@ func (a *App) services(ctx context.Context, conn *grpc.ClientConn) (*registryv1.
 // completeDeployed completes the names of services that should run.
 func completeDeployed(app *App) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		ctx, cancel := contextWithTimeout(cmd, completionTimeout)
+		ctx, cancel := completionContext(cmd)
 		defer cancel()
 		ctx, conn, err := app.connFor(ctx)
 		if err != nil {

@@ -24,8 +24,14 @@ import (
 	"github.com/micro/micro/v3/service/store"
 )
 
-// open runs a server in this process and returns a client of its administrator.
+// open returns a client of the administrator of a server in this process.
 func open(t *testing.T) *store.Client {
+	t.Helper()
+	return store.New(connect(t))
+}
+
+// connect runs a server in this process and returns a connection of its administrator.
+func connect(t *testing.T) *grpc.ClientConn {
 	t.Helper()
 	db, err := engine.Open(t.Context(), "data", engine.Options{FS: vfs.NewMem()})
 	if err != nil {
@@ -69,7 +75,7 @@ func open(t *testing.T) *store.Client {
 		t.Fatal(err)
 	}
 	token = rsp.GetSession().GetAccessToken()
-	return store.New(conn)
+	return conn
 }
 
 // idle is a runtime that has nothing and starts nothing.

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/internal/filelock"
 )
 
 // Config says how to open a [Runtime].
@@ -42,9 +43,6 @@ type Config struct {
 	// LogFiles is how many files of an instance's log are kept; 0: 5.
 	LogFiles int
 }
-
-// errLocked is returned for a directory that has a runtime.
-var errLocked = errors.New("another server uses it")
 
 // closeGrace is how long instances may take to end when the runtime is closed.
 const closeGrace = 3 * time.Second
@@ -95,13 +93,13 @@ func open(ctx context.Context, c Config) (_ *Runtime, err error) {
 	if err != nil {
 		return nil, err
 	}
-	lock, err := lockFile(filepath.Join(dir, "lock"))
+	lock, err := filelock.Lock(filepath.Join(dir, "lock"))
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, unlockFile(lock))
+			err = errors.Join(err, filelock.Unlock(lock))
 		}
 	}()
 	r := &Runtime{
@@ -242,5 +240,5 @@ func (r *Runtime) Close() error {
 		return fmt.Errorf("close runtime %q: %w", r.dir, err)
 	}
 	r.starter.close()
-	return unlockFile(r.lock)
+	return filelock.Unlock(r.lock)
 }
