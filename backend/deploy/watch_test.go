@@ -122,6 +122,8 @@ func TestWatchStarting(t *testing.T) {
 		}
 		mu.Unlock()
 		cancel()
-		<-ended
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("the watch ended with %v", err)
+		}
 	})
 }
