@@ -192,6 +192,9 @@ func describeInstances(app *App, t *tableWriter, s *runtimev1.Service) {
 		for _, l := range in.GetLastLines() {
 			t.row("", "  | "+l)
 		}
+		for _, row := range resourceRows(in.GetUnmet()) {
+			t.row("", "  not bounded here: "+row+" (micro logs "+s.GetName()+" says why)")
+		}
 		if in.GetCause() != "" {
 			t.row("", "  most likely: "+in.GetCause())
 		}

@@ -258,7 +258,11 @@ func (k *keeper) live(ctx context.Context, running bool) (healthy bool, why erro
 	} else {
 		k.record(KindStarted, "started on %s", in.Address)
 	}
-	k.set(func(s *Status) { s.Phase, s.Started, s.Address = Starting, in.Started, in.Address })
+	unmet := Resources(in.Unmet)
+	if unmet != (Resources{}) {
+		k.record(KindUnbounded, "runs without bounds that it should have: the machine of the server does not let it hold them; its log says why")
+	}
+	k.set(func(s *Status) { s.Phase, s.Started, s.Address, s.Unmet = Starting, in.Started, in.Address, unmet })
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

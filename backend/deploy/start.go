@@ -61,6 +61,7 @@ func (k *keeper) start(ctx context.Context) error {
 		Args:      spec.Args,
 		Env:       env,
 		Identity:  identity,
+		Resources: runtime.Resources(spec.Resources),
 	})
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return context.Cause(ctx)

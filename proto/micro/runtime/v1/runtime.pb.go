@@ -525,12 +525,13 @@ func (x *Source) GetModified() bool {
 	return false
 }
 
-// Resources bounds what one instance may use. Zero values are no bounds.
+// Resources bounds what one instance may use, with all that it starts and the
+// commands that run in it. Zero values are no bounds.
 type Resources struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Thousandths of a core.
+	// Thousandths of a core, at least 10. Who uses them up is slowed down.
 	Cpu int64 `protobuf:"varint,1,opt,name=cpu,proto3" json:"cpu,omitempty"`
-	// Bytes.
+	// Bytes, at least 6 MiB. Who needs more is ended, and started again.
 	Memory int64 `protobuf:"varint,2,opt,name=memory,proto3" json:"memory,omitempty"`
 	// Processes and threads.
 	Processes     int64 `protobuf:"varint,3,opt,name=processes,proto3" json:"processes,omitempty"`
@@ -1060,7 +1061,10 @@ type Instance struct {
 	// Since when it is in this phase.
 	Since *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=since,proto3" json:"since,omitempty"`
 	// What most likely made it end, for people; empty when nothing is known.
-	Cause         string `protobuf:"bytes,11,opt,name=cause,proto3" json:"cause,omitempty"`
+	Cause string `protobuf:"bytes,11,opt,name=cause,proto3" json:"cause,omitempty"`
+	// Those of its bounds that the machine of the server does not let it hold: it runs
+	// without them, and its log says why. Absent when there are none.
+	Unmet         *Resources `protobuf:"bytes,12,opt,name=unmet,proto3" json:"unmet,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1170,6 +1174,13 @@ func (x *Instance) GetCause() string {
 		return x.Cause
 	}
 	return ""
+}
+
+func (x *Instance) GetUnmet() *Resources {
+	if x != nil {
+		return x.Unmet
+	}
+	return nil
 }
 
 // Release is one of the specs that a service has had. Numbers only grow.
@@ -3027,7 +3038,7 @@ const file_micro_runtime_v1_runtime_proto_rawDesc = "" +
 	"\aupdated\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\aupdated\x12\x1d\n" +
 	"\n" +
 	"updated_by\x18\a \x01(\tR\tupdatedBy\x120\n" +
-	"\x06change\x18\b \x01(\v2\x18.micro.runtime.v1.ChangeR\x06change\"\x89\x03\n" +
+	"\x06change\x18\b \x01(\v2\x18.micro.runtime.v1.ChangeR\x06change\"\xbc\x03\n" +
 	"\bInstance\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\arelease\x18\x02 \x01(\x03R\arelease\x12-\n" +
@@ -3042,7 +3053,8 @@ const file_micro_runtime_v1_runtime_proto_rawDesc = "" +
 	"\aaddress\x18\t \x01(\tR\aaddress\x120\n" +
 	"\x05since\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x14\n" +
-	"\x05cause\x18\v \x01(\tR\x05cause\"\xef\x01\n" +
+	"\x05cause\x18\v \x01(\tR\x05cause\x121\n" +
+	"\x05unmet\x18\f \x01(\v2\x1b.micro.runtime.v1.ResourcesR\x05unmet\"\xef\x01\n" +
 	"\aRelease\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x03R\x06number\x12*\n" +
 	"\x04spec\x18\x02 \x01(\v2\x16.micro.runtime.v1.SpecR\x04spec\x124\n" +
@@ -3269,70 +3281,71 @@ var file_micro_runtime_v1_runtime_proto_depIdxs = []int32{
 	46, // 20: micro.runtime.v1.Instance.started:type_name -> google.protobuf.Timestamp
 	46, // 21: micro.runtime.v1.Instance.next_start:type_name -> google.protobuf.Timestamp
 	46, // 22: micro.runtime.v1.Instance.since:type_name -> google.protobuf.Timestamp
-	3,  // 23: micro.runtime.v1.Release.spec:type_name -> micro.runtime.v1.Spec
-	46, // 24: micro.runtime.v1.Release.created:type_name -> google.protobuf.Timestamp
-	46, // 25: micro.runtime.v1.Release.served:type_name -> google.protobuf.Timestamp
-	46, // 26: micro.runtime.v1.Change.time:type_name -> google.protobuf.Timestamp
-	15, // 27: micro.runtime.v1.Change.before:type_name -> micro.runtime.v1.State
-	15, // 28: micro.runtime.v1.Change.after:type_name -> micro.runtime.v1.State
-	10, // 29: micro.runtime.v1.State.rollout:type_name -> micro.runtime.v1.Rollout
-	46, // 30: micro.runtime.v1.Entry.time:type_name -> google.protobuf.Timestamp
-	3,  // 31: micro.runtime.v1.ApplyRequest.spec:type_name -> micro.runtime.v1.Spec
-	10, // 32: micro.runtime.v1.ApplyRequest.rollout:type_name -> micro.runtime.v1.Rollout
-	2,  // 33: micro.runtime.v1.ApplyResponse.service:type_name -> micro.runtime.v1.Service
-	14, // 34: micro.runtime.v1.ApplyResponse.change:type_name -> micro.runtime.v1.Change
-	2,  // 35: micro.runtime.v1.ScaleResponse.service:type_name -> micro.runtime.v1.Service
-	14, // 36: micro.runtime.v1.ScaleResponse.change:type_name -> micro.runtime.v1.Change
-	2,  // 37: micro.runtime.v1.RestartResponse.service:type_name -> micro.runtime.v1.Service
-	14, // 38: micro.runtime.v1.RestartResponse.change:type_name -> micro.runtime.v1.Change
-	2,  // 39: micro.runtime.v1.RollbackResponse.service:type_name -> micro.runtime.v1.Service
-	14, // 40: micro.runtime.v1.RollbackResponse.change:type_name -> micro.runtime.v1.Change
-	2,  // 41: micro.runtime.v1.UndoResponse.service:type_name -> micro.runtime.v1.Service
-	14, // 42: micro.runtime.v1.UndoResponse.change:type_name -> micro.runtime.v1.Change
-	14, // 43: micro.runtime.v1.UndoResponse.undone:type_name -> micro.runtime.v1.Change
-	13, // 44: micro.runtime.v1.ReleasesResponse.releases:type_name -> micro.runtime.v1.Release
-	14, // 45: micro.runtime.v1.ChangesResponse.changes:type_name -> micro.runtime.v1.Change
-	16, // 46: micro.runtime.v1.JournalResponse.entries:type_name -> micro.runtime.v1.Entry
-	2,  // 47: micro.runtime.v1.GetResponse.service:type_name -> micro.runtime.v1.Service
-	2,  // 48: micro.runtime.v1.ListResponse.services:type_name -> micro.runtime.v1.Service
-	14, // 49: micro.runtime.v1.DeleteResponse.change:type_name -> micro.runtime.v1.Change
-	2,  // 50: micro.runtime.v1.WatchResponse.service:type_name -> micro.runtime.v1.Service
-	46, // 51: micro.runtime.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
-	43, // 52: micro.runtime.v1.LogsResponse.lines:type_name -> micro.runtime.v1.LogLine
-	46, // 53: micro.runtime.v1.LogLine.time:type_name -> google.protobuf.Timestamp
-	1,  // 54: micro.runtime.v1.LogLine.stream:type_name -> micro.runtime.v1.LogStream
-	4,  // 55: micro.runtime.v1.Spec.EnvEntry.value:type_name -> micro.runtime.v1.Value
-	17, // 56: micro.runtime.v1.Runtime.Apply:input_type -> micro.runtime.v1.ApplyRequest
-	19, // 57: micro.runtime.v1.Runtime.Scale:input_type -> micro.runtime.v1.ScaleRequest
-	21, // 58: micro.runtime.v1.Runtime.Restart:input_type -> micro.runtime.v1.RestartRequest
-	23, // 59: micro.runtime.v1.Runtime.Rollback:input_type -> micro.runtime.v1.RollbackRequest
-	25, // 60: micro.runtime.v1.Runtime.Undo:input_type -> micro.runtime.v1.UndoRequest
-	27, // 61: micro.runtime.v1.Runtime.Releases:input_type -> micro.runtime.v1.ReleasesRequest
-	29, // 62: micro.runtime.v1.Runtime.Changes:input_type -> micro.runtime.v1.ChangesRequest
-	31, // 63: micro.runtime.v1.Runtime.Journal:input_type -> micro.runtime.v1.JournalRequest
-	33, // 64: micro.runtime.v1.Runtime.Get:input_type -> micro.runtime.v1.GetRequest
-	35, // 65: micro.runtime.v1.Runtime.List:input_type -> micro.runtime.v1.ListRequest
-	37, // 66: micro.runtime.v1.Runtime.Delete:input_type -> micro.runtime.v1.DeleteRequest
-	39, // 67: micro.runtime.v1.Runtime.Watch:input_type -> micro.runtime.v1.WatchRequest
-	41, // 68: micro.runtime.v1.Runtime.Logs:input_type -> micro.runtime.v1.LogsRequest
-	18, // 69: micro.runtime.v1.Runtime.Apply:output_type -> micro.runtime.v1.ApplyResponse
-	20, // 70: micro.runtime.v1.Runtime.Scale:output_type -> micro.runtime.v1.ScaleResponse
-	22, // 71: micro.runtime.v1.Runtime.Restart:output_type -> micro.runtime.v1.RestartResponse
-	24, // 72: micro.runtime.v1.Runtime.Rollback:output_type -> micro.runtime.v1.RollbackResponse
-	26, // 73: micro.runtime.v1.Runtime.Undo:output_type -> micro.runtime.v1.UndoResponse
-	28, // 74: micro.runtime.v1.Runtime.Releases:output_type -> micro.runtime.v1.ReleasesResponse
-	30, // 75: micro.runtime.v1.Runtime.Changes:output_type -> micro.runtime.v1.ChangesResponse
-	32, // 76: micro.runtime.v1.Runtime.Journal:output_type -> micro.runtime.v1.JournalResponse
-	34, // 77: micro.runtime.v1.Runtime.Get:output_type -> micro.runtime.v1.GetResponse
-	36, // 78: micro.runtime.v1.Runtime.List:output_type -> micro.runtime.v1.ListResponse
-	38, // 79: micro.runtime.v1.Runtime.Delete:output_type -> micro.runtime.v1.DeleteResponse
-	40, // 80: micro.runtime.v1.Runtime.Watch:output_type -> micro.runtime.v1.WatchResponse
-	42, // 81: micro.runtime.v1.Runtime.Logs:output_type -> micro.runtime.v1.LogsResponse
-	69, // [69:82] is the sub-list for method output_type
-	56, // [56:69] is the sub-list for method input_type
-	56, // [56:56] is the sub-list for extension type_name
-	56, // [56:56] is the sub-list for extension extendee
-	0,  // [0:56] is the sub-list for field type_name
+	6,  // 23: micro.runtime.v1.Instance.unmet:type_name -> micro.runtime.v1.Resources
+	3,  // 24: micro.runtime.v1.Release.spec:type_name -> micro.runtime.v1.Spec
+	46, // 25: micro.runtime.v1.Release.created:type_name -> google.protobuf.Timestamp
+	46, // 26: micro.runtime.v1.Release.served:type_name -> google.protobuf.Timestamp
+	46, // 27: micro.runtime.v1.Change.time:type_name -> google.protobuf.Timestamp
+	15, // 28: micro.runtime.v1.Change.before:type_name -> micro.runtime.v1.State
+	15, // 29: micro.runtime.v1.Change.after:type_name -> micro.runtime.v1.State
+	10, // 30: micro.runtime.v1.State.rollout:type_name -> micro.runtime.v1.Rollout
+	46, // 31: micro.runtime.v1.Entry.time:type_name -> google.protobuf.Timestamp
+	3,  // 32: micro.runtime.v1.ApplyRequest.spec:type_name -> micro.runtime.v1.Spec
+	10, // 33: micro.runtime.v1.ApplyRequest.rollout:type_name -> micro.runtime.v1.Rollout
+	2,  // 34: micro.runtime.v1.ApplyResponse.service:type_name -> micro.runtime.v1.Service
+	14, // 35: micro.runtime.v1.ApplyResponse.change:type_name -> micro.runtime.v1.Change
+	2,  // 36: micro.runtime.v1.ScaleResponse.service:type_name -> micro.runtime.v1.Service
+	14, // 37: micro.runtime.v1.ScaleResponse.change:type_name -> micro.runtime.v1.Change
+	2,  // 38: micro.runtime.v1.RestartResponse.service:type_name -> micro.runtime.v1.Service
+	14, // 39: micro.runtime.v1.RestartResponse.change:type_name -> micro.runtime.v1.Change
+	2,  // 40: micro.runtime.v1.RollbackResponse.service:type_name -> micro.runtime.v1.Service
+	14, // 41: micro.runtime.v1.RollbackResponse.change:type_name -> micro.runtime.v1.Change
+	2,  // 42: micro.runtime.v1.UndoResponse.service:type_name -> micro.runtime.v1.Service
+	14, // 43: micro.runtime.v1.UndoResponse.change:type_name -> micro.runtime.v1.Change
+	14, // 44: micro.runtime.v1.UndoResponse.undone:type_name -> micro.runtime.v1.Change
+	13, // 45: micro.runtime.v1.ReleasesResponse.releases:type_name -> micro.runtime.v1.Release
+	14, // 46: micro.runtime.v1.ChangesResponse.changes:type_name -> micro.runtime.v1.Change
+	16, // 47: micro.runtime.v1.JournalResponse.entries:type_name -> micro.runtime.v1.Entry
+	2,  // 48: micro.runtime.v1.GetResponse.service:type_name -> micro.runtime.v1.Service
+	2,  // 49: micro.runtime.v1.ListResponse.services:type_name -> micro.runtime.v1.Service
+	14, // 50: micro.runtime.v1.DeleteResponse.change:type_name -> micro.runtime.v1.Change
+	2,  // 51: micro.runtime.v1.WatchResponse.service:type_name -> micro.runtime.v1.Service
+	46, // 52: micro.runtime.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
+	43, // 53: micro.runtime.v1.LogsResponse.lines:type_name -> micro.runtime.v1.LogLine
+	46, // 54: micro.runtime.v1.LogLine.time:type_name -> google.protobuf.Timestamp
+	1,  // 55: micro.runtime.v1.LogLine.stream:type_name -> micro.runtime.v1.LogStream
+	4,  // 56: micro.runtime.v1.Spec.EnvEntry.value:type_name -> micro.runtime.v1.Value
+	17, // 57: micro.runtime.v1.Runtime.Apply:input_type -> micro.runtime.v1.ApplyRequest
+	19, // 58: micro.runtime.v1.Runtime.Scale:input_type -> micro.runtime.v1.ScaleRequest
+	21, // 59: micro.runtime.v1.Runtime.Restart:input_type -> micro.runtime.v1.RestartRequest
+	23, // 60: micro.runtime.v1.Runtime.Rollback:input_type -> micro.runtime.v1.RollbackRequest
+	25, // 61: micro.runtime.v1.Runtime.Undo:input_type -> micro.runtime.v1.UndoRequest
+	27, // 62: micro.runtime.v1.Runtime.Releases:input_type -> micro.runtime.v1.ReleasesRequest
+	29, // 63: micro.runtime.v1.Runtime.Changes:input_type -> micro.runtime.v1.ChangesRequest
+	31, // 64: micro.runtime.v1.Runtime.Journal:input_type -> micro.runtime.v1.JournalRequest
+	33, // 65: micro.runtime.v1.Runtime.Get:input_type -> micro.runtime.v1.GetRequest
+	35, // 66: micro.runtime.v1.Runtime.List:input_type -> micro.runtime.v1.ListRequest
+	37, // 67: micro.runtime.v1.Runtime.Delete:input_type -> micro.runtime.v1.DeleteRequest
+	39, // 68: micro.runtime.v1.Runtime.Watch:input_type -> micro.runtime.v1.WatchRequest
+	41, // 69: micro.runtime.v1.Runtime.Logs:input_type -> micro.runtime.v1.LogsRequest
+	18, // 70: micro.runtime.v1.Runtime.Apply:output_type -> micro.runtime.v1.ApplyResponse
+	20, // 71: micro.runtime.v1.Runtime.Scale:output_type -> micro.runtime.v1.ScaleResponse
+	22, // 72: micro.runtime.v1.Runtime.Restart:output_type -> micro.runtime.v1.RestartResponse
+	24, // 73: micro.runtime.v1.Runtime.Rollback:output_type -> micro.runtime.v1.RollbackResponse
+	26, // 74: micro.runtime.v1.Runtime.Undo:output_type -> micro.runtime.v1.UndoResponse
+	28, // 75: micro.runtime.v1.Runtime.Releases:output_type -> micro.runtime.v1.ReleasesResponse
+	30, // 76: micro.runtime.v1.Runtime.Changes:output_type -> micro.runtime.v1.ChangesResponse
+	32, // 77: micro.runtime.v1.Runtime.Journal:output_type -> micro.runtime.v1.JournalResponse
+	34, // 78: micro.runtime.v1.Runtime.Get:output_type -> micro.runtime.v1.GetResponse
+	36, // 79: micro.runtime.v1.Runtime.List:output_type -> micro.runtime.v1.ListResponse
+	38, // 80: micro.runtime.v1.Runtime.Delete:output_type -> micro.runtime.v1.DeleteResponse
+	40, // 81: micro.runtime.v1.Runtime.Watch:output_type -> micro.runtime.v1.WatchResponse
+	42, // 82: micro.runtime.v1.Runtime.Logs:output_type -> micro.runtime.v1.LogsResponse
+	70, // [70:83] is the sub-list for method output_type
+	57, // [57:70] is the sub-list for method input_type
+	57, // [57:57] is the sub-list for extension type_name
+	57, // [57:57] is the sub-list for extension extendee
+	0,  // [0:57] is the sub-list for field type_name
 }
 
 func init() { file_micro_runtime_v1_runtime_proto_init() }
