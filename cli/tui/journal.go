@@ -22,7 +22,7 @@ type tailScreen struct {
 func (s *tailScreen) place() string      { return placeLogs }
 func (s *tailScreen) title() string      { return s.name }
 func (s *tailScreen) feeds() []feed      { return []feed{s.feed} }
-func (s *tailScreen) setFilter(f filter) { s.lines.filter = f }
+func (s *tailScreen) setFilter(f filter) { s.lines.setFilter(f) }
 func (s *tailScreen) filtered() filter   { return s.lines.filter }
 func (s *tailScreen) selection() string  { return s.lines.selection() }
 

@@ -14,6 +14,7 @@ type line struct {
 	text   string // with colours; see Config.Colored
 	tone   tone
 	time   string
+	hidden bool // by the filter
 }
 
 // lines shows the last lines of something that grows, in a ring. It follows the end
@@ -43,6 +44,7 @@ func newLines(keep int, empty string) lines {
 
 // add appends a line; the oldest goes when there are too many.
 func (l *lines) add(n line) {
+	n.hidden = !l.filter.shows(n.prefix + n.text)
 	if len(l.ring) < l.keep {
 		l.ring = append(l.ring, n)
 	} else {
@@ -58,9 +60,15 @@ func (l *lines) clear() {
 	l.ring, l.first, l.next, l.paused = nil, 0, 0, false
 }
 
-func (l *lines) matches(seq int) bool {
-	n := l.at(seq)
-	return l.filter.shows(n.prefix + n.text)
+func (l *lines) matches(seq int) bool { return !l.at(seq).hidden }
+
+// setFilter looks at each line once, so that a frame does not.
+func (l *lines) setFilter(f filter) {
+	l.filter = f
+	for seq := l.first; seq < l.next; seq++ {
+		n := l.at(seq)
+		n.hidden = !f.shows(n.prefix + n.text)
+	}
 }
 
 // before returns the nearest line before seq that is shown.

@@ -118,7 +118,7 @@ func (s *logsScreen) prefix(m *Model, service, instance string) string {
 	}
 }
 
-func (s *logsScreen) setFilter(f filter) { s.lines.filter = f }
+func (s *logsScreen) setFilter(f filter) { s.lines.setFilter(f) }
 func (s *logsScreen) filtered() filter   { return s.lines.filter }
 
 // selection is the line at the bottom.

@@ -45,7 +45,7 @@ func (s *textScreen) place() string                    { return placeText }
 func (s *textScreen) title() string                    { return s.name }
 func (s *textScreen) feeds() []feed                    { return nil }
 func (s *textScreen) receive(*Model, tea.Msg)          {}
-func (s *textScreen) setFilter(f filter)               { s.lines.filter = f }
+func (s *textScreen) setFilter(f filter)               { s.lines.setFilter(f) }
 func (s *textScreen) filtered() filter                 { return s.lines.filter }
 func (s *textScreen) selection() string                { return s.lines.selection() }
 func (s *textScreen) act(_ *Model, a action) tea.Cmd   { s.lines.act(a); return nil }
