@@ -10,7 +10,7 @@ import "embed"
 //
 //go:embed LICENSE service proto
 //go:embed backend/*.go backend/audit/*.go backend/auth/*.go backend/config/*.go backend/deploy/*.go backend/embedded/*.go
-//go:embed backend/events/*.go backend/events/embedded/*.go backend/gateway/*.go backend/mail/*.go backend/metrics/*.go
+//go:embed backend/events/*.go backend/events/embedded/*.go backend/gateway/*.go backend/logs/*.go backend/mail/*.go backend/metrics/*.go
 //go:embed backend/proxy/*.go backend/registry/*.go backend/runtime/*.go backend/runtime/embedded/*.go backend/server/*.go
 //go:embed backend/server/apis.binpb backend/stats/*.go backend/store/*.go backend/store/embedded/*.go backend/tables/*.go backend/trace/*.go
 //go:embed dynamic/*.go dynamic/request/*.go dynamic/wire/*.go dynamic/wire/builtin.table

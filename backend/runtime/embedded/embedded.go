@@ -41,6 +41,9 @@ type Config struct {
 	LogSize int64
 	// LogFiles is how many files of an instance's log are kept; 0: 5.
 	LogFiles int
+	// LogAge is how old lines become, as long as the instance writes more; a tenth
+	// of that may be added. 0: 30 days.
+	LogAge time.Duration
 }
 
 // errLocked is returned for a directory that has a runtime.
@@ -125,6 +128,9 @@ func open(ctx context.Context, c Config) (_ *Runtime, err error) {
 	if c.LogFiles <= 0 {
 		c.LogFiles = 5
 	}
+	if c.LogAge <= 0 {
+		c.LogAge = 30 * 24 * time.Hour
+	}
 	r.images = &images{
 		dir:     filepath.Join(dir, "images"),
 		staging: filepath.Join(dir, "staging"),
@@ -137,7 +143,7 @@ func open(ctx context.Context, c Config) (_ *Runtime, err error) {
 	if r.id, err = readID(filepath.Join(dir, "id")); err != nil {
 		return nil, err
 	}
-	if r.logs, err = openLogs(filepath.Join(dir, "logs"), c.LogSize, c.LogFiles); err != nil {
+	if r.logs, err = openLogs(filepath.Join(dir, "logs"), c.LogSize, c.LogFiles, c.LogAge); err != nil {
 		return nil, err
 	}
 	if err := r.inherit(ctx); err != nil {
