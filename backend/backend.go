@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/micro/micro/v3/backend/backup"
 	"github.com/micro/micro/v3/backend/embedded"
 	"github.com/micro/micro/v3/backend/events"
 	eventsembedded "github.com/micro/micro/v3/backend/events/embedded"
@@ -25,7 +27,7 @@ type Config struct {
 	DataDir string
 	Store   string // a URL, for example "embedded:"
 	Events  string // a URL, for example "embedded:"
-	Runtime string // a URL, for example "embedded:"
+	Runtime string // a URL, for example "embedded:", or "embedded:?confine=no": see [runtimeembedded.Config]
 	Logger  *slog.Logger
 	// Memory keeps what the embedded engines hold in memory, for tests: it is gone
 	// when they are closed.
@@ -63,42 +65,96 @@ func Open(ctx context.Context, c Config) (*Backend, error) {
 	if err := checkEngine(c.Events, "embedded"); err != nil {
 		return nil, fmt.Errorf("events: %w", err)
 	}
-	if err := checkEngine(c.Runtime, "embedded"); err != nil {
+	if _, err := parseRuntime(c.Runtime); err != nil {
 		return nil, fmt.Errorf("runtime: %w", err)
 	}
-	dir := filepath.Join(c.DataDir, "store")
-	o := embedded.Options{Logger: c.Logger, Fatal: c.Fatal}
-	if c.Memory {
+	b := &Backend{config: c}
+	if err := b.open(ctx); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return b, nil
+}
+
+func (b *Backend) open(ctx context.Context) error {
+	unlock, err := lockDataDir(b.config.DataDir)
+	if err != nil {
+		return err
+	}
+	b.onClose(func() error { unlock(); return nil })
+	replaced, err := backup.Finish(b.config.DataDir)
+	if err != nil {
+		return fmt.Errorf("finish a restore that was interrupted: %w", err)
+	}
+	if replaced != "" {
+		b.config.Logger.Info("a restore that was interrupted is finished", "replaced", replaced)
+	}
+	o := embedded.Options{Logger: b.config.Logger, Fatal: b.config.Fatal}
+	if b.config.Memory {
 		o.FS = embedded.Memory()
 	}
-	db, err := embedded.Open(ctx, dir, o)
+	db, err := embedded.Open(ctx, filepath.Join(b.config.DataDir, "store"), o)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	b.onClose(db.Close)
 	s, err := storeembedded.Open(ctx, db, storeembedded.Options{})
 	if err != nil {
-		return nil, errors.Join(err, db.Close())
+		return err
 	}
+	b.onClose(s.Close)
 	e, err := eventsembedded.Open(ctx, db, eventsembedded.Options{})
 	if err != nil {
-		return nil, errors.Join(err, s.Close(), db.Close())
+		return err
 	}
-	return &Backend{Store: s, Events: e, config: c, close: []func() error{e.Close, s.Close, db.Close}}, nil
+	b.onClose(e.Close)
+	b.Store, b.Events = s, e
+	return nil
+}
+
+func (b *Backend) onClose(f func() error) { b.close = append(b.close, f) }
+
+// parseRuntime reads the URL of a runtime.
+func parseRuntime(text string) (c runtimeembedded.Config, err error) {
+	if err := checkEngine(text, "embedded"); err != nil {
+		return c, err
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return c, err
+	}
+	options, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return c, err
+	}
+	for name := range options {
+		switch value := options.Get(name); {
+		case name == "confine" && (value == "yes" || value == "no"):
+			c.Unconfined = value == "no"
+		default:
+			return c, fmt.Errorf("%w: %q; what can be said of it is confine=yes or confine=no", ErrEngine, text)
+		}
+	}
+	if u.Opaque+u.Host+u.Path != "" {
+		return c, fmt.Errorf("%w: %q; it has no address", ErrEngine, text)
+	}
+	return c, nil
 }
 
 // OpenRuntime opens what services run on. The caller closes it.
 func (b *Backend) OpenRuntime(ctx context.Context, images runtime.OpenImage) (runtime.Runtime, error) {
-	return runtimeembedded.Open(ctx, runtimeembedded.Config{
-		Dir:       filepath.Join(b.config.DataDir, "runtime"),
-		OpenImage: images,
-		Logger:    b.config.Logger,
-	})
+	c, err := parseRuntime(b.config.Runtime)
+	if err != nil {
+		return nil, err
+	}
+	c.Dir, c.Private = filepath.Join(b.config.DataDir, "runtime"), b.config.DataDir
+	c.OpenImage, c.Logger = images, b.config.Logger
+	return runtimeembedded.Open(ctx, c)
 }
 
 // Close closes the engines in the order in which they depend on each other.
 func (b *Backend) Close() error {
 	var errs []error
-	for _, f := range b.close {
+	for _, f := range slices.Backward(b.close) {
 		errs = append(errs, f())
 	}
 	return errors.Join(errs...)

@@ -30,6 +30,10 @@ type App struct {
 	SDK fs.FS
 	// Serve runs a server until ctx ends.
 	Serve func(ctx context.Context, o ServeOptions) error
+	// Restore puts a backup into the data directory of a server that does not run.
+	Restore func(ctx context.Context, backup io.Reader, dir string, force bool) (Restored, error)
+	// Check reads all of the data directory of a server that does not run.
+	Check func(ctx context.Context, dir string) (CheckReport, error)
 
 	Terminal Terminal
 

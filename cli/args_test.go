@@ -207,7 +207,7 @@ func TestByteSize(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int64]string{
 		0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1536: "1.5 KiB", 1<<20 - 1: "1.0 MiB", 1 << 20: "1.0 MiB",
-		1<<30 - 1: "1.0 GiB", 5 << 30: "5.0 GiB", 1 << 50: "1048576.0 GiB",
+		1<<30 - 1: "1.0 GiB", 5 << 30: "5.0 GiB", 1 << 50: "1024.0 TiB",
 	} {
 		if got := byteSize(n); got != want {
 			t.Errorf("%d: got %q, want %q", n, got, want)

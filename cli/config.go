@@ -265,7 +265,7 @@ func completeConfig(app *App) cobra.CompletionFunc {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveDefault
 		}
-		ctx, cancel := contextWithTimeout(cmd, completionTimeout)
+		ctx, cancel := completionContext(cmd)
 		defer cancel()
 		all, err := app.listConfig(ctx, &configv1.ListRequest{PageSize: 1000})
 		if err != nil {

@@ -20,21 +20,24 @@ import (
 func readers() map[string]bool {
 	all := map[string]bool{}
 	for service, methods := range map[string]string{
-		"micro.auth.v1.Auth":         "Login Logout Refresh Signup SendCode GetSignup WhoAmI", // sessions of one's own, and an account that nobody had
-		"micro.auth.v1.Invitations":  "List",
-		"micro.image.v1.Images":      "Get List Platforms",
-		"micro.auth.v1.Accounts":     "List",
-		"micro.auth.v1.Rules":        "List Explain",
-		"micro.auth.v1.Tokens":       "List",
-		"micro.auth.v1.Namespaces":   "List",
-		"micro.auth.v1.Keys":         "List",
-		"micro.auth.v1.Audit":        "Read Verify",
-		"micro.config.v1.Config":     "Get List History Watch",
-		"micro.registry.v1.Registry": "Get GetSchema List Watch Health",
-		"micro.events.v1.Events":     "Read Subscribe ListTopics ListGroups",
-		"micro.runtime.v1.Runtime":   "Get List Watch Releases Changes Journal Logs",
-		"micro.stats.v1.Stats":       "Get List Watch",
-		"micro.store.v1.Store":       "Read List Watch Tables Databases Export",
+		"micro.auth.v1.Auth":          "Login Logout Refresh Signup SendCode GetSignup WhoAmI", // sessions of one's own, and an account that nobody had
+		"micro.auth.v1.Invitations":   "List",
+		"micro.image.v1.Images":       "Get List Platforms",
+		"micro.auth.v1.Accounts":      "List",
+		"micro.auth.v1.Rules":         "List Explain",
+		"micro.auth.v1.Tokens":        "List",
+		"micro.auth.v1.Namespaces":    "List",
+		"micro.auth.v1.Keys":          "List",
+		"micro.auth.v1.Audit":         "Read Verify",
+		"micro.config.v1.Config":      "Get List History Watch",
+		"micro.namespace.v1.Transfer": "Export",
+		"micro.registry.v1.Registry":  "Get GetSchema List Watch Health",
+		"micro.events.v1.Events":      "Read Subscribe ListTopics ListGroups",
+		"micro.runtime.v1.Runtime":    "Get List Watch Releases Changes Journal Logs",
+		"micro.server.v1.Server":      "Backup",
+		"micro.stats.v1.Stats":        "Get List Watch",
+		"micro.store.v1.Blobs":        "Read Stat List",
+		"micro.store.v1.Store":        "Read List Watch Tables Databases Export",
 	} {
 		for m := range strings.FieldsSeq(methods) {
 			all["/"+service+"/"+m] = true

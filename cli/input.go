@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -58,4 +59,40 @@ func (r *inputReader) Read(p []byte) (int, error) {
 	in.kept = append(in.kept, p[:n]...)
 	r.pos += n
 	return n, err
+}
+
+// interruptibleInput returns r so that reading ends with ctx: standard input may not give
+// anything for long, and Ctrl-C has to end a command that waits for it.
+func interruptibleInput(ctx context.Context, r io.Reader) io.Reader {
+	return &interruptibleReader{ctx: ctx, r: r}
+}
+
+type interruptibleReader struct {
+	ctx context.Context //nolint:containedctx // that of the command, which reads by an interface that has none
+	r   io.Reader
+	buf []byte
+}
+
+// Read reads once; what a read brings that was given up is lost.
+func (i *interruptibleReader) Read(p []byte) (int, error) {
+	if len(i.buf) < len(p) {
+		i.buf = make([]byte, len(p))
+	}
+	type result struct {
+		n   int
+		err error
+	}
+	done := make(chan result, 1)
+	buf := i.buf[:len(p)]
+	go func() {
+		n, err := i.r.Read(buf)
+		done <- result{n, err}
+	}()
+	select {
+	case res := <-done:
+		return copy(p, buf[:res.n]), res.err
+	case <-i.ctx.Done():
+		i.buf = nil // it may still be written to
+		return 0, i.ctx.Err()
+	}
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"io"
 	"strings"
@@ -96,5 +97,26 @@ func TestInputLong(t *testing.T) {
 	}
 	if in.kept != nil {
 		t.Error("it keeps a part that is of no use")
+	}
+}
+
+// Whoever reads can be interrupted, whatever the input does.
+func TestInterruptible(t *testing.T) {
+	t.Parallel()
+	pr, pw := io.Pipe()
+	ctx, cancel := context.WithCancel(t.Context())
+	r := interruptibleInput(ctx, pr)
+	go func() { _, _ = io.WriteString(pw, "one two") }()
+	if got, err := read(r, 7); got != "one two" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+	cancel()
+	if got, err := read(r, 1); got != "" || !errors.Is(err, context.Canceled) {
+		t.Errorf("got %q, %v, want %v", got, err, context.Canceled)
+	}
+	_ = pw.Close()
+	again := interruptibleInput(t.Context(), iotest.DataErrReader(strings.NewReader("last")))
+	if got, err := io.ReadAll(again); string(got) != "last" || err != nil {
+		t.Errorf("got %q, %v", got, err)
 	}
 }

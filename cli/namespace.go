@@ -12,10 +12,11 @@ import (
 )
 
 func newNamespaceCmd(app *App) *cobra.Command {
-	cmd := parentCmd("namespace", "List, create, delete and choose namespaces")
+	cmd := parentCmd("namespace", "List, create, delete, choose and move namespaces")
 	cmd.Example = `  micro namespace list
   micro namespace use shop`
-	cmd.AddCommand(newNamespaceListCmd(app), newNamespaceCreateCmd(app), newNamespaceDeleteCmd(app), newNamespaceUseCmd(app, "use NAME", "micro namespace use shop"))
+	cmd.AddCommand(newNamespaceListCmd(app), newNamespaceCreateCmd(app), newNamespaceDeleteCmd(app), newNamespaceUseCmd(app, "use NAME", "micro namespace use shop"),
+		newNamespaceExportCmd(app), newNamespaceImportCmd(app))
 	return cmd
 }
 

@@ -100,7 +100,7 @@ service that runs: micro SERVICE [ENDPOINT] --field=value.`,
 	group("data", newStoreCmd(app), newConfigCmd(app), newEventsCmd(app))
 	group("source", newNewCmd(app), newGenCmd(app), newBuildCmd(app), newImageCmd(app), newSchemaCmd(app))
 	group("access", newEnvCmd(app), newLoginCmd(app), newLogoutCmd(app), newGitCmd(app), newSignupCmd(app), newUserCmd(app), newAuthCmd(app), newNamespaceCmd(app))
-	group("server", newServerCmd(app))
+	group("server", newServerCmd(app), newBackupCmd(app), newRestoreCmd(app))
 	root.AddCommand(newVersionCmd(app), newExitCodesTopic(), newCompletionCmd())
 	root.SetHelpCommandGroupID("")
 	return root

@@ -505,7 +505,7 @@ func byteSize(n int64) string {
 		return fmt.Sprintf("%d B", n)
 	}
 	size, unit := float64(n)/(1<<10), "KiB"
-	for _, larger := range []string{"MiB", "GiB"} {
+	for _, larger := range []string{"MiB", "GiB", "TiB"} {
 		if size < 1023.95 { // which is written as 1024.0
 			break
 		}
@@ -517,10 +517,11 @@ func byteSize(n int64) string {
 // completionTimeout bounds how long completion may ask a server.
 const completionTimeout = 300 * time.Millisecond
 
-func contextWithTimeout(cmd *cobra.Command, d time.Duration) (context.Context, context.CancelFunc) {
+// completionContext returns a context that ends in time for whoever pressed TAB.
+func completionContext(cmd *cobra.Command) (context.Context, context.CancelFunc) {
 	ctx := cmd.Context()
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	return context.WithTimeout(ctx, d)
+	return context.WithTimeout(ctx, completionTimeout)
 }

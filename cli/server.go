@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/viper"
 
+	"github.com/micro/micro/v3/cli/front"
 	"github.com/micro/micro/v3/envs"
 )
 
@@ -36,9 +38,14 @@ type ServeOptions struct {
 	// AuditEntries and AuditAge bound what is kept of who did what; 0: not bounded.
 	AuditEntries int64
 	AuditAge     time.Duration
-	Logger       *slog.Logger
-	Ready        func(gateway, proxy, metrics string)
-	Password     func(namespace, account, password string)
+	// BlobQuota is how many bytes the blobs of a namespace may have; 0: no bound.
+	BlobQuota int64
+	// MaxCalls and MaxStreams are how many calls may be under way at once.
+	MaxCalls, MaxStreams int
+
+	Logger   *slog.Logger
+	Ready    func(gateway, proxy, metrics string)
+	Password func(namespace, account, password string)
 }
 
 // SMTPOptions are those of the mail server that codes are sent by.
@@ -86,12 +93,16 @@ mail server is MICRO_SERVER_SMTP_PASSWORD, or in a file.`,
 	f.Duration("token-lifetime", 10*time.Minute, "how long an access token is good before it has to be renewed; at most 24h")
 	f.Int64("audit-entries", 100_000, "how many entries of the audit log are kept of each namespace; 0 for no bound")
 	f.String("audit-age", "365d", "how long entries of the audit log are kept, such as 90d, or never to keep them for ever")
+	f.String("blob-quota", "0", "how much the blobs of a namespace may have, for example 10GiB; 0 for no bound")
+	f.Int("max-calls", 1024, "how many calls of the server itself may be under way at once; with more, calls are refused until some have ended")
+	f.Int("max-streams", 4096, "how many streams, and calls of services, may be under way at once")
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.String("log-format", "text", "text or json")
 	v.SetEnvPrefix("MICRO_SERVER")
 	v.SetEnvKeyReplacer(strings.NewReplacer("-", "_"))
 	v.AutomaticEnv()
 	_ = v.BindPFlags(f) // fails for a nil set only
+	cmd.AddCommand(newServerCheckCmd(app))
 	return cmd
 }
 
@@ -114,16 +125,22 @@ func serve(ctx context.Context, app *App, v *viper.Viper) error {
 	return app.Serve(ctx, o)
 }
 
-func serveOptions(app *App, v *viper.Viper) (ServeOptions, error) {
-	dir := v.GetString("data")
+// dataDir returns the directory of a server's data: that of a flag, of the environment,
+// or the user's.
+func (a *App) dataDir(flag string) (string, error) {
+	dir := cmp.Or(flag, a.Getenv("MICRO_SERVER_DATA"))
 	if dir == "" {
-		dirs, err := app.Dirs()
+		dirs, err := a.Dirs()
 		if err != nil {
-			return ServeOptions{}, err
+			return "", err
 		}
 		dir = filepath.Join(dirs.Data, "server")
 	}
-	dir, err := filepath.Abs(dir)
+	return filepath.Abs(dir)
+}
+
+func serveOptions(app *App, v *viper.Viper) (ServeOptions, error) {
+	dir, err := app.dataDir(v.GetString("data"))
 	if err != nil {
 		return ServeOptions{}, err
 	}
@@ -170,6 +187,16 @@ func serveOptions(app *App, v *viper.Viper) (ServeOptions, error) {
 	}
 	if o.AuditAge, err = parseLife(v.GetString("audit-age")); err != nil {
 		return ServeOptions{}, usage("micro server --help", "--audit-age is %q: %v", v.GetString("audit-age"), err)
+	}
+	if quota := v.GetString("blob-quota"); quota != "0" {
+		if o.BlobQuota, err = front.ParseSize(quota); err != nil {
+			return ServeOptions{}, usage("micro server --help", "--blob-quota: %s", err)
+		}
+	}
+	for flag, n := range map[string]*int{"max-calls": &o.MaxCalls, "max-streams": &o.MaxStreams} {
+		if *n = v.GetInt(flag); *n < 8 || *n > 1_000_000 {
+			return ServeOptions{}, usage("micro server --help", "--%s is %q, no number from 8 to 1000000", flag, v.GetString(flag))
+		}
 	}
 	cert, key := v.GetString("tls-cert"), v.GetString("tls-key")
 	if (cert == "") != (key == "") {

@@ -192,6 +192,9 @@ func describeInstances(app *App, t *tableWriter, s *runtimev1.Service) {
 		for _, l := range in.GetLastLines() {
 			t.row("", "  | "+l)
 		}
+		for _, row := range resourceRows(in.GetUnmet()) {
+			t.row("", "  not bounded here: "+row+" (micro logs "+s.GetName()+" says why)")
+		}
 		if in.GetCause() != "" {
 			t.row("", "  most likely: "+in.GetCause())
 		}
@@ -382,7 +385,7 @@ func (a *App) services(ctx context.Context, conn *grpc.ClientConn) (*registryv1.
 // completeDeployed completes the names of services that should run.
 func completeDeployed(app *App) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		ctx, cancel := contextWithTimeout(cmd, completionTimeout)
+		ctx, cancel := completionContext(cmd)
 		defer cancel()
 		ctx, conn, err := app.connFor(ctx)
 		if err != nil {

@@ -17,19 +17,19 @@ import (
 )
 
 func newStoreCmd(app *App) *cobra.Command {
-	cmd := parentCmd("store", "Read and write the records of the namespace")
+	cmd := parentCmd("store", "Read and write the records and blobs of the namespace")
 	cmd.Long = `Read and write records: any bytes under any bytes, in tables of databases. The
 database is that of the namespace and the table "default" unless told otherwise; both
 are there as long as they have a record.
 
 Keys and values are text, or base64:AAEC or hex:000102 for any bytes. A value may be
-@FILE, and - for standard input.`
+@FILE, and - for standard input. What is larger than a megabyte is a blob.`
 	cmd.Example = `  micro store write greeting hello
   micro store read greeting
   micro store list --prefix gre`
 	cmd.AddCommand(
 		newStoreReadCmd(app), newStoreWriteCmd(app), newStoreDeleteCmd(app), newStoreListCmd(app), newStoreTablesCmd(app),
-		newStoreDatabasesCmd(app), newStoreWatchCmd(app), newStoreExportCmd(app), newStoreImportCmd(app),
+		newStoreDatabasesCmd(app), newStoreWatchCmd(app), newStoreExportCmd(app), newStoreImportCmd(app), newStoreBlobCmd(app),
 	)
 	return cmd
 }
@@ -42,7 +42,7 @@ func (s *storeTable) flags(app *App, cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&s.table, "table", "t", "", `the table; "default" when not given`)
 	completeFlag(cmd, "database", cobra.NoFileCompletions)
 	completeFlag(cmd, "table", func(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		ctx, cancel := contextWithTimeout(cmd, completionTimeout)
+		ctx, cancel := completionContext(cmd)
 		defer cancel()
 		ctx, client, err := app.store(ctx)
 		if err != nil {

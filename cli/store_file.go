@@ -167,7 +167,7 @@ written when all of them have come and the checksum is right.`,
 }
 
 func importStore(ctx context.Context, app *App, name string) error {
-	in := app.In
+	in := interruptibleInput(ctx, app.In)
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {

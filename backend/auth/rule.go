@@ -41,7 +41,7 @@ type Resource struct {
 
 // initialRules are those of a new namespace: anybody may call its services, its
 // accounts may look at everything but secrets, its administrators may change it, and
-// its services may use its secrets, keep records, and publish and consume events.
+// its services may use its secrets, keep records and blobs, and publish and consume events.
 // They are in the order in which they came: a new one goes behind the others, and
 // [Auth.giveRules] gives it to the namespaces that are there.
 func initialRules() []Rule {
@@ -53,6 +53,7 @@ func initialRules() []Rule {
 		{ID: "secrets", Scope: ScopeService, Resource: "config:*:" + Secret},
 		{ID: "store", Scope: ScopeService, Resource: "store:*:*"},
 		{ID: "events", Scope: ScopeService, Resource: "events:*:*"},
+		{ID: "blobs", Scope: ScopeService, Resource: "blob:*:*"},
 	}
 }
 

@@ -216,6 +216,7 @@ func TestInitialRules(t *testing.T) {
 		{auth.Resource{Type: "runtime", Name: "shop", Endpoint: "Runtime.Apply", Class: auth.Write}, "admin"},
 		{auth.Resource{Type: "registry", Name: "shop", Endpoint: "Registry.Register", Class: auth.Write}, "service admin"},
 		{auth.Resource{Type: "registry", Name: "*", Endpoint: "Registry.List", Class: auth.Read}, "member service admin"},
+		{auth.Resource{Type: "blob", Name: "photo", Endpoint: "Blobs.Write", Class: auth.Write}, "service admin"},
 		{auth.Resource{Type: "auth", Name: "*", Endpoint: "Accounts.List", Class: auth.Read}, "member service admin"},
 		{auth.Resource{Type: "auth", Name: "*", Endpoint: "Accounts.Create", Class: auth.Write}, "admin"},
 		{auth.Resource{Type: "what comes later", Name: "x", Endpoint: "Later.Write", Class: auth.Write}, "admin"},
@@ -246,7 +247,7 @@ func TestInitialRules(t *testing.T) {
 // stays so.
 func TestNewRulesForOldNamespaces(t *testing.T) {
 	t.Parallel()
-	const all = "call events manage read register secrets store"
+	const all = "blobs call events manage read register secrets store"
 	for _, test := range []struct {
 		name   string
 		record string // of the namespace
@@ -254,13 +255,13 @@ func TestNewRulesForOldNamespaces(t *testing.T) {
 		want   string
 	}{
 		{"of the first server", `{"created":"2026-01-01T00:00:00Z"}`, "call read manage register", all},
-		{"of one that was closed then", `{}`, "read manage register", "events manage read register secrets store"},
-		{"with a rule of an administrator's own", `{}`, "call read manage register mine", "call events manage mine read register secrets store"},
-		{"of a later one, without a rule that it was given", `{}`, "call read manage register store", "call events manage read register store"},
-		{"of the last that did not count", `{}`, "call read manage register events", "call events manage read register"},
-		{"counted", `{"rules":7}`, "manage", "manage"},
-		{"counted, when there were five", `{"rules":5}`, "manage", "events manage store"},
-		{"with one that is called like one of ours", `{"rules":6}`, "events manage", "events manage"},
+		{"of one that was closed then", `{}`, "read manage register", "blobs events manage read register secrets store"},
+		{"with a rule of an administrator's own", `{}`, "call read manage register mine", "blobs call events manage mine read register secrets store"},
+		{"of a later one, without a rule that it was given", `{}`, "call read manage register store", "blobs call events manage read register store"},
+		{"of the last that did not count", `{}`, "call read manage register events", "blobs call events manage read register"},
+		{"counted", `{"rules":8}`, "manage", "manage"},
+		{"counted, when there were five", `{"rules":5}`, "manage", "blobs events manage store"},
+		{"with one that is called like one of ours", `{"rules":6}`, "events manage", "blobs events manage"},
 		{"of a server that is newer", `{"rules":99}`, "manage", "manage"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -309,8 +310,8 @@ func TestNewRulesAtOnce(t *testing.T) {
 		a := openAuth(t, auth.Config{Store: s})
 		wg.Go(func() {
 			rules, err := a.Rules(t.Context(), "acme")
-			if err != nil || len(rules) != 3 {
-				t.Errorf("%d rules, %v; want 3", len(rules), err)
+			if err != nil || len(rules) != 4 {
+				t.Errorf("%d rules, %v; want 4", len(rules), err)
 			}
 		})
 	}

@@ -266,7 +266,11 @@ func (k *keeper) live(ctx context.Context, running bool) (healthy bool, why erro
 	} else {
 		k.record(KindStarted, "started on %s", in.Address)
 	}
-	k.set(func(s *Status) { s.Phase, s.Started, s.Address = Starting, in.Started, in.Address })
+	unmet := Resources(in.Unmet)
+	if unmet != (Resources{}) {
+		k.record(KindUnbounded, "runs without bounds that it should have: the machine of the server does not let it hold them; its log says why")
+	}
+	k.set(func(s *Status) { s.Phase, s.Started, s.Address, s.Unmet = Starting, in.Started, in.Address, unmet })
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -351,6 +355,7 @@ func (k *keeper) start(ctx context.Context) error {
 		Args:      spec.Args,
 		Env:       env,
 		Identity:  identity,
+		Resources: runtime.Resources(spec.Resources),
 	})
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return context.Cause(ctx)

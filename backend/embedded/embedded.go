@@ -60,6 +60,9 @@ type Options struct {
 	// MemTable is how many bytes are collected in memory before they go to a
 	// table on disk; 0: 4 MiB.
 	MemTable int
+	// ReadOnly opens a directory without changing anything in it but its lock. It must
+	// hold a database, and nothing may be written to that.
+	ReadOnly bool
 	// Fatal is called once, on a goroutine of its own, when a write or an fsync
 	// failed after Open: what the disk holds is then unknown, and the process
 	// should end. When it returns, every call returns the error from then on.
@@ -72,6 +75,7 @@ func Memory() vfs.FS { return vfs.NewMem() }
 
 // DB is an open database. All methods are safe for concurrent use.
 type DB struct {
+	fs      vfs.FS
 	dir     string
 	pebble  *pebble.DB
 	lock    *pebble.Lock
@@ -95,11 +99,15 @@ func Open(ctx context.Context, dir string, o Options) (*DB, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	lock, err := claim(o.FS, dir)
+	take := claim
+	if o.ReadOnly {
+		take = lockOurs
+	}
+	lock, err := take(o.FS, dir)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
-	d := &DB{dir: dir, lock: lock, halt: newHalt(o.Logger, o.Fatal)}
+	d := &DB{fs: o.FS, dir: dir, lock: lock, halt: newHalt(o.Logger, o.Fatal)}
 	if err := d.open(o); err != nil {
 		return nil, fmt.Errorf("open %s: %w", dir, d.abandon(err))
 	}
@@ -114,7 +122,7 @@ func Open(ctx context.Context, dir string, o Options) (*DB, error) {
 // open does what is left when the directory is known to be ours.
 func (d *DB) open(o Options) (err error) {
 	d.space = newSpace(o.FS, d.dir, o.Reserve)
-	fs := &guardFS{FS: o.FS, halt: d.halt, space: d.space}
+	fs := &guardFS{FS: o.FS, dir: clean(o.FS, d.dir), halt: d.halt, space: d.space}
 	if d.witness, err = readWitness(o.FS, d.dir, d.halt, o.Logger); err != nil {
 		return err
 	}
@@ -126,6 +134,9 @@ func (d *DB) open(o Options) (err error) {
 	}
 	if err := d.witness.verify(d.ledger.last); err != nil {
 		return err
+	}
+	if o.ReadOnly {
+		return nil
 	}
 	if err := fs.allowRemove(); err != nil {
 		return err
@@ -161,7 +172,11 @@ func (d *DB) Close() error {
 		return fmt.Errorf("close %s: %w", d.dir, err)
 	}
 	// Only now is it known what the files look like in the end.
-	if err := errors.Join(d.witness.seal(), d.lock.Close()); err != nil {
+	var err error
+	if d.witness.file != nil { // else nothing was written
+		err = d.witness.seal()
+	}
+	if err := errors.Join(err, d.lock.Close()); err != nil {
 		return fmt.Errorf("close %s: %w", d.dir, err)
 	}
 	return nil

@@ -34,12 +34,8 @@ func claim(fsys vfs.FS, dir string) (*pebble.Lock, error) {
 	if _, err := readFormat(fsys, dir); err != nil {
 		return nil, err
 	}
-	lock, err := pebble.LockDirectory(dir, fsys)
+	lock, err := lockDir(fsys, dir)
 	if err != nil {
-		// Of another process, and of this one.
-		if errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "held by current process") {
-			return nil, ErrInUse
-		}
 		return nil, err
 	}
 	ours, err := readFormat(fsys, dir)
@@ -50,6 +46,27 @@ func claim(fsys vfs.FS, dir string) (*pebble.Lock, error) {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return lock, nil
+}
+
+// lockOurs locks a directory that is ours already.
+func lockOurs(fsys vfs.FS, dir string) (*pebble.Lock, error) {
+	ours, err := readFormat(fsys, dir)
+	if err != nil {
+		return nil, err
+	}
+	if !ours {
+		return nil, fmt.Errorf("%w: it is empty", ErrForeign)
+	}
+	return lockDir(fsys, dir)
+}
+
+func lockDir(fsys vfs.FS, dir string) (*pebble.Lock, error) {
+	lock, err := pebble.LockDirectory(dir, fsys)
+	// Of another process, and of this one.
+	if err != nil && (errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "held by current process")) {
+		return nil, ErrInUse
+	}
+	return lock, err
 }
 
 // readFormat reports whether the directory is ours already. It is an error when it

@@ -21,11 +21,13 @@ const retryFull = 100 * time.Millisecond
 //	no room, a table              fails after a pause: Pebble makes it again, at once
 //	anything else                 is passed on
 //
-// Reading is not touched. Until allowRemove is called files are not removed but
+// Reading is not touched, and neither are files in other directories, where copies of
+// the database are made: one that fails is no harm. Until allowRemove is called files are not removed but
 // noted: when the newest part of the list of tables is damaged, the tables that it
 // named look as if nobody needed them.
 type guardFS struct {
 	vfs.FS
+	dir   string // cleaned
 	halt  *halt
 	space *space
 
@@ -37,11 +39,17 @@ type guardFS struct {
 // Unwrap makes Pebble find what is below.
 func (g *guardFS) Unwrap() vfs.FS { return g.FS }
 
+// ours reports whether a name is one in the directory of the database.
+func (g *guardFS) ours(name string) bool { return g.PathDir(name) == g.dir }
+
+// clean returns the name of a directory as that of a file in it begins.
+func clean(fs vfs.FS, dir string) string { return fs.PathDir(fs.PathJoin(dir, "x")) }
+
 // Create makes a file. Before a marker says which list of tables is the current
 // one, that list has a durable name: Pebble makes both names durable at once, and a
 // crash before that could leave the marker alone.
 func (g *guardFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	if strings.HasPrefix(g.PathBase(name), "marker.manifest.") {
+	if g.ours(name) && strings.HasPrefix(g.PathBase(name), "marker.manifest.") {
 		if err := syncDir(g, g.PathDir(name)); err != nil {
 			return nil, err
 		}
@@ -61,7 +69,7 @@ func (g *guardFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vf
 
 // Remove removes a file, or notes it.
 func (g *guardFS) Remove(name string) error {
-	if g.note(name) {
+	if g.ours(name) && g.note(name) {
 		return nil
 	}
 	return g.FS.Remove(name)
@@ -93,13 +101,16 @@ func (g *guardFS) allowRemove() error {
 // OpenDir opens a directory for an fsync.
 func (g *guardFS) OpenDir(name string) (vfs.File, error) {
 	f, err := g.FS.OpenDir(name)
-	if err != nil {
-		return nil, err
+	if err != nil || clean(g.FS, name) != g.dir {
+		return f, err
 	}
 	return &guardFile{File: f, g: g, name: name, vital: true}, nil
 }
 
 func (g *guardFS) make(op, name string, c vfs.DiskWriteCategory, open func() (vfs.File, error)) (vfs.File, error) {
+	if !g.ours(name) {
+		return open()
+	}
 	vital := c != "pebble-memtable-flush" && c != "pebble-compaction"
 	for {
 		f, err := open()

@@ -29,6 +29,7 @@ func openPebble(dir string, o Options, fs vfs.FS, h *halt, l *pebble.Lock) (*peb
 		MaxManifestFileSize: 1 << 20,
 		// Pebble knows its free space by this only to hurry with removing files.
 		FreeSpaceThresholdBytes: 1,
+		ReadOnly:                o.ReadOnly,
 	}
 	if o.MemTable > 0 {
 		po.MemTableSize = uint64(o.MemTable)

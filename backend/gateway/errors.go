@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -18,6 +19,7 @@ type failure struct {
 	code   codes.Code
 	reason string
 	detail string
+	retry  time.Duration // 0: not said
 }
 
 func (f *failure) Error() string { return f.detail }
@@ -33,13 +35,14 @@ func fromStatus(err error) *failure {
 	st := status.Convert(err)
 	f := &failure{status: httpStatus(st.Code()), code: st.Code(), detail: st.Message()}
 	for _, d := range st.Details() {
-		info, ok := d.(*errdetails.ErrorInfo)
-		if !ok {
-			continue
-		}
-		f.reason = info.GetReason()
-		if own, err := strconv.Atoi(info.GetMetadata()["http_status"]); err == nil && own >= 400 && own < 600 && f.code != codes.OK {
-			f.id, f.status = info.GetDomain(), own
+		switch d := d.(type) {
+		case *errdetails.ErrorInfo:
+			f.reason = d.GetReason()
+			if own, err := strconv.Atoi(d.GetMetadata()["http_status"]); err == nil && own >= 400 && own < 600 && f.code != codes.OK {
+				f.id, f.status = d.GetDomain(), own
+			}
+		case *errdetails.RetryInfo:
+			f.retry = d.GetRetryDelay().AsDuration()
 		}
 	}
 	return f
@@ -109,6 +112,9 @@ func writeError(w http.ResponseWriter, f *failure) {
 	h.Set("Content-Type", "application/json")
 	if f.status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Bearer realm="micro"`)
+	}
+	if f.retry > 0 {
+		h.Set("Retry-After", strconv.Itoa(int((f.retry+time.Second-1)/time.Second)))
 	}
 	w.WriteHeader(f.status)
 	_, _ = w.Write(append(f.json(), '\n')) // the client is gone

@@ -49,7 +49,9 @@ type Config struct {
 	// Schema returns a schema by its digest.
 	Schema func(ctx context.Context, namespace, digest string) (*dynamic.Schema, error)
 	// Status turns an error of the proxy into a gRPC status.
-	Status  func(error) error
+	Status func(error) error
+	// Admit lets a call in, which leaves by what is returned; nil: all come in.
+	Admit   func(r *http.Request) (leave func(), err error)
 	Version string
 	Logger  *slog.Logger
 }
@@ -109,6 +111,14 @@ func (g *gateway) root(w http.ResponseWriter, r *http.Request) {
 }
 
 func (g *gateway) call(w http.ResponseWriter, r *http.Request) {
+	if g.config.Admit != nil {
+		leave, err := g.config.Admit(r)
+		if err != nil {
+			g.fail(w, r, err)
+			return
+		}
+		defer leave()
+	}
 	c, err := g.resolve(r)
 	if err == nil {
 		err = c.serve(w, r)

@@ -83,6 +83,8 @@ type Config struct {
 	Tracer *trace.Tracer
 	// Deployed reports whether a service that has no instance should have one.
 	Deployed func(ctx context.Context, namespace, service string) bool
+	// Identified is told whose a token is, each time when one was good; nil: nobody is.
+	Identified func(token string, caller auth.Identity)
 }
 
 // Proxy is safe for concurrent use.
@@ -134,6 +136,9 @@ func (p *Proxy) Identify(ctx context.Context, token, namespace string) (auth.Ide
 	caller, err := p.config.Auth.Verify(ctx, token)
 	if err != nil {
 		return auth.Identity{}, "", err
+	}
+	if p.config.Identified != nil {
+		p.config.Identified(token, caller)
 	}
 	switch {
 	case namespace != "":

@@ -18,8 +18,10 @@ import (
 	configv1 "github.com/micro/micro/v3/proto/micro/config/v1"
 	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
 	imagev1 "github.com/micro/micro/v3/proto/micro/image/v1"
+	namespacev1 "github.com/micro/micro/v3/proto/micro/namespace/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
+	serverv1 "github.com/micro/micro/v3/proto/micro/server/v1"
 	statsv1 "github.com/micro/micro/v3/proto/micro/stats/v1"
 	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
 )
@@ -220,6 +222,17 @@ func methods() map[string]access {
 		storev1.Store_Databases_FullMethodName: read("store", unrecorded),
 		storev1.Store_Export_FullMethodName:    withAnyTable(read("store", unrecorded)),
 		storev1.Store_Import_FullMethodName:    write("store", unrecorded),
+
+		storev1.Blobs_Read_FullMethodName:   withName(read("blob", unrecorded)),
+		storev1.Blobs_Stat_FullMethodName:   withName(read("blob", unrecorded)),
+		storev1.Blobs_List_FullMethodName:   read("blob", unrecorded),
+		storev1.Blobs_Write_FullMethodName:  withName(write("blob", unrecorded)),
+		storev1.Blobs_Delete_FullMethodName: withName(write("blob", unrecorded)),
+
+		serverv1.Server_Backup_FullMethodName: {kind: operator, audit: recorded, platform: true},
+		// The handlers ask about each thing that is moved.
+		namespacev1.Transfer_Export_FullMethodName: write("namespace", recorded),
+		namespacev1.Transfer_Import_FullMethodName: write("namespace", recorded),
 
 		"/grpc.health.v1.Health/Check":                                   {kind: anybody, audit: unrecorded},
 		"/grpc.health.v1.Health/List":                                    {kind: anybody, audit: unrecorded},

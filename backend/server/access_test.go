@@ -2,8 +2,10 @@ package server_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -216,14 +218,36 @@ func firstAnswer(t *testing.T, s *testServer, m protoreflect.MethodDescriptor, t
 	t.Helper()
 	ctx, cancel := context.WithCancel(as(t, token, namespace))
 	defer cancel()
-	stream, err := s.conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, pathOf(m))
+	stream, err := s.ask(ctx, m, req)
 	if err != nil {
 		return err
+	}
+	return stream.RecvMsg(dynamicpb.NewMessage(m.Output()))
+}
+
+// lastAnswer makes a call of any kind with one request and returns its error when it
+// has ended.
+func lastAnswer(t *testing.T, s *testServer, m protoreflect.MethodDescriptor, token, namespace string, req proto.Message) error {
+	t.Helper()
+	stream, err := s.ask(as(t, token, namespace), m, req)
+	if err != nil {
+		return err
+	}
+	if err := endOf(stream); !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
+}
+
+func (s *testServer) ask(ctx context.Context, m protoreflect.MethodDescriptor, req proto.Message) (grpc.ClientStream, error) {
+	stream, err := s.conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, pathOf(m))
+	if err != nil {
+		return nil, err
 	}
 	if err := stream.SendMsg(req); err == nil {
 		_ = stream.CloseSend()
 	}
-	return stream.RecvMsg(dynamicpb.NewMessage(m.Output()))
+	return stream, nil
 }
 
 // What is no bearer token is refused, and never taken for nobody.

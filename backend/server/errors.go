@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/micro/micro/v3/backend/auth"
+	"github.com/micro/micro/v3/backend/blobs"
 	"github.com/micro/micro/v3/backend/config"
 	"github.com/micro/micro/v3/backend/deploy"
 	"github.com/micro/micro/v3/backend/events"
@@ -27,6 +28,7 @@ import (
 	"github.com/micro/micro/v3/backend/runtime"
 	"github.com/micro/micro/v3/backend/store"
 	"github.com/micro/micro/v3/backend/tables"
+	"github.com/micro/micro/v3/backend/transfer"
 	images "github.com/micro/micro/v3/image/registry"
 )
 
@@ -83,6 +85,9 @@ func meanings() []meaning {
 		{deploy.ErrNotFound, codes.NotFound, "NO_SERVICE"},
 		{deploy.ErrInvalid, codes.InvalidArgument, "INVALID"},
 		{deploy.ErrState, codes.FailedPrecondition, "NOT_NOW"},
+		{errOverloaded, codes.ResourceExhausted, "OVERLOADED"},
+		{errBackupRuns, codes.FailedPrecondition, "BACKUP_RUNS"},
+		{errNoBackup, codes.FailedPrecondition, "NO_BACKUP"},
 		{errNoImage, codes.FailedPrecondition, "NO_IMAGE"},
 		{errPlatform, codes.FailedPrecondition, "WRONG_PLATFORM"},
 		{images.ErrNotFound, codes.NotFound, "NOT_FOUND"},
@@ -93,6 +98,13 @@ func meanings() []meaning {
 		{runtime.ErrClosed, codes.Unavailable, "SHUTTING_DOWN"},
 		{tables.ErrNotFound, codes.NotFound, "NOT_FOUND"},
 		{tables.ErrInvalid, codes.InvalidArgument, "INVALID"},
+		{transfer.ErrInvalid, codes.InvalidArgument, "INVALID"},
+		{blobs.ErrNotFound, codes.NotFound, "NOT_FOUND"},
+		{blobs.ErrInvalid, codes.InvalidArgument, "INVALID"},
+		{blobs.ErrReplaced, codes.Aborted, "CONFLICT"},
+		{blobs.ErrGone, codes.Aborted, "UPLOAD_GONE"},
+		{blobs.ErrQuota, codes.ResourceExhausted, "QUOTA"},
+		{blobs.ErrDamaged, codes.DataLoss, "DAMAGED"},
 		{events.ErrNotFound, codes.NotFound, "NOT_FOUND"},
 		{events.ErrInvalid, codes.InvalidArgument, "INVALID"},
 		{events.ErrTooLarge, codes.InvalidArgument, "TOO_LARGE"},
@@ -184,6 +196,9 @@ func (s *statuses) reason(err error) string {
 func retryInfo(err error) []protoadapt.MessageV1 {
 	if many, ok := errors.AsType[*auth.TooManyError](err); ok {
 		return []protoadapt.MessageV1{&errdetails.RetryInfo{RetryDelay: durationpb.New(many.Retry)}}
+	}
+	if errors.Is(err, errOverloaded) {
+		return []protoadapt.MessageV1{&errdetails.RetryInfo{RetryDelay: durationpb.New(overloadRetry)}}
 	}
 	return nil
 }

@@ -25,8 +25,10 @@ import (
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
 	configv1 "github.com/micro/micro/v3/proto/micro/config/v1"
 	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
+	namespacev1 "github.com/micro/micro/v3/proto/micro/namespace/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
+	serverv1 "github.com/micro/micro/v3/proto/micro/server/v1"
 	statsv1 "github.com/micro/micro/v3/proto/micro/stats/v1"
 	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
 )
@@ -53,6 +55,11 @@ func longStreams() map[string]proto.Message {
 func finiteStreams() []string {
 	return []string{
 		authv1.Audit_Verify_FullMethodName,
+		namespacev1.Transfer_Export_FullMethodName,
+		namespacev1.Transfer_Import_FullMethodName,
+		serverv1.Server_Backup_FullMethodName,
+		storev1.Blobs_Read_FullMethodName,
+		storev1.Blobs_Write_FullMethodName, // see TestBlobUploadRevoked
 		storev1.Store_Export_FullMethodName,
 		storev1.Store_Import_FullMethodName,
 		"/grpc.health.v1.Health/Watch",

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/micro/micro/v3/backend/auth"
+	"github.com/micro/micro/v3/backend/blobs"
 	"github.com/micro/micro/v3/backend/deploy"
 	"github.com/micro/micro/v3/backend/events"
 	"github.com/micro/micro/v3/backend/stats"
@@ -97,6 +98,7 @@ type deleter struct {
 	auth     *auth.Auth
 	deployer *deploy.Deployer
 	events   events.Log
+	blobs    *blobs.Blobs
 	stats    *stats.Stats
 	images   interface {
 		Repositories(ctx context.Context) ([]string, error)
@@ -212,6 +214,9 @@ func (d *deleter) run(ns string) error {
 		}
 	}
 	if err := d.deleteTopics(ns); err != nil {
+		return err
+	}
+	if err := d.blobs.Purge(d.ctx, ns); err != nil {
 		return err
 	}
 	d.stats.Forget(ns)

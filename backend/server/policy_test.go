@@ -6,6 +6,7 @@ import (
 	"github.com/micro/micro/v3/backend/auth"
 	"github.com/micro/micro/v3/cli"
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
+	namespacev1 "github.com/micro/micro/v3/proto/micro/namespace/v1"
 )
 
 // What the command line holds for a change, and asks about on a protected environment,
@@ -16,6 +17,7 @@ func TestCommandsKnowWhatChanges(t *testing.T) {
 		authv1.Rules_Explain_FullMethodName:         false, // it takes the right to change rules, and changes none
 		authv1.Audit_Read_FullMethodName:            false, // for those who could do what it tells of
 		authv1.Audit_Verify_FullMethodName:          false,
+		namespacev1.Transfer_Export_FullMethodName:  false, // for those who may change what it gives
 		authv1.Invitations_Create_FullMethodName:    true,
 		authv1.Invitations_Delete_FullMethodName:    true,
 		authv1.Auth_ChangePassword_FullMethodName:   true,

@@ -33,6 +33,7 @@ import (
 
 	"github.com/micro/micro/v3/backend/audit"
 	"github.com/micro/micro/v3/backend/auth"
+	"github.com/micro/micro/v3/backend/blobs"
 	"github.com/micro/micro/v3/backend/config"
 	"github.com/micro/micro/v3/backend/deploy"
 	"github.com/micro/micro/v3/backend/events"
@@ -53,8 +54,10 @@ import (
 	configv1 "github.com/micro/micro/v3/proto/micro/config/v1"
 	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
 	imagev1 "github.com/micro/micro/v3/proto/micro/image/v1"
+	namespacev1 "github.com/micro/micro/v3/proto/micro/namespace/v1"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
+	serverv1 "github.com/micro/micro/v3/proto/micro/server/v1"
 	statsv1 "github.com/micro/micro/v3/proto/micro/stats/v1"
 	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
 )
@@ -85,8 +88,14 @@ type Config struct {
 	// 0: not bounded.
 	AuditEntries int64
 	AuditAge     time.Duration
-	Store        store.Store
-	Events       events.Engine
+	// BlobQuota is how many bytes the blobs of a namespace may have; 0: no bound.
+	BlobQuota int64
+	// MaxCalls is how many calls of the server's own methods may be under way at once,
+	// and MaxStreams how many streams and calls of services; 0: 1024 and 4096.
+	MaxCalls, MaxStreams int
+
+	Store  store.Store
+	Events events.Engine
 	// OpenRuntime opens what services run on; the server closes it.
 	OpenRuntime func(ctx context.Context, images runtime.OpenImage) (runtime.Runtime, error)
 	Logger      *slog.Logger
@@ -129,8 +138,10 @@ type Server struct {
 	mail      mailer
 	settings  *config.Config
 	registry  *registry.Registry
+	blobs     *blobs.Blobs
 	images    *images.Registry
 	runtime   runtime.Runtime
+	door      *door
 	proxy     *proxy.Proxy
 	stats     *stats.Stats
 	tracer    *trace.Tracer // nil: nobody wants to know
@@ -256,6 +267,11 @@ func (s *Server) open(ctx context.Context) error {
 	if err := s.forgetLeases(ctx); err != nil {
 		return err
 	}
+	s.blobs, err = blobs.Open(ctx, blobs.Options{Store: c.Store, Quota: c.BlobQuota, Logger: c.Logger})
+	if err != nil {
+		return fmt.Errorf("open blobs: %w", err)
+	}
+	s.onClose(s.blobs.Close)
 	s.images, err = images.Open(filepath.Join(c.DataDir, "images"), images.Options{
 		Authorize: s.authorizeImages,
 		Challenge: challenge,
@@ -276,12 +292,14 @@ func (s *Server) open(ctx context.Context) error {
 		return fmt.Errorf("trace calls: %w", err)
 	}
 	s.onClose(s.tracer.Close)
+	s.door = newDoor(cmp.Or(c.MaxCalls, maxCalls), cmp.Or(c.MaxStreams, maxOpenCalls), s.statuses.of)
 	s.proxy = proxy.New(proxy.Config{
-		Auth:     s.auth,
-		Registry: s.registry,
-		Stats:    s.stats,
-		Tracer:   s.tracer,
-		Logger:   c.Logger,
+		Auth:       s.auth,
+		Registry:   s.registry,
+		Stats:      s.stats,
+		Tracer:     s.tracer,
+		Logger:     c.Logger,
+		Identified: s.door.learn,
 		Deployed: func(ctx context.Context, ns, name string) bool {
 			_, err := s.deployer.Service(ctx, ns, name)
 			return err == nil
@@ -301,12 +319,14 @@ func (s *Server) open(ctx context.Context) error {
 		return fmt.Errorf("open the runtime: %w", err)
 	}
 	s.onClose(s.runtime.Close)
+	tellAbilities(c.Logger, s.runtime)
 	s.deployer, err = deploy.Open(ctx, deploy.Config{
 		Store:     c.Store,
 		Runtime:   s.runtime,
 		Directory: s.directory,
 		Env:       map[string]string{"MICRO_PROXY": cmp.Or(s.addresses.Instances, s.addresses.Proxy)},
 		Lookup:    s.lookup,
+		Exec:      commands(s.runtime),
 		Logger:    c.Logger,
 	})
 	if err != nil {
@@ -318,6 +338,7 @@ func (s *Server) open(ctx context.Context) error {
 		deployer: s.deployer,
 		images:   s.images,
 		events:   c.Events,
+		blobs:    s.blobs,
 		stats:    s.stats,
 		failed: func(ns string, err error) {
 			c.Logger.Error("a namespace could not be deleted; it is tried again when the server starts", "namespace", ns, "err", err)
@@ -404,6 +425,7 @@ func (s *Server) build(apis *dynamic.Schema) error {
 	s.health = health.NewServer()
 	s.grpc = grpc.NewServer(
 		grpc.ForceServerCodecV2(proxy.Codec()),
+		grpc.InTapHandle(s.door.tap),
 		grpc.ChainUnaryInterceptor(observer.unary, s.statuses.unary, s.guard.unary),
 		grpc.ChainStreamInterceptor(observer.stream, s.statuses.stream, s.guard.stream),
 		grpc.UnknownServiceHandler(s.forward),
@@ -436,9 +458,16 @@ func (s *Server) build(apis *dynamic.Schema) error {
 	})
 	statsv1.RegisterStatsServer(s.grpc, &statsAPI{stats: s.stats, registry: s.registry, deployer: s.deployer})
 	imagev1.RegisterImagesServer(s.grpc, &imageAPI{images: s.images})
-	storev1.RegisterStoreServer(s.grpc, &storeAPI{tables: tables.New(c.Store), authorize: s.guard.checkTable})
+	records := tables.New(c.Store)
+	storev1.RegisterStoreServer(s.grpc, &storeAPI{tables: records, authorize: s.guard.checkTable})
+	storev1.RegisterBlobsServer(s.grpc, &blobsAPI{blobs: s.blobs})
+	namespacev1.RegisterTransferServer(s.grpc, &transferAPI{
+		store: c.Store, tables: records, blobs: s.blobs, config: s.settings, auth: s.auth, check: s.guard.check,
+	})
+	serverv1.RegisterServerServer(s.grpc, &serverAPI{dataDir: c.DataDir, store: c.Store, images: s.images})
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	(&reflector{auth: s.auth, registry: s.registry, schemas: s.schemas, own: s.grpc, apis: apis}).register(s.grpc)
+	s.door.serves(s.grpc.GetServiceInfo())
 
 	web := http.NewServeMux()
 	web.Handle("/v2/", s.recorder.images(s.images))
@@ -455,6 +484,7 @@ func (s *Server) build(apis *dynamic.Schema) error {
 		Keys:    keySet(s.auth),
 		Schema:  s.schemas.get,
 		Status:  s.statuses.of,
+		Admit:   s.door.admit,
 		Version: buildinfo.Version(),
 		Logger:  c.Logger,
 	})))

@@ -52,6 +52,8 @@ type testServer struct {
 	foreign string // the address of an instance that is nobody's yet
 	refresh string // the refresh token of another session of alice
 
+	archive []byte // of acme
+
 	invitation string // the id of one
 }
 
@@ -286,12 +288,18 @@ func (echo) StreamingOutputCall(_ *testpb.StreamingOutputCallRequest, out grpc.S
 // startEcho runs an instance of a service and returns its address.
 func startEcho(t *testing.T) string {
 	t.Helper()
+	return serveEcho(t, func(g *grpc.Server) { testpb.RegisterTestServiceServer(g, echo{}) })
+}
+
+// serveEcho runs an instance of a service that is registered by a function.
+func serveEcho(t *testing.T, register func(*grpc.Server)) string {
+	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	g := grpc.NewServer()
-	testpb.RegisterTestServiceServer(g, echo{})
+	register(g)
 	reflection.Register(g)
 	done := make(chan error, 1)
 	go func() { done <- g.Serve(l) }()

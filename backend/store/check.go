@@ -59,8 +59,8 @@ func (op Op) check() error {
 		return err
 	}
 	switch {
-	case op.Kind == KindDelete && (len(op.Value) > 0 || op.TTL != 0):
-		return fmt.Errorf("a deletion of the key %q with a value or a time to live", op.Key)
+	case op.Kind == KindDelete && (len(op.Value) > 0 || op.TTL != 0 || op.Bulk):
+		return fmt.Errorf("a deletion of the key %q with what only a put has", op.Key)
 	case op.Kind != KindPut && op.Kind != KindDelete:
 		return fmt.Errorf("an operation of the unknown kind %d", op.Kind)
 	case len(op.Value) > MaxValue:

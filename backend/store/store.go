@@ -84,6 +84,15 @@ type Store interface {
 	Close() error
 }
 
+// Checkpointer is what a [Store] can do whose engine keeps its data in files of this
+// machine.
+type Checkpointer interface {
+	// Checkpoint makes a copy of all data of the engine in a directory that is not
+	// there yet, on the same file system, which the engine can be opened in. All that
+	// was acknowledged before the call is in it, and nobody waits for it.
+	Checkpoint(ctx context.Context, dir string) error
+}
+
 // Record is a key with its value.
 type Record struct {
 	Key      string
@@ -140,6 +149,10 @@ type Op struct {
 	// that a change of the system's time does not move; 0: never. From then on
 	// it is not found, and soon afterwards it is deleted and watchers see that.
 	TTL time.Duration
+	// Bulk keeps the value of a put out of the changes: a watch shows the change
+	// with an empty value, but the record as it is when it begins with 0. It is for
+	// large values that nobody follows: they would push the changes of others out.
+	Bulk bool
 }
 
 // Put returns the operation that sets a key for good.

@@ -2,12 +2,10 @@ package tables
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/binary"
 	"strings"
 
 	"github.com/micro/micro/v3/backend/store"
+	"github.com/micro/micro/v3/internal/pagetoken"
 )
 
 // A page ends when the server has done so much for it, whatever it has found.
@@ -43,8 +41,8 @@ func (t *Tables) Page(ctx context.Context, at Table, s Selection, limit int, tok
 	if s.Reverse {
 		order = "desc"
 	}
-	mark := fingerprint(base, s.Prefix, s.Suffix, s.Start, s.End, order)
-	after, err := parseToken(mark, token)
+	list := pagetoken.Of(base, s.Prefix, s.Suffix, s.Start, s.End, order)
+	after, err := parseToken(list, token)
 	if err != nil {
 		return nil, "", err
 	}
@@ -72,7 +70,7 @@ func (t *Tables) Page(ctx context.Context, at Table, s Selection, limit int, tok
 		}
 		size := len(rec.Key) + len(rec.Value)
 		if len(page) == limit || len(page) > 0 && returned+size > maxPageBytes || examined == maxExamined || examinedBytes >= maxExaminedBytes {
-			return page, makeToken(mark, last), nil
+			return page, list.After(last), nil
 		}
 		examined++
 		examinedBytes += size
@@ -114,8 +112,8 @@ func (t *Tables) Databases(ctx context.Context, ns string, limit int, token stri
 // names returns what stands between prefix and the next zero byte, each once. It
 // takes a step for each name, however many records it has.
 func (t *Tables) names(ctx context.Context, prefix string, limit int, token string) (names []string, next string, err error) {
-	mark := fingerprint(prefix)
-	after, err := parseToken(mark, token)
+	list := pagetoken.Of(prefix)
+	after, err := parseToken(list, token)
 	if err != nil {
 		return nil, "", err
 	}
@@ -136,39 +134,19 @@ func (t *Tables) names(ctx context.Context, prefix string, limit int, token stri
 		case !found:
 			return names, "", nil
 		case len(names) == limit:
-			return names, makeToken(mark, names[limit-1]), nil
+			return names, list.After(names[limit-1]), nil
 		}
 		names = append(names, name)
 		r.Start = prefix + name + "\x01"
 	}
 }
 
-// A page token is the fingerprint of what is paged through and the last key that
-// was looked at. It gives nobody anything but another place to begin at.
-
-// fingerprintSize is how much of a hash stands in a token.
-const fingerprintSize = 8
-
-func fingerprint(parts ...string) string {
-	h := sha256.New()
-	for _, p := range parts {
-		_ = binary.Write(h, binary.BigEndian, uint32(len(p))) // a hash takes everything
-		h.Write([]byte(p))
-	}
-	return string(h.Sum(nil)[:fingerprintSize])
-}
-
-func makeToken(mark, last string) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(mark + last))
-}
-
-func parseToken(mark, token string) (last string, err error) {
+func parseToken(list pagetoken.List, token string) (last string, err error) {
 	if token == "" {
 		return "", nil
 	}
-	b, err := base64.RawURLEncoding.DecodeString(token)
-	last, ok := strings.CutPrefix(string(b), mark)
-	if err != nil || !ok || len(last) > MaxKey {
+	last, ok := list.Parse(token)
+	if !ok || len(last) > MaxKey {
 		return "", invalid("the page token is not one of these records: use the one that the page before gave, and change nothing else")
 	}
 	return last, nil

@@ -24,8 +24,7 @@ type Entry struct {
 // a table of it when one is, as they are at one moment. All up to the revision is
 // among them. It holds resources of the store until the loop ends.
 func (t *Tables) Export(ctx context.Context, ns, database, table string) (revision int64, entries iter.Seq2[Entry, error], err error) {
-	base := records(ns)
-	prefix := base
+	prefix := records(ns)
 	switch {
 	case table != "":
 		prefix, err = Table{ns, database, table}.prefix()
@@ -40,30 +39,35 @@ func (t *Tables) Export(ctx context.Context, ns, database, table string) (revisi
 	}
 	return revision, func(yield func(Entry, error) bool) {
 		for rec, err := range t.store.Range(ctx, store.Prefix(prefix)) {
-			if err != nil {
-				yield(Entry{}, err)
-				return
+			var e Entry
+			if err == nil {
+				e, err = EntryOf(ns, rec)
 			}
-			db, rest, _ := strings.Cut(rec.Key[len(base):], "\x00")
-			name, _, _ := strings.Cut(rest, "\x00")
-			r, err := decode(base+db+"\x00"+name+"\x00", rec)
-			if err != nil {
-				yield(Entry{}, err)
-				return
-			}
-			if !yield(Entry{Database: db, Table: name, Record: r}, nil) {
+			if !yield(e, err) || err != nil {
 				return
 			}
 		}
 	}, nil
 }
 
+// Prefix returns what the keys of all records of a namespace begin with.
+func Prefix(ns string) string { return records(ns) }
+
+// EntryOf returns what is stored under a key that begins with [Prefix].
+func EntryOf(ns string, rec store.Record) (Entry, error) {
+	base := records(ns)
+	db, rest, _ := strings.Cut(rec.Key[len(base):], "\x00")
+	name, _, _ := strings.Cut(rest, "\x00")
+	r, err := decode(base+db+"\x00"+name+"\x00", rec)
+	return Entry{Database: db, Table: name, Record: r}, err
+}
+
 // Limits of imports.
 const (
-	MaxImport = 1 << 30 // bytes
-	// importTTL is how long an import may take until it is committed. What it has
+	MaxImport = 1 << 30 // bytes, where nobody says something else
+	// ImportTTL is how long an import may take until it is committed. What it has
 	// brought expires then, whatever became of the server.
-	importTTL = time.Hour
+	ImportTTL = time.Hour
 
 	partOps   = store.MaxOps - 1 // and one that removes the part
 	partBytes = store.MaxValue
@@ -73,6 +77,8 @@ const (
 // the tables first, durably, and written when all are there. Use it from one
 // goroutine, and call [Import.Discard] when done with it.
 type Import struct {
+	// Limit is how many bytes it may have.
+	Limit  int64
 	tables *Tables
 	ns     string
 	prefix string // of its parts' keys
@@ -87,7 +93,7 @@ type Import struct {
 
 // NewImport returns an import into a namespace that has nothing yet.
 func (t *Tables) NewImport(ns string) *Import {
-	return &Import{tables: t, ns: ns, prefix: ns + "/store/import/" + strings.ToLower(rand.Text()) + "/"}
+	return &Import{Limit: MaxImport, tables: t, ns: ns, prefix: ns + "/store/import/" + strings.ToLower(rand.Text()) + "/"}
 }
 
 func (i *Import) partKey(n int) string { return fmt.Sprintf("%s%08d", i.prefix, n) }
@@ -111,8 +117,8 @@ func (i *Import) Add(ctx context.Context, e Entry) error {
 		deadline = e.Record.Expires.UnixMilli()
 	}
 	size := len(key) + len(value) + 3*binary.MaxVarintLen64
-	if i.size += int64(size); i.size > MaxImport {
-		return invalid("an import of more than %d bytes", MaxImport)
+	if i.size += int64(size); i.size > i.Limit {
+		return invalid("an import of more than %d bytes", i.Limit)
 	}
 	if i.ops == partOps || len(i.part)+size > partBytes {
 		if err := i.flush(ctx); err != nil {
@@ -132,7 +138,7 @@ func (i *Import) flush(ctx context.Context) error {
 	if i.ops == 0 {
 		return nil
 	}
-	op := store.Op{Kind: store.KindPut, Key: i.partKey(i.parts), Value: i.part, TTL: importTTL}
+	op := store.Op{Kind: store.KindPut, Key: i.partKey(i.parts), Value: i.part, TTL: ImportTTL, Bulk: true}
 	if _, err := i.tables.store.Txn(ctx, store.Txn{Do: []store.Op{op}}); err != nil {
 		return err
 	}
@@ -165,7 +171,7 @@ func (i *Import) Commit(ctx context.Context) (written, expired int64, err error)
 func (i *Import) write(ctx context.Context, key string) (written, expired int64, err error) {
 	rec, err := i.tables.store.Get(ctx, key)
 	if errors.Is(err, store.ErrNotFound) {
-		return 0, 0, invalid("the import took longer than %s", importTTL)
+		return 0, 0, invalid("the import took longer than %s", ImportTTL)
 	}
 	if err != nil {
 		return 0, 0, err

@@ -40,7 +40,7 @@ func connectOptions() []option {
 			return nil
 		}},
 		{"max-size", "", "SIZE", "the largest message to send or take, for example 200MB (64MiB)", func(r *Request, v string) error {
-			n, err := parseSize(v)
+			n, err := parseMaxSize(v)
 			if err != nil {
 				return err
 			}
@@ -85,26 +85,33 @@ func parseProxy(v string) (*url.URL, error) {
 	return u, nil
 }
 
-// parseSize reads a number of bytes: 1000, 64KiB, 10MB, 1G.
-func parseSize(v string) (int, error) {
+// ParseSize reads a number of bytes above 0: 1000, 64KiB, 10MB, 1G.
+func ParseSize(v string) (int64, error) {
 	bad := fmt.Errorf("%q is no size, such as 10MB or 64MiB", v)
-	digits := strings.TrimRight(v, "kKmMgGiIbB")
-	n, err := strconv.ParseUint(digits, 10, 31)
-	if err != nil || n == 0 {
+	digits := strings.TrimRight(v, "kKmMgGtTiIbB")
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n <= 0 || digits[0] == '+' {
 		return 0, bad
 	}
 	unit := strings.ToLower(v[len(digits):])
-	scale, ok := map[string]uint64{
+	scale, ok := map[string]int64{
 		"": 1, "b": 1,
 		"k": 1e3, "kb": 1e3, "kib": 1 << 10,
 		"m": 1e6, "mb": 1e6, "mib": 1 << 20,
 		"g": 1e9, "gb": 1e9, "gib": 1 << 30,
+		"t": 1e12, "tb": 1e12, "tib": 1 << 40,
 	}[unit]
-	if !ok {
+	if !ok || n > math.MaxInt64/scale {
 		return 0, bad
 	}
-	if n *= scale; n > math.MaxInt32 {
+	return n * scale, nil
+}
+
+// parseMaxSize reads the size of a message.
+func parseMaxSize(v string) (int, error) {
+	n, err := ParseSize(v)
+	if err == nil && n > math.MaxInt32 {
 		return 0, fmt.Errorf("%q is more than 2 GiB, which no message may have", v)
 	}
-	return int(n), nil
+	return int(n), err
 }

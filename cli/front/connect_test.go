@@ -35,8 +35,8 @@ func TestParseSize(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.in, func(t *testing.T) {
 			t.Parallel()
-			if got, err := parseSize(tt.in); got != tt.want || (err == nil) != tt.ok {
-				t.Errorf("parseSize(%q) = %d, %v; want %d, %t", tt.in, got, err, tt.want, tt.ok)
+			if got, err := parseMaxSize(tt.in); got != tt.want || (err == nil) != tt.ok {
+				t.Errorf("parseMaxSize(%q) = %d, %v; want %d, %t", tt.in, got, err, tt.want, tt.ok)
 			}
 		})
 	}

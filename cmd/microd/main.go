@@ -43,6 +43,8 @@ func main() {
 		Executable: executable,
 		SDK:        micro.SDK,
 		Serve:      serve,
+		Restore:    restore,
+		Check:      check,
 		Terminal:   terminal(),
 	}
 	os.Exit(cli.Main(ctx, app, os.Args[1:]))
@@ -133,6 +135,9 @@ func serve(ctx context.Context, o cli.ServeOptions) (err error) {
 		TokenTTL:     o.TokenTTL,
 		AuditEntries: o.AuditEntries,
 		AuditAge:     o.AuditAge,
+		BlobQuota:    o.BlobQuota,
+		MaxCalls:     o.MaxCalls,
+		MaxStreams:   o.MaxStreams,
 		Store:        b.Store,
 		Events:       b.Events,
 		OpenRuntime:  b.OpenRuntime,

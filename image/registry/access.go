@@ -84,10 +84,55 @@ func (r *Registry) Delete(ctx context.Context, repository string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	r.removing.RLock()
+	defer r.removing.RUnlock()
 	if err := r.layout(repository).Delete(); err != nil {
 		return fmt.Errorf("delete repository %s: %w", repository, err)
 	}
 	return nil
+}
+
+// CopyTo makes a copy of all repositories in a directory, which shares their files
+// where the file system can. It calls first and then copies; nothing is removed from
+// before first until the end, and what was there after it is in the copy.
+func (r *Registry) CopyTo(ctx context.Context, dir string, first func() error) error {
+	r.removing.Lock()
+	defer r.removing.Unlock()
+	if err := first(); err != nil {
+		return err
+	}
+	repositories, err := r.Repositories(ctx)
+	if err != nil {
+		return err
+	}
+	for _, repository := range repositories {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := r.layout(repository).CopyTo(filepath.Join(dir, filepath.FromSlash(repository))); err != nil {
+			return fmt.Errorf("copy repository %s: %w", repository, err)
+		}
+	}
+	return nil
+}
+
+// Check reads all repositories and calls damaged for each file that is not what it must
+// be, by its path below the directory of the registry; see [layout.Layout.Check].
+func (r *Registry) Check(ctx context.Context, damaged func(file string, err error)) (blobs int, bytes int64, err error) {
+	repositories, err := r.Repositories(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, repository := range repositories {
+		n, size, err := r.layout(repository).Check(ctx, func(file string, err error) {
+			damaged(filepath.Join(filepath.FromSlash(repository), file), err)
+		})
+		blobs, bytes = blobs+n, bytes+size
+		if err != nil {
+			return blobs, bytes, err
+		}
+	}
+	return blobs, bytes, nil
 }
 
 func (r *Registry) enter(ctx context.Context, ref string) (repository, reference string, err error) {

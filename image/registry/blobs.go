@@ -33,6 +33,8 @@ func (r *Registry) deleteBlob(c *call) error {
 	if err != nil {
 		return err
 	}
+	r.removing.RLock()
+	defer r.removing.RUnlock()
 	if err := c.layout.DeleteBlob(d); err != nil {
 		return unknown(err, "BLOB_UNKNOWN")
 	}

@@ -98,6 +98,8 @@ func (r *Registry) deleteManifest(c *call) error {
 	if err != nil {
 		return err
 	}
+	r.removing.RLock()
+	defer r.removing.RUnlock()
 	if d, perr := layout.ParseDigest(ref); perr == nil {
 		err = r.deleteDigest(c.req.Context(), c.repository, d)
 	} else {

@@ -40,7 +40,9 @@ func (r *Registry) Prune(ctx context.Context, namespace string, grace time.Durat
 		needed, err := r.needed(ctx, repository)
 		if err == nil {
 			var swept Swept
+			r.removing.RLock()
 			swept, err = r.layout(repository).Sweep(ctx, layout.Sweep{Needed: needed, Grace: grace, DryRun: dryRun})
+			r.removing.RUnlock()
 			total.Manifests += swept.Manifests
 			total.Blobs += swept.Blobs
 			total.Bytes += swept.Bytes
@@ -88,6 +90,8 @@ func (r *Registry) Remove(ctx context.Context, ref string) error {
 	if err != nil {
 		return err
 	}
+	r.removing.RLock()
+	defer r.removing.RUnlock()
 	if d, perr := layout.ParseDigest(reference); perr == nil {
 		err = r.deleteDigest(ctx, repository, d)
 	} else {

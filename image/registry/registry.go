@@ -88,6 +88,10 @@ type Registry struct {
 	options Options
 	mux     *http.ServeMux
 
+	// removing is held to read by whatever removes something, and to write by who
+	// needs that nothing is.
+	removing sync.RWMutex
+
 	mu      sync.Mutex
 	layouts map[string]*layout.Layout // by repository
 	uploads map[string]*upload        // by id
@@ -127,6 +131,12 @@ func Open(dir string, o Options) (*Registry, error) {
 	}
 	r.mux = r.routes()
 	return r, nil
+}
+
+// Inspect returns the registry in a directory for looking at it alone: nothing is made
+// or removed, and it must not serve. It need not be closed.
+func Inspect(dir string) *Registry {
+	return &Registry{dir: dir, options: Options{MaxLayer: 16 << 30}, layouts: map[string]*layout.Layout{}}
 }
 
 // Close gives up the uploads that are under way. The handler answers nothing

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
+	"os"
 
 	"github.com/micro/micro/v3/service/store"
 )
@@ -69,5 +71,30 @@ func ExampleClient_Watch() {
 		default:
 			fmt.Println("there:", change.Record.Key)
 		}
+	}
+}
+
+// A file is kept as a blob, and copied to standard output.
+func ExampleBlobClient() {
+	ctx := context.Background()
+	c, err := store.DefaultBlobs()
+	if err != nil {
+		log.Fatal(err)
+	}
+	f, err := os.Open("cat.png")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := c.Write(ctx, "pictures/cat.png", f, store.BlobType("image/png")); err != nil {
+		log.Fatal(err)
+	}
+	r, err := c.Read(ctx, "pictures/cat.png", 0, 0)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := io.Copy(os.Stdout, r); err != nil {
+		log.Fatal(err)
 	}
 }

@@ -21,11 +21,18 @@ import (
 	"github.com/micro/micro/v3/backend/server"
 	"github.com/micro/micro/v3/backend/store/embedded"
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
+	"github.com/micro/micro/v3/service/servicetest"
 	"github.com/micro/micro/v3/service/store"
 )
 
-// open runs a server in this process and returns a client of its administrator.
+// open returns a client of the administrator of a server in this process.
 func open(t *testing.T) *store.Client {
+	t.Helper()
+	return store.New(connect(t))
+}
+
+// connect runs a server in this process and returns a connection of its administrator.
+func connect(t *testing.T) *grpc.ClientConn {
 	t.Helper()
 	db, err := engine.Open(t.Context(), "data", engine.Options{FS: vfs.NewMem()})
 	if err != nil {
@@ -69,7 +76,7 @@ func open(t *testing.T) *store.Client {
 		t.Fatal(err)
 	}
 	token = rsp.GetSession().GetAccessToken()
-	return store.New(conn)
+	return conn
 }
 
 // idle is a runtime that has nothing and starts nothing.
@@ -264,5 +271,14 @@ func TestAlone(t *testing.T) {
 	t.Setenv("MICRO_PROXY", "")
 	if _, err := store.Read("k"); err == nil {
 		t.Error("Read found a record without a server")
+	}
+}
+
+// What was written for Micro 3 compares errors with ==.
+func TestNotFoundAsItIs(t *testing.T) {
+	servicetest.Start(t)
+	_, err := store.Read("none")
+	if err != store.ErrNotFound { //nolint:errorlint // as services compare it
+		t.Errorf("Read what is not there: %v, want %v", err, store.ErrNotFound)
 	}
 }

@@ -6,12 +6,15 @@
 //	logs/<namespace>/<service>/<id>/          what it wrote
 //	staging/                                  what is being made or removed
 //
-// It isolates nothing: an instance sees the machine's files and processes as the
-// server does. What it does not see is the server's own environment. Its whole
-// family of processes ends with it, and with the server, however that ends.
+// An instance sees the machine's files and processes as other programs do, but neither
+// the server's environment nor what the server keeps. How far that is so, and whether
+// what it uses is bounded, depends on the system and on the rights of the server: see
+// [Runtime.Describe]. Its whole family of processes ends with it, and with the server,
+// however that ends.
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -25,6 +28,7 @@ import (
 	"time"
 
 	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/internal/filelock"
 )
 
 // Config says how to open a [Runtime].
@@ -37,6 +41,12 @@ type Config struct {
 	// Logger hears of what has no other listener; nil: nobody does.
 	Logger *slog.Logger
 
+	// Private is a directory that no instance sees, but for what is its own there; it
+	// contains Dir. Empty: Dir.
+	Private string
+	// Unconfined has instances run as the server's user and see what the server does.
+	Unconfined bool
+
 	// LogSize is how large a file of an instance's log grows; 0: 10 MiB.
 	LogSize int64
 	// LogFiles is how many files of an instance's log are kept; 0: 5.
@@ -44,26 +54,25 @@ type Config struct {
 	// LogAge is how old lines become, as long as the instance writes more; a tenth
 	// of that may be added. 0: 30 days.
 	LogAge time.Duration
-}
 
-// errLocked is returned for a directory that has a runtime.
-var errLocked = errors.New("another server uses it")
+	proc string // where Linux tells of this process; empty: /proc/self
+}
 
 // closeGrace is how long instances may take to end when the runtime is closed.
 const closeGrace = 3 * time.Second
 
 // Runtime is a [runtime.Runtime] of processes.
 type Runtime struct {
-	dir     string
-	id      string // of the directory, in all marks
-	boot    string
-	log     *slog.Logger
-	lock    *os.File
-	images  *images
-	logs    *logs
-	ports   *ports
-	memory  *memoryWatch
-	starter *starter
+	dir    string
+	id     string // of the directory, in all marks
+	boot   string
+	log    *slog.Logger
+	lock   *os.File
+	images *images
+	logs   *logs
+	ports  *ports
+	memory *memoryWatch
+	cells  *cells
 
 	cancel chan struct{}  // closed when Close begins
 	closed chan struct{}  // closed when Close has ended all instances
@@ -98,13 +107,13 @@ func open(ctx context.Context, c Config) (_ *Runtime, err error) {
 	if err != nil {
 		return nil, err
 	}
-	lock, err := lockFile(filepath.Join(dir, "lock"))
+	lock, err := filelock.Lock(filepath.Join(dir, "lock"))
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, unlockFile(lock))
+			err = errors.Join(err, filelock.Unlock(lock))
 		}
 	}()
 	r := &Runtime{
@@ -146,10 +155,12 @@ func open(ctx context.Context, c Config) (_ *Runtime, err error) {
 	if r.logs, err = openLogs(filepath.Join(dir, "logs"), c.LogSize, c.LogFiles, c.LogAge); err != nil {
 		return nil, err
 	}
-	if err := r.inherit(ctx); err != nil {
+	if c.Private, err = filepath.Abs(cmp.Or(c.Private, dir)); err != nil {
 		return nil, err
 	}
-	r.starter = newStarter()
+	if err := r.inherit(ctx, cellsConfig{id: r.id, dir: dir, private: c.Private, confine: !c.Unconfined, proc: c.proc}); err != nil {
+		return nil, err
+	}
 	return r, nil
 }
 
@@ -247,6 +258,14 @@ func (r *Runtime) Close() error {
 	if err != nil {
 		return fmt.Errorf("close runtime %q: %w", r.dir, err)
 	}
-	r.starter.close()
-	return unlockFile(r.lock)
+	return errors.Join(r.cells.close(), filelock.Unlock(r.lock))
+}
+
+var _ runtime.Describer = (*Runtime)(nil)
+
+// Describe implements [runtime.Describer].
+func (r *Runtime) Describe() runtime.Description {
+	d := r.cells.describe()
+	d.Kind = "processes of this machine"
+	return d
 }

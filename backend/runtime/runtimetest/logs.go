@@ -325,7 +325,7 @@ func testFollow(t *testing.T, open Open) {
 		next("a hanging")
 		f.start(t, f.spec("b", "out=third"))
 		next("b third")
-		f.await(t, "b", runtime.Exited)
+		f.awaitExit(t, "b")
 		if err := f.Remove(within(t), "b"); err != nil {
 			t.Fatal(err)
 		}

@@ -490,6 +490,48 @@ func firstError(changes func(func(store.Change, error) bool)) error {
 	return nil
 }
 
+// TestBulk writes more in bulk than the index of changes holds; the control writes it
+// as everything else.
+func TestBulk(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		bulk bool
+		want error
+	}{"bulk": {bulk: true}, "control": {want: store.ErrCompacted}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fs, o := vfs.NewMem(), embedded.Options{MaxChangeBytes: 100 << 10}
+			s := open(t, "data", engine.Options{FS: fs}, o)
+			ctx := t.Context()
+			first, err := s.Txn(ctx, store.Txn{Do: []store.Op{store.Put("a", nil)}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			last := int64(0)
+			for i := range 20 {
+				op := store.Op{Kind: store.KindPut, Key: strconv.Itoa(i), Value: make([]byte, 100<<10), Bulk: tt.bulk}
+				if last, err = s.Txn(ctx, store.Txn{Do: []store.Op{op}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			s = open(t, "data", engine.Options{FS: fs}, o)
+			if newest, err := s.Txn(ctx, store.Txn{}); err != nil || newest != last {
+				t.Errorf("the newest revision is %d, %v, want %d", newest, err, last)
+			}
+			// Trimming goes on beside.
+			for err = firstError(s.Watch(ctx, "", first)); err == nil && tt.want != nil; {
+				err = firstError(s.Watch(ctx, "", first))
+			}
+			if !errors.Is(err, tt.want) {
+				t.Errorf("a watch from before: %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
 // TestWatchFallsBehind has a watch stand still while more happens than is kept.
 func TestWatchFallsBehind(t *testing.T) {
 	t.Parallel()

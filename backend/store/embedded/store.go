@@ -33,6 +33,9 @@ type Options struct {
 	// Now tells the time when the store is opened; nil: the machine's. Later the
 	// time is that plus what has passed since, whatever the machine's clock does.
 	Now func() time.Time
+	// ReadOnly is for a database that was opened so: transactions that would change
+	// something fail, and nothing expires.
+	ReadOnly bool
 }
 
 // Store is a store in a database. It has the space [engine.Store] for itself.
@@ -58,7 +61,10 @@ type Store struct {
 	floor   atomic.Pointer[floor] // up to where changes are gone, or are about to be
 }
 
-var _ store.Store = (*Store)(nil)
+var (
+	_ store.Store        = (*Store)(nil)
+	_ store.Checkpointer = (*Store)(nil)
+)
 
 // Open opens the store in a database, which it does not own: close the store first.
 // A second store in the same database must not be opened before.
@@ -83,8 +89,10 @@ func Open(ctx context.Context, db *engine.DB, o Options) (*Store, error) {
 	s.reaper, s.trimmer = newReaper(s), newTrimmer(s)
 	s.trimmer.note(s.newest, s.total)
 	s.commits = engine.NewCommitter(db, s.visible, s.after)
-	s.reaper.start()
-	s.trimmer.start()
+	if !o.ReadOnly {
+		s.reaper.start()
+		s.trimmer.start()
+	}
 	return s, nil
 }
 
@@ -93,14 +101,26 @@ func Open(ctx context.Context, db *engine.DB, o Options) (*Store, error) {
 func (s *Store) Close() error {
 	s.closed.Do(func() {
 		s.calls.close()
-		s.reaper.stop()
-		s.trimmer.stop()
+		if !s.options.ReadOnly {
+			s.reaper.stop()
+			s.trimmer.stop()
+		}
 		s.calls.wait()
 		if err := s.commits.Close(); err != nil {
 			s.err = fmt.Errorf("close the store: %w", err)
 		}
 	})
 	return s.err
+}
+
+// Checkpoint implements [store.Checkpointer]. The copy has what other drivers keep in
+// the database as well.
+func (s *Store) Checkpoint(ctx context.Context, dir string) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.leave()
+	return s.db.Checkpoint(ctx, dir)
 }
 
 // enter begins a call, and leave ends it.

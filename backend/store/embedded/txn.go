@@ -40,6 +40,8 @@ func (s *Store) after(g *group) {
 	s.trimmer.note(g.newest, g.total)
 }
 
+var errReadOnly = errors.New("the store is open for reading only")
+
 // Txn implements [store.Store]. One that fails, or changes nothing, because of what
 // is not durable yet returns when that is.
 func (s *Store) Txn(ctx context.Context, t store.Txn) (int64, error) {
@@ -49,6 +51,9 @@ func (s *Store) Txn(ctx context.Context, t store.Txn) (int64, error) {
 	defer s.leave()
 	if err := t.Check(); err != nil {
 		return 0, err
+	}
+	if s.options.ReadOnly && len(t.Do) > 0 {
+		return 0, errReadOnly
 	}
 	if err := s.room(t.Do); err != nil {
 		return 0, err
@@ -73,17 +78,28 @@ func (s *Store) Txn(ctx context.Context, t store.Txn) (int64, error) {
 	return revision, nil
 }
 
+// smallNote is how much a transaction may put that is taken for one that only removes:
+// what removes something may have to note that.
+const smallNote = 4 << 10
+
 // room returns [store.ErrFull] when there is none for the operations.
 func (s *Store) room(ops []store.Op) error {
 	if len(ops) == 0 {
 		return nil
 	}
-	size := 0
+	size, removes := 0, false
 	for _, op := range ops {
-		if op.Kind == store.KindPut {
-			// Of a change the index has a copy.
-			size += 2*(len(op.Key)+len(op.Value)) + dataHeader + changeHeader
+		if op.Kind != store.KindPut {
+			removes = true
+			continue
 		}
+		size += 2*len(op.Key) + len(op.Value) + dataHeader + changeHeader
+		if !op.Bulk {
+			size += len(op.Value) // of which the index of changes has a copy
+		}
+	}
+	if removes && size <= smallNote {
+		size = 0
 	}
 	if err := s.db.Room(size); err != nil {
 		return fmt.Errorf("%w: %w", store.ErrFull, err)
@@ -198,7 +214,11 @@ func (w *write) put(op store.Op, sum uint32, old meta) {
 			w.here.earliest = m.expires
 		}
 	}
-	w.changed(op.Key, change{kind: store.KindPut, value: op.Value, sum: sum, expires: m.expires}, m, old)
+	c := change{kind: store.KindPut, expires: m.expires}
+	if !op.Bulk {
+		c.value, c.sum = op.Value, sum
+	}
+	w.changed(op.Key, c, m, old)
 }
 
 func (w *write) delete(key string, old meta) {

@@ -202,6 +202,26 @@ func watchTests() map[string]func(*testing.T, store.Store) {
 				t.Errorf("got %+v, want the put of b", c)
 			}
 		},
+		"bulk": func(t *testing.T, s store.Store) {
+			w := watch(t, s, "", 0)
+			w.synced(t)
+			op := store.Put("a", []byte("large"))
+			op.Bulk = true
+			rev := do(t, s, op, lease("b", long))
+			rec := get(t, s, "a")
+			equal(t, "the record", rec, store.Record{Key: "a", Value: []byte("large"), Revision: rev})
+			rec.Value = nil
+			changes := map[string]store.Change{}
+			for range 2 {
+				c := w.next(t)
+				c.More = false
+				changes[c.Record.Key] = c
+			}
+			equal(t, "changes", changes, map[string]store.Change{"a": was(rec), "b": was(get(t, s, "b"))})
+			equal(t, "a watch that begins later", watch(t, s, "a", 0).next(t), was(get(t, s, "a")))
+			put(t, s, "a", "small")
+			equal(t, "another put of the same key", w.next(t), was(get(t, s, "a")))
+		},
 		"stopped early": func(t *testing.T, s store.Store) {
 			put(t, s, "a", "", "b", "")
 			for c, err := range s.Watch(within(t), "", 0) {

@@ -588,12 +588,13 @@ func (x *Source) GetModified() bool {
 	return false
 }
 
-// Resources bounds what one instance may use. Zero values are no bounds.
+// Resources bounds what one instance may use, with all that it starts and the
+// commands that run in it. Zero values are no bounds.
 type Resources struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Thousandths of a core.
+	// Thousandths of a core, at least 10. Who uses them up is slowed down.
 	Cpu int64 `protobuf:"varint,1,opt,name=cpu,proto3" json:"cpu,omitempty"`
-	// Bytes.
+	// Bytes, at least 6 MiB. Who needs more is ended, and started again.
 	Memory int64 `protobuf:"varint,2,opt,name=memory,proto3" json:"memory,omitempty"`
 	// Processes and threads.
 	Processes     int64 `protobuf:"varint,3,opt,name=processes,proto3" json:"processes,omitempty"`
@@ -1123,7 +1124,10 @@ type Instance struct {
 	// Since when it is in this phase.
 	Since *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=since,proto3" json:"since,omitempty"`
 	// What most likely made it end, for people; empty when nothing is known.
-	Cause         string `protobuf:"bytes,11,opt,name=cause,proto3" json:"cause,omitempty"`
+	Cause string `protobuf:"bytes,11,opt,name=cause,proto3" json:"cause,omitempty"`
+	// Those of its bounds that the machine of the server does not let it hold: it runs
+	// without them, and its log says why. Absent when there are none.
+	Unmet         *Resources `protobuf:"bytes,12,opt,name=unmet,proto3" json:"unmet,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1233,6 +1237,13 @@ func (x *Instance) GetCause() string {
 		return x.Cause
 	}
 	return ""
+}
+
+func (x *Instance) GetUnmet() *Resources {
+	if x != nil {
+		return x.Unmet
+	}
+	return nil
 }
 
 // Release is one of the specs that a service has had. Numbers only grow.
@@ -3166,7 +3177,7 @@ const file_micro_runtime_v1_runtime_proto_rawDesc = "" +
 	"\aupdated\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\aupdated\x12\x1d\n" +
 	"\n" +
 	"updated_by\x18\a \x01(\tR\tupdatedBy\x120\n" +
-	"\x06change\x18\b \x01(\v2\x18.micro.runtime.v1.ChangeR\x06change\"\x89\x03\n" +
+	"\x06change\x18\b \x01(\v2\x18.micro.runtime.v1.ChangeR\x06change\"\xbc\x03\n" +
 	"\bInstance\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\arelease\x18\x02 \x01(\x03R\arelease\x12-\n" +
@@ -3181,7 +3192,8 @@ const file_micro_runtime_v1_runtime_proto_rawDesc = "" +
 	"\aaddress\x18\t \x01(\tR\aaddress\x120\n" +
 	"\x05since\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x14\n" +
-	"\x05cause\x18\v \x01(\tR\x05cause\"\xef\x01\n" +
+	"\x05cause\x18\v \x01(\tR\x05cause\x121\n" +
+	"\x05unmet\x18\f \x01(\v2\x1b.micro.runtime.v1.ResourcesR\x05unmet\"\xef\x01\n" +
 	"\aRelease\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x03R\x06number\x12*\n" +
 	"\x04spec\x18\x02 \x01(\v2\x16.micro.runtime.v1.SpecR\x04spec\x124\n" +
@@ -3426,74 +3438,75 @@ var file_micro_runtime_v1_runtime_proto_depIdxs = []int32{
 	47, // 20: micro.runtime.v1.Instance.started:type_name -> google.protobuf.Timestamp
 	47, // 21: micro.runtime.v1.Instance.next_start:type_name -> google.protobuf.Timestamp
 	47, // 22: micro.runtime.v1.Instance.since:type_name -> google.protobuf.Timestamp
-	4,  // 23: micro.runtime.v1.Release.spec:type_name -> micro.runtime.v1.Spec
-	47, // 24: micro.runtime.v1.Release.created:type_name -> google.protobuf.Timestamp
-	47, // 25: micro.runtime.v1.Release.served:type_name -> google.protobuf.Timestamp
-	47, // 26: micro.runtime.v1.Change.time:type_name -> google.protobuf.Timestamp
-	16, // 27: micro.runtime.v1.Change.before:type_name -> micro.runtime.v1.State
-	16, // 28: micro.runtime.v1.Change.after:type_name -> micro.runtime.v1.State
-	11, // 29: micro.runtime.v1.State.rollout:type_name -> micro.runtime.v1.Rollout
-	47, // 30: micro.runtime.v1.Entry.time:type_name -> google.protobuf.Timestamp
-	4,  // 31: micro.runtime.v1.ApplyRequest.spec:type_name -> micro.runtime.v1.Spec
-	11, // 32: micro.runtime.v1.ApplyRequest.rollout:type_name -> micro.runtime.v1.Rollout
-	3,  // 33: micro.runtime.v1.ApplyResponse.service:type_name -> micro.runtime.v1.Service
-	15, // 34: micro.runtime.v1.ApplyResponse.change:type_name -> micro.runtime.v1.Change
-	3,  // 35: micro.runtime.v1.ScaleResponse.service:type_name -> micro.runtime.v1.Service
-	15, // 36: micro.runtime.v1.ScaleResponse.change:type_name -> micro.runtime.v1.Change
-	3,  // 37: micro.runtime.v1.RestartResponse.service:type_name -> micro.runtime.v1.Service
-	15, // 38: micro.runtime.v1.RestartResponse.change:type_name -> micro.runtime.v1.Change
-	3,  // 39: micro.runtime.v1.RollbackResponse.service:type_name -> micro.runtime.v1.Service
-	15, // 40: micro.runtime.v1.RollbackResponse.change:type_name -> micro.runtime.v1.Change
-	3,  // 41: micro.runtime.v1.UndoResponse.service:type_name -> micro.runtime.v1.Service
-	15, // 42: micro.runtime.v1.UndoResponse.change:type_name -> micro.runtime.v1.Change
-	15, // 43: micro.runtime.v1.UndoResponse.undone:type_name -> micro.runtime.v1.Change
-	14, // 44: micro.runtime.v1.ReleasesResponse.releases:type_name -> micro.runtime.v1.Release
-	15, // 45: micro.runtime.v1.ChangesResponse.changes:type_name -> micro.runtime.v1.Change
-	17, // 46: micro.runtime.v1.JournalResponse.entries:type_name -> micro.runtime.v1.Entry
-	3,  // 47: micro.runtime.v1.GetResponse.service:type_name -> micro.runtime.v1.Service
-	3,  // 48: micro.runtime.v1.ListResponse.services:type_name -> micro.runtime.v1.Service
-	15, // 49: micro.runtime.v1.DeleteResponse.change:type_name -> micro.runtime.v1.Change
-	3,  // 50: micro.runtime.v1.WatchResponse.service:type_name -> micro.runtime.v1.Service
-	47, // 51: micro.runtime.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
-	47, // 52: micro.runtime.v1.LogsRequest.until:type_name -> google.protobuf.Timestamp
-	1,  // 53: micro.runtime.v1.LogsRequest.level:type_name -> micro.runtime.v1.LogLevel
-	2,  // 54: micro.runtime.v1.LogsRequest.streams:type_name -> micro.runtime.v1.LogStream
-	44, // 55: micro.runtime.v1.LogsResponse.lines:type_name -> micro.runtime.v1.LogLine
-	47, // 56: micro.runtime.v1.LogLine.time:type_name -> google.protobuf.Timestamp
-	2,  // 57: micro.runtime.v1.LogLine.stream:type_name -> micro.runtime.v1.LogStream
-	1,  // 58: micro.runtime.v1.LogLine.level:type_name -> micro.runtime.v1.LogLevel
-	5,  // 59: micro.runtime.v1.Spec.EnvEntry.value:type_name -> micro.runtime.v1.Value
-	18, // 60: micro.runtime.v1.Runtime.Apply:input_type -> micro.runtime.v1.ApplyRequest
-	20, // 61: micro.runtime.v1.Runtime.Scale:input_type -> micro.runtime.v1.ScaleRequest
-	22, // 62: micro.runtime.v1.Runtime.Restart:input_type -> micro.runtime.v1.RestartRequest
-	24, // 63: micro.runtime.v1.Runtime.Rollback:input_type -> micro.runtime.v1.RollbackRequest
-	26, // 64: micro.runtime.v1.Runtime.Undo:input_type -> micro.runtime.v1.UndoRequest
-	28, // 65: micro.runtime.v1.Runtime.Releases:input_type -> micro.runtime.v1.ReleasesRequest
-	30, // 66: micro.runtime.v1.Runtime.Changes:input_type -> micro.runtime.v1.ChangesRequest
-	32, // 67: micro.runtime.v1.Runtime.Journal:input_type -> micro.runtime.v1.JournalRequest
-	34, // 68: micro.runtime.v1.Runtime.Get:input_type -> micro.runtime.v1.GetRequest
-	36, // 69: micro.runtime.v1.Runtime.List:input_type -> micro.runtime.v1.ListRequest
-	38, // 70: micro.runtime.v1.Runtime.Delete:input_type -> micro.runtime.v1.DeleteRequest
-	40, // 71: micro.runtime.v1.Runtime.Watch:input_type -> micro.runtime.v1.WatchRequest
-	42, // 72: micro.runtime.v1.Runtime.Logs:input_type -> micro.runtime.v1.LogsRequest
-	19, // 73: micro.runtime.v1.Runtime.Apply:output_type -> micro.runtime.v1.ApplyResponse
-	21, // 74: micro.runtime.v1.Runtime.Scale:output_type -> micro.runtime.v1.ScaleResponse
-	23, // 75: micro.runtime.v1.Runtime.Restart:output_type -> micro.runtime.v1.RestartResponse
-	25, // 76: micro.runtime.v1.Runtime.Rollback:output_type -> micro.runtime.v1.RollbackResponse
-	27, // 77: micro.runtime.v1.Runtime.Undo:output_type -> micro.runtime.v1.UndoResponse
-	29, // 78: micro.runtime.v1.Runtime.Releases:output_type -> micro.runtime.v1.ReleasesResponse
-	31, // 79: micro.runtime.v1.Runtime.Changes:output_type -> micro.runtime.v1.ChangesResponse
-	33, // 80: micro.runtime.v1.Runtime.Journal:output_type -> micro.runtime.v1.JournalResponse
-	35, // 81: micro.runtime.v1.Runtime.Get:output_type -> micro.runtime.v1.GetResponse
-	37, // 82: micro.runtime.v1.Runtime.List:output_type -> micro.runtime.v1.ListResponse
-	39, // 83: micro.runtime.v1.Runtime.Delete:output_type -> micro.runtime.v1.DeleteResponse
-	41, // 84: micro.runtime.v1.Runtime.Watch:output_type -> micro.runtime.v1.WatchResponse
-	43, // 85: micro.runtime.v1.Runtime.Logs:output_type -> micro.runtime.v1.LogsResponse
-	73, // [73:86] is the sub-list for method output_type
-	60, // [60:73] is the sub-list for method input_type
-	60, // [60:60] is the sub-list for extension type_name
-	60, // [60:60] is the sub-list for extension extendee
-	0,  // [0:60] is the sub-list for field type_name
+	7,  // 23: micro.runtime.v1.Instance.unmet:type_name -> micro.runtime.v1.Resources
+	4,  // 24: micro.runtime.v1.Release.spec:type_name -> micro.runtime.v1.Spec
+	47, // 25: micro.runtime.v1.Release.created:type_name -> google.protobuf.Timestamp
+	47, // 26: micro.runtime.v1.Release.served:type_name -> google.protobuf.Timestamp
+	47, // 27: micro.runtime.v1.Change.time:type_name -> google.protobuf.Timestamp
+	16, // 28: micro.runtime.v1.Change.before:type_name -> micro.runtime.v1.State
+	16, // 29: micro.runtime.v1.Change.after:type_name -> micro.runtime.v1.State
+	11, // 30: micro.runtime.v1.State.rollout:type_name -> micro.runtime.v1.Rollout
+	47, // 31: micro.runtime.v1.Entry.time:type_name -> google.protobuf.Timestamp
+	4,  // 32: micro.runtime.v1.ApplyRequest.spec:type_name -> micro.runtime.v1.Spec
+	11, // 33: micro.runtime.v1.ApplyRequest.rollout:type_name -> micro.runtime.v1.Rollout
+	3,  // 34: micro.runtime.v1.ApplyResponse.service:type_name -> micro.runtime.v1.Service
+	15, // 35: micro.runtime.v1.ApplyResponse.change:type_name -> micro.runtime.v1.Change
+	3,  // 36: micro.runtime.v1.ScaleResponse.service:type_name -> micro.runtime.v1.Service
+	15, // 37: micro.runtime.v1.ScaleResponse.change:type_name -> micro.runtime.v1.Change
+	3,  // 38: micro.runtime.v1.RestartResponse.service:type_name -> micro.runtime.v1.Service
+	15, // 39: micro.runtime.v1.RestartResponse.change:type_name -> micro.runtime.v1.Change
+	3,  // 40: micro.runtime.v1.RollbackResponse.service:type_name -> micro.runtime.v1.Service
+	15, // 41: micro.runtime.v1.RollbackResponse.change:type_name -> micro.runtime.v1.Change
+	3,  // 42: micro.runtime.v1.UndoResponse.service:type_name -> micro.runtime.v1.Service
+	15, // 43: micro.runtime.v1.UndoResponse.change:type_name -> micro.runtime.v1.Change
+	15, // 44: micro.runtime.v1.UndoResponse.undone:type_name -> micro.runtime.v1.Change
+	14, // 45: micro.runtime.v1.ReleasesResponse.releases:type_name -> micro.runtime.v1.Release
+	15, // 46: micro.runtime.v1.ChangesResponse.changes:type_name -> micro.runtime.v1.Change
+	17, // 47: micro.runtime.v1.JournalResponse.entries:type_name -> micro.runtime.v1.Entry
+	3,  // 48: micro.runtime.v1.GetResponse.service:type_name -> micro.runtime.v1.Service
+	3,  // 49: micro.runtime.v1.ListResponse.services:type_name -> micro.runtime.v1.Service
+	15, // 50: micro.runtime.v1.DeleteResponse.change:type_name -> micro.runtime.v1.Change
+	3,  // 51: micro.runtime.v1.WatchResponse.service:type_name -> micro.runtime.v1.Service
+	47, // 52: micro.runtime.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
+	47, // 53: micro.runtime.v1.LogsRequest.until:type_name -> google.protobuf.Timestamp
+	1,  // 54: micro.runtime.v1.LogsRequest.level:type_name -> micro.runtime.v1.LogLevel
+	2,  // 55: micro.runtime.v1.LogsRequest.streams:type_name -> micro.runtime.v1.LogStream
+	44, // 56: micro.runtime.v1.LogsResponse.lines:type_name -> micro.runtime.v1.LogLine
+	47, // 57: micro.runtime.v1.LogLine.time:type_name -> google.protobuf.Timestamp
+	2,  // 58: micro.runtime.v1.LogLine.stream:type_name -> micro.runtime.v1.LogStream
+	1,  // 59: micro.runtime.v1.LogLine.level:type_name -> micro.runtime.v1.LogLevel
+	5,  // 60: micro.runtime.v1.Spec.EnvEntry.value:type_name -> micro.runtime.v1.Value
+	18, // 61: micro.runtime.v1.Runtime.Apply:input_type -> micro.runtime.v1.ApplyRequest
+	20, // 62: micro.runtime.v1.Runtime.Scale:input_type -> micro.runtime.v1.ScaleRequest
+	22, // 63: micro.runtime.v1.Runtime.Restart:input_type -> micro.runtime.v1.RestartRequest
+	24, // 64: micro.runtime.v1.Runtime.Rollback:input_type -> micro.runtime.v1.RollbackRequest
+	26, // 65: micro.runtime.v1.Runtime.Undo:input_type -> micro.runtime.v1.UndoRequest
+	28, // 66: micro.runtime.v1.Runtime.Releases:input_type -> micro.runtime.v1.ReleasesRequest
+	30, // 67: micro.runtime.v1.Runtime.Changes:input_type -> micro.runtime.v1.ChangesRequest
+	32, // 68: micro.runtime.v1.Runtime.Journal:input_type -> micro.runtime.v1.JournalRequest
+	34, // 69: micro.runtime.v1.Runtime.Get:input_type -> micro.runtime.v1.GetRequest
+	36, // 70: micro.runtime.v1.Runtime.List:input_type -> micro.runtime.v1.ListRequest
+	38, // 71: micro.runtime.v1.Runtime.Delete:input_type -> micro.runtime.v1.DeleteRequest
+	40, // 72: micro.runtime.v1.Runtime.Watch:input_type -> micro.runtime.v1.WatchRequest
+	42, // 73: micro.runtime.v1.Runtime.Logs:input_type -> micro.runtime.v1.LogsRequest
+	19, // 74: micro.runtime.v1.Runtime.Apply:output_type -> micro.runtime.v1.ApplyResponse
+	21, // 75: micro.runtime.v1.Runtime.Scale:output_type -> micro.runtime.v1.ScaleResponse
+	23, // 76: micro.runtime.v1.Runtime.Restart:output_type -> micro.runtime.v1.RestartResponse
+	25, // 77: micro.runtime.v1.Runtime.Rollback:output_type -> micro.runtime.v1.RollbackResponse
+	27, // 78: micro.runtime.v1.Runtime.Undo:output_type -> micro.runtime.v1.UndoResponse
+	29, // 79: micro.runtime.v1.Runtime.Releases:output_type -> micro.runtime.v1.ReleasesResponse
+	31, // 80: micro.runtime.v1.Runtime.Changes:output_type -> micro.runtime.v1.ChangesResponse
+	33, // 81: micro.runtime.v1.Runtime.Journal:output_type -> micro.runtime.v1.JournalResponse
+	35, // 82: micro.runtime.v1.Runtime.Get:output_type -> micro.runtime.v1.GetResponse
+	37, // 83: micro.runtime.v1.Runtime.List:output_type -> micro.runtime.v1.ListResponse
+	39, // 84: micro.runtime.v1.Runtime.Delete:output_type -> micro.runtime.v1.DeleteResponse
+	41, // 85: micro.runtime.v1.Runtime.Watch:output_type -> micro.runtime.v1.WatchResponse
+	43, // 86: micro.runtime.v1.Runtime.Logs:output_type -> micro.runtime.v1.LogsResponse
+	74, // [74:87] is the sub-list for method output_type
+	61, // [61:74] is the sub-list for method input_type
+	61, // [61:61] is the sub-list for extension type_name
+	61, // [61:61] is the sub-list for extension extendee
+	0,  // [0:61] is the sub-list for field type_name
 }
 
 func init() { file_micro_runtime_v1_runtime_proto_init() }
