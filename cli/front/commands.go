@@ -16,6 +16,7 @@ func Summaries() []Summary {
 		{"config", "Read and change the configuration of the namespace"},
 		{"delete", "Stop the services that files declare"},
 		{"describe", "Show a service, method, message or enum"},
+		{"dev", "Run services from source, again after each change"},
 		{"diff", "Show what micro apply would change"},
 		{"env", "Show and change the environments to work with"},
 		{"events", "Publish events to topics and consume them"},
