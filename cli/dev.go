@@ -241,7 +241,7 @@ func (d *dev) turn(ctx, all context.Context, s *devService) error {
 	if err != nil {
 		return err
 	}
-	if _, err := awaitRunning(callCtx, client, s.name, s.release); err != nil {
+	if _, err := awaitRunning(callCtx, client, s.name, s.release, func(string) {}); err != nil {
 		return err
 	}
 	if rsp.GetChange() == nil {

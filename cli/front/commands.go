@@ -14,6 +14,7 @@ func Summaries() []Summary {
 		{"call", "Call a service"},
 		{"completion", "Write the script that completes commands in a shell"},
 		{"config", "Read and change the configuration of the namespace"},
+		{"dashboard", "Watch services, and act on them, on the whole terminal"},
 		{"delete", "Stop the services that files declare"},
 		{"describe", "Show a service, method, message or enum"},
 		{"dev", "Run services from source, again after each change"},
