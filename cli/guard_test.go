@@ -137,7 +137,7 @@ func TestProtected(t *testing.T) {
 				continue // of this machine, or about nobody's environment
 			case "dashboard", "top":
 				continue // it ends when somebody ends it, and changes things by running other commands
-			case "run", "update", "apply", "diff":
+			case "run", "dev", "update", "apply", "diff":
 				if !protected || confirm != "" {
 					continue // they build
 				}

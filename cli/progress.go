@@ -26,6 +26,7 @@ const (
 type progress struct {
 	w     io.Writer
 	live  bool // rewrite in place
+	quiet bool // show nothing but notes
 	now   func() time.Time
 	width int
 
@@ -53,6 +54,9 @@ func (p *progress) start(step, detail string) {
 	defer p.mu.Unlock()
 	p.end("")
 	p.step, p.detail, p.began = step, front.Line(detail), p.now()
+	if p.quiet {
+		return
+	}
 	interval := frameTime
 	if p.live {
 		p.draw()

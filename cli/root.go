@@ -94,7 +94,7 @@ service that runs: micro SERVICE [ENDPOINT] --field=value.`,
 			root.AddCommand(c)
 		}
 	}
-	group("services", newRunCmd(app), newUpdateCmd(app), newScaleCmd(app), newRestartCmd(app), newRollbackCmd(app), newUndoCmd(app), newKillCmd(app),
+	group("services", newRunCmd(app), newDevCmd(app), newUpdateCmd(app), newScaleCmd(app), newRestartCmd(app), newRollbackCmd(app), newUndoCmd(app), newKillCmd(app),
 		newApplyCmd(app), newDiffCmd(app), newDeleteCmd(app), newExportCmd(app), newPromoteCmd(app),
 		newStatusCmd(app), newInspectCmd(app), newReleasesCmd(app), newServicesCmd(app), newGetCmd(app), newHealthCmd(app), newStatsCmd(app), newLogsCmd(app), newDashboardCmd(app),
 		newCallCmd(app), newStreamCmd(app), newHistoryCmd(app), newDescribeCmd(app))
