@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,7 +27,7 @@ type Config struct {
 	DataDir string
 	Store   string // a URL, for example "embedded:"
 	Events  string // a URL, for example "embedded:"
-	Runtime string // a URL, for example "embedded:"
+	Runtime string // a URL, for example "embedded:", or "embedded:?confine=no": see [runtimeembedded.Config]
 	Logger  *slog.Logger
 	// Memory keeps what the embedded engines hold in memory, for tests: it is gone
 	// when they are closed.
@@ -64,7 +65,7 @@ func Open(ctx context.Context, c Config) (*Backend, error) {
 	if err := checkEngine(c.Events, "embedded"); err != nil {
 		return nil, fmt.Errorf("events: %w", err)
 	}
-	if err := checkEngine(c.Runtime, "embedded"); err != nil {
+	if _, err := parseRuntime(c.Runtime); err != nil {
 		return nil, fmt.Errorf("runtime: %w", err)
 	}
 	b := &Backend{config: c}
@@ -112,13 +113,42 @@ func (b *Backend) open(ctx context.Context) error {
 
 func (b *Backend) onClose(f func() error) { b.close = append(b.close, f) }
 
+// parseRuntime reads the URL of a runtime.
+func parseRuntime(text string) (c runtimeembedded.Config, err error) {
+	if err := checkEngine(text, "embedded"); err != nil {
+		return c, err
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return c, err
+	}
+	options, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return c, err
+	}
+	for name := range options {
+		switch value := options.Get(name); {
+		case name == "confine" && (value == "yes" || value == "no"):
+			c.Unconfined = value == "no"
+		default:
+			return c, fmt.Errorf("%w: %q; what can be said of it is confine=yes or confine=no", ErrEngine, text)
+		}
+	}
+	if u.Opaque+u.Host+u.Path != "" {
+		return c, fmt.Errorf("%w: %q; it has no address", ErrEngine, text)
+	}
+	return c, nil
+}
+
 // OpenRuntime opens what services run on. The caller closes it.
 func (b *Backend) OpenRuntime(ctx context.Context, images runtime.OpenImage) (runtime.Runtime, error) {
-	return runtimeembedded.Open(ctx, runtimeembedded.Config{
-		Dir:       filepath.Join(b.config.DataDir, "runtime"),
-		OpenImage: images,
-		Logger:    b.config.Logger,
-	})
+	c, err := parseRuntime(b.config.Runtime)
+	if err != nil {
+		return nil, err
+	}
+	c.Dir, c.Private = filepath.Join(b.config.DataDir, "runtime"), b.config.DataDir
+	c.OpenImage, c.Logger = images, b.config.Logger
+	return runtimeembedded.Open(ctx, c)
 }
 
 // Close closes the engines in the order in which they depend on each other.

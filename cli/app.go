@@ -61,7 +61,7 @@ type App struct {
 	config *envs.Config
 	conn   *grpc.ClientConn
 
-	tokenMu sync.Mutex // see registryToken
+	tokenMu sync.Mutex // of what is asked for by several at once: a token, the connection
 }
 
 // Terminal is what is known of the terminal, if there is one.
@@ -94,7 +94,12 @@ func (a *App) width() int {
 // color reports whether what goes to standard error may have colours and be
 // rewritten in place.
 func (a *App) color() bool {
-	return a.Terminal.Err && !a.noColor && a.Getenv("NO_COLOR") == "" && a.Getenv("TERM") != "dumb"
+	return a.Terminal.Err && a.mayColor()
+}
+
+// mayColor reports whether a terminal may have colours.
+func (a *App) mayColor() bool {
+	return !a.noColor && a.Getenv("NO_COLOR") == "" && a.Getenv("TERM") != "dumb"
 }
 
 // Dirs returns the directories of this user.

@@ -248,6 +248,7 @@ func quoteArgs(args []string) string {
 	return strings.Join(out, " ")
 }
 
+// resourceRows says what is bounded, in one row or none.
 func resourceRows(r *runtimev1.Resources) []string {
 	var parts []string
 	if r.GetCpu() != 0 {

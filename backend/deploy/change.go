@@ -70,14 +70,10 @@ func (d *Deployer) Apply(ctx context.Context, ns, name string, o Order, by strin
 
 // can returns an error when the runtime cannot do what a spec asks for.
 func (c *Config) can(s Spec) error {
-	switch {
-	case c.Exec == nil && s.Probes.useCommands():
+	if c.Exec == nil && s.Probes.useCommands() {
 		return invalid("a probe runs a command in the instance, which this server's runtime cannot do")
-	case s.Resources != Resources{}:
-		return invalid("what an instance may use of the machine is to be bounded, which this server's runtime cannot do")
-	default:
-		return nil
 	}
+	return nil
 }
 
 // Scale changes how many instances of a service should run. Those that run are left

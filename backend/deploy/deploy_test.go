@@ -669,7 +669,8 @@ func TestOrders(t *testing.T) {
 			"negative grace":        spec(func(s *deploy.Spec) { s.StopGrace = -1 }),
 			"too much grace":        spec(func(s *deploy.Spec) { s.StopGrace = deploy.MaxStopGrace + 1 }),
 			"negative memory":       spec(func(s *deploy.Spec) { s.Resources.Memory = -1 }),
-			"a bound":               spec(func(s *deploy.Spec) { s.Resources.Memory = 1 }), // of no runtime yet
+			"too little memory":     spec(func(s *deploy.Spec) { s.Resources.Memory = runtime.MinMemory - 1 }),
+			"too little processor":  spec(func(s *deploy.Spec) { s.Resources.CPU = runtime.MinCPU - 1 }),
 			"too large":             spec(func(s *deploy.Spec) { s.Args = []string{strings.Repeat("x", deploy.MaxSpec)} }),
 			"zero in argument":      spec(func(s *deploy.Spec) { s.Args = []string{"x", "\x00"} }),
 			"empty variable":        env("", deploy.Value{Text: "x"}),
@@ -715,12 +716,13 @@ func TestOrders(t *testing.T) {
 			{"the same probe", func() { o.Spec.Probes.Startup = &deploy.Probe{Check: tcp} }, "", 5},
 			{"grace", func() { o.Spec.StopGrace = 1 }, deploy.Update, 6},
 			{"version", func() { o.Spec.Version = "v2" }, deploy.Update, 7},
-			{"instances", func() { o.Instances = 2 }, deploy.Scale, 7},
-			{"no word of instances", func() { o.Instances = 0 }, "", 7},
-			{"rollout", func() { o.Rollout.Failures = 5 }, deploy.Update, 7},
-			{"set", func() { o.Set = "files" }, "", 7},
-			{"no word of a set", func() { o.Set = "" }, "", 7},
-			{"instances and image", func() { o.Instances, o.Spec.Image = 3, "b" }, deploy.Update, 8},
+			{"bounds", func() { o.Spec.Resources.Memory = runtime.MinMemory }, deploy.Update, 8},
+			{"instances", func() { o.Instances = 2 }, deploy.Scale, 8},
+			{"no word of instances", func() { o.Instances = 0 }, "", 8},
+			{"rollout", func() { o.Rollout.Failures = 5 }, deploy.Update, 8},
+			{"set", func() { o.Set = "files" }, "", 8},
+			{"no word of a set", func() { o.Set = "" }, "", 8},
+			{"instances and image", func() { o.Instances, o.Spec.Image = 3, "b" }, deploy.Update, 9},
 		} {
 			step.change()
 			c, err := w.d.Apply(w.Context(), ns, "shop", o, "")

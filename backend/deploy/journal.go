@@ -43,6 +43,7 @@ const (
 	KindChanged    Kind = "changed"     // what should run was
 	KindFound      Kind = "found"       // an instance ran already when the server started
 	KindStarted    Kind = "started"     // the program of an instance was
+	KindUnbounded  Kind = "unbounded"   // it runs without bounds that it should have
 	KindNotStarted Kind = "not-started" // it could not be
 	KindHealthy    Kind = "healthy"     // the instance is called from now on
 	KindUnready    Kind = "unready"     // it is not called any more, because a probe failed
@@ -240,12 +241,8 @@ func (d *Deployer) Journal(ctx context.Context, ns, name string, tail int, follo
 			return nil
 		}
 		tail = 0
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-d.ctx.Done():
-			return store.ErrClosed
+		if err := d.wait(ctx, changed); err != nil {
+			return err
 		}
 	}
 }

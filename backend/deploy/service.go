@@ -50,6 +50,7 @@ type Status struct {
 	Started   time.Time
 	NextStart time.Time // while it waits after a crash
 	Address   string
+	Unmet     Resources // bounds that the runtime does not hold on its machine
 }
 
 func newService(name string, rec desired) Service {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/micro/micro/v3/backend/runtime"
 )
 
 // Limits and defaults.
@@ -65,10 +67,11 @@ func (s Spec) check() error {
 		return invalid("no image")
 	case s.StopGrace < 0 || s.StopGrace > MaxStopGrace:
 		return invalid("a grace of %s; up to %s is possible", s.StopGrace, MaxStopGrace)
-	case s.Resources.CPU < 0 || s.Resources.Memory < 0 || s.Resources.Processes < 0:
-		return invalid("a negative bound of a resource")
 	case len(encode(s)) > MaxSpec:
 		return invalid("arguments and environment have more than %d bytes in all", MaxSpec)
+	}
+	if err := runtime.Resources(s.Resources).Validate(); err != nil {
+		return invalid("%v", err)
 	}
 	for i, arg := range s.Args {
 		if strings.ContainsRune(arg, 0) {

@@ -37,6 +37,7 @@ type behaviour struct {
 	lies     bool          // Start fails, and has started it all the same
 	slow     time.Duration // how long Start takes
 	stubborn time.Duration // how long Stop takes
+	unbound  bool          // the machine does not let Start hold any bounds
 }
 
 // process is an instance of the simulated runtime.
@@ -59,6 +60,7 @@ type sim struct {
 	starts    []time.Time
 	started   map[string]bool   // by id: ever
 	env       map[string]string // of the last start
+	bounds    runtime.Resources // of the last start
 	address   int
 	jump      time.Duration // by which the wall clock is off
 	stopErr   error
@@ -93,7 +95,7 @@ func (s *sim) Start(ctx context.Context, spec runtime.Spec) (runtime.Instance, e
 	}
 	s.mu.Lock()
 	b := s.images[spec.Image]
-	s.starts, s.env = append(s.starts, time.Now()), spec.Env
+	s.starts, s.env, s.bounds = append(s.starts, time.Now()), spec.Env, spec.Resources
 	s.mu.Unlock()
 	if err := pass(ctx, b.slow); err != nil {
 		return runtime.Instance{}, err
@@ -114,6 +116,9 @@ func (s *sim) Start(ctx context.Context, spec runtime.Spec) (runtime.Instance, e
 			State: runtime.Running, Address: fmt.Sprint("sim:", s.address), Started: s.now(),
 		},
 		image: spec.Image, env: spec.Env, began: time.Now(), life: end,
+	}
+	if b.unbound {
+		p.Unmet = spec.Resources
 	}
 	s.instances[spec.ID] = p
 	s.started[spec.ID] = true
@@ -232,6 +237,9 @@ func (s *sim) Watch(ctx context.Context) iter.Seq2[runtime.Event, error] {
 
 func (s *sim) Logs(_ context.Context, q runtime.LogQuery) iter.Seq2[runtime.Line, error] {
 	return func(yield func(runtime.Line, error) bool) {
+		if q.Since.IsZero() && !yield(runtime.Line{Instance: q.Instance, Stream: runtime.Stderr, Text: "words of a life before"}, nil) {
+			return
+		}
 		_ = yield(runtime.Line{Instance: q.Instance, Stream: runtime.Stderr, Text: "last words"}, nil) &&
 			yield(runtime.Line{Instance: q.Instance, Stream: runtime.System, Text: "exited"}, nil)
 	}

@@ -24,8 +24,14 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrImage marks an image that this runtime can never start, such as one
 	// made for another machine. To try again is of no use.
-	ErrImage  = errors.New("the image cannot run here")
-	ErrClosed = errors.New("the runtime is closed")
+	ErrImage = errors.New("the image cannot run here")
+	// ErrNotRunning is returned for a command in an instance that does not run, or
+	// has ended before the command did.
+	ErrNotRunning = errors.New("the instance is not running")
+	// ErrCommand marks a command that the image does not have, or that cannot be
+	// started.
+	ErrCommand = errors.New("the command cannot be run")
+	ErrClosed  = errors.New("the runtime is closed")
 )
 
 // Runtime runs instances. All methods are safe for concurrent use; those about
@@ -70,31 +76,13 @@ type Runtime interface {
 	// stream of an instance exactly, others by the time they were read. With
 	// q.Follow it waits for more, of instances that start later also, until the
 	// loop ends. No line of an instance that is kept is lost but by rotation
-	// and by a full disk, which a line of [System] then tells. Errors are as
-	// of Watch.
+	// and by a full disk, which a line of [System] then tells, with their number.
+	// Errors are as of Watch.
 	Logs(ctx context.Context, q LogQuery) iter.Seq2[Line, error]
 
 	// Close stops every instance that cannot live without this process, with
 	// little grace, and releases what the runtime holds.
 	Close() error
-}
-
-// Meter is a [Runtime] that can tell what instances use of the machine.
-type Meter interface {
-	// Usage returns what the instances that run have used up to now, each with all
-	// that it has started, in no order. One that has just been started or is about to
-	// end may be missing.
-	Usage(ctx context.Context) ([]Usage, error)
-}
-
-// Usage is what an instance has used since it was started.
-type Usage struct {
-	ID        string
-	Namespace string
-	Service   string
-
-	CPU    time.Duration // of all processors together
-	Memory int64         // resident bytes now
 }
 
 // Spec says what to start.
@@ -108,7 +96,26 @@ type Spec struct {
 	Args     []string          // after the image's entry point
 	Env      map[string]string // over the image's own
 	Identity []byte            // what the instance proves who it is with
+
+	Resources Resources
 }
+
+// Resources bounds what an instance may use of the machine, together with all that
+// it starts and the commands that run in it; 0: as much as the driver lets it.
+//
+// Who uses up its processors is slowed down, who uses up its processes cannot
+// start more, and who needs more memory is ended: see [Exit].
+type Resources struct {
+	CPU       int64 // thousandths of a processor; at least [MinCPU]
+	Memory    int64 // bytes; at least [MinMemory]
+	Processes int64 // with their threads
+}
+
+// The smallest bounds that every engine can hold.
+const (
+	MinCPU    = 10
+	MinMemory = 6 << 20
+)
 
 // State is what an instance does.
 type State uint8
@@ -131,13 +138,16 @@ type Instance struct {
 	Address string    // where it should serve, as host:port
 	Started time.Time // the last time
 	Exit    Exit      // of the last run, when State is Exited
+	// Unmet is what was asked for with the last start and is not held here; a line
+	// of [System] says why. Such an instance runs without these bounds.
+	Unmet Resources
 }
 
 // Exit says how a run ended.
 type Exit struct {
 	Code        int    // of the program; -1 when a signal ended it
 	Signal      string // its name, for example "SIGKILL"; empty when none did
-	OutOfMemory bool   // the machine or a limit took its memory away
+	OutOfMemory bool   // it was killed because its bound or the machine had no more memory
 	Stopped     bool   // it was asked to end
 	At          time.Time
 }
@@ -167,6 +177,9 @@ const (
 	Stderr
 	System // the runtime's own word: started, exited, killed
 )
+
+// Started is what the line of [System] begins with that is the first of each run.
+const Started = "started"
 
 // Line is one line that an instance wrote. Bytes that are no UTF-8 are kept as
 // they are. A line longer than [MaxLine] comes in parts.

@@ -32,7 +32,21 @@ func (s Spec) Validate() error {
 			return fmt.Errorf("environment variable %q: neither it nor its value may hold a zero byte, nor its name '='", name)
 		}
 	}
-	return nil
+	return s.Resources.Validate()
+}
+
+// Validate returns what is wrong with bounds, nil when nothing is.
+func (r Resources) Validate() error {
+	switch {
+	case r.CPU != 0 && r.CPU < MinCPU:
+		return fmt.Errorf("%d thousandths of a processor: want 0 or at least %d", r.CPU, MinCPU)
+	case r.Memory != 0 && r.Memory < MinMemory:
+		return fmt.Errorf("%d bytes of memory: want 0 or at least %d", r.Memory, MinMemory)
+	case r.Processes < 0:
+		return fmt.Errorf("%d processes: want 0 or more", r.Processes)
+	default:
+		return nil
+	}
 }
 
 const (

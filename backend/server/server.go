@@ -319,12 +319,14 @@ func (s *Server) open(ctx context.Context) error {
 		return fmt.Errorf("open the runtime: %w", err)
 	}
 	s.onClose(s.runtime.Close)
+	tellAbilities(c.Logger, s.runtime)
 	s.deployer, err = deploy.Open(ctx, deploy.Config{
 		Store:     c.Store,
 		Runtime:   s.runtime,
 		Directory: s.directory,
 		Env:       map[string]string{"MICRO_PROXY": cmp.Or(s.addresses.Instances, s.addresses.Proxy)},
 		Lookup:    s.lookup,
+		Exec:      commands(s.runtime),
 		Logger:    c.Logger,
 	})
 	if err != nil {

@@ -93,9 +93,7 @@ func spec(s deploy.Spec) *runtimev1.Spec {
 		Version:   s.Version,
 		Args:      s.Args,
 		StopGrace: duration(s.StopGrace),
-	}
-	if s.Resources != (deploy.Resources{}) {
-		out.Resources = &runtimev1.Resources{Cpu: s.Resources.CPU, Memory: s.Resources.Memory, Processes: s.Resources.Processes}
+		Resources: resources(s.Resources),
 	}
 	if !s.Probes.IsZero() {
 		out.Probes = &runtimev1.Probes{
@@ -139,6 +137,13 @@ func probe(p *deploy.Probe) *runtimev1.Probe {
 	return out
 }
 
+func resources(r deploy.Resources) *runtimev1.Resources {
+	if r == (deploy.Resources{}) {
+		return nil
+	}
+	return &runtimev1.Resources{Cpu: r.CPU, Memory: r.Memory, Processes: r.Processes}
+}
+
 func rollout(r deploy.Rollout) *runtimev1.Rollout {
 	if r == (deploy.Rollout{}) {
 		return nil
@@ -176,6 +181,7 @@ func service(s deploy.Service) *runtimev1.Service {
 			Started:   timestamp(in.Started),
 			NextStart: timestamp(in.NextStart),
 			Address:   in.Address,
+			Unmet:     resources(in.Unmet),
 		})
 	}
 	return out

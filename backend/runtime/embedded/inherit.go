@@ -13,13 +13,17 @@ import (
 
 // inherit takes over what the runtime before has left: it ends processes that
 // still run, learns of the instances, and removes what belongs to none.
-func (r *Runtime) inherit(ctx context.Context) error {
+func (r *Runtime) inherit(ctx context.Context, c cellsConfig) (err error) {
 	staging := filepath.Join(r.dir, "staging")
 	if err := errors.Join(os.RemoveAll(staging), os.Mkdir(staging, 0o700)); err != nil {
 		return err
 	}
+	// What runs in the cells of before ends here.
+	if r.cells, err = openCells(c); err != nil {
+		return err
+	}
 	records := map[*instance]record{}
-	left := leftover{mark: markOf(r.id, ""), prefix: true, known: map[processID]bool{}, groups: map[int]bool{}, dir: r.dir}
+	left := leftover{mark: markOf(r.id), known: map[processID]bool{}, groups: map[int]bool{}, dir: r.dir}
 	for _, in := range r.logged() {
 		rec, err := readRecord(in.home.state())
 		if err != nil {

@@ -214,6 +214,7 @@ func (r *Runtime) drop(in *instance) error {
 	if img != nil {
 		r.images.release(img)
 	}
+	r.cells.forget(in.home)
 	trash := trashName(staging)
 	if err := os.Rename(string(in.home), trash); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -268,16 +269,22 @@ func (r *Runtime) running(ctx context.Context, id string) (*run, error) {
 	return in.run, nil
 }
 
-// stopAll ends all instances at the same time.
-func (r *Runtime) stopAll(grace time.Duration) error {
+// runs returns what runs now.
+func (r *Runtime) runs() []*run {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	var runs []*run
 	for _, in := range r.instances {
 		if in.run != nil {
 			runs = append(runs, in.run)
 		}
 	}
-	r.mu.Unlock()
+	return runs
+}
+
+// stopAll ends all instances at the same time.
+func (r *Runtime) stopAll(grace time.Duration) error {
+	runs := r.runs()
 	errs := make(chan error, len(runs))
 	for _, current := range runs {
 		go func() { errs <- current.stop(context.Background(), grace) }()

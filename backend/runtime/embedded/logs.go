@@ -21,6 +21,7 @@ type logs struct {
 	dir         string
 	segmentSize int64
 	segments    int
+	maxAge      time.Duration // 0: none
 	now         func() time.Time
 
 	mu       sync.Mutex
@@ -40,8 +41,8 @@ type serviceLogs struct {
 }
 
 // openLogs finds the logs below dir, which must exist.
-func openLogs(dir string, segmentSize int64, segments int) (*logs, error) {
-	ls := &logs{dir: dir, segmentSize: segmentSize, segments: segments, now: time.Now, services: map[serviceKey]*serviceLogs{}}
+func openLogs(dir string, segmentSize int64, segments int, maxAge time.Duration) (*logs, error) {
+	ls := &logs{dir: dir, segmentSize: segmentSize, segments: segments, maxAge: maxAge, now: time.Now, services: map[serviceKey]*serviceLogs{}}
 	err := folders(dir, func(namespace string) error {
 		return folders(filepath.Join(dir, namespace), func(service string) error {
 			return folders(filepath.Join(dir, namespace, service), func(id string) error {

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"os"
+	"syscall"
 
 	"github.com/micro/micro/v3/backend/runtime"
 )
@@ -13,6 +14,7 @@ type program struct {
 	env            []string
 	dir            string
 	stdout, stderr *os.File
+	attr           func(*syscall.SysProcAttr) // adds what its cell asks for; nil: nothing
 }
 
 // A process is a program that was started, with all that it starts in turn. How
@@ -26,17 +28,10 @@ type program struct {
 // wait is called once. It calls finish after the program has ended, with its
 // session, whose number is nobody else's until finish returns; with 0 where there
 // is no such thing. The others are safe for concurrent use, and do nothing when
-// wait has returned. A starter starts processes; it is closed when none is
-// left, since on Linux they die with it.
-var (
-	_ interface {
-		pid() int
-		terminate() error
-		kill()
-		wait(finish func(session int)) runtime.Exit
-	} = (*process)(nil)
-	_ interface {
-		start(p program) (*process, error)
-		close()
-	} = (*starter)(nil)
-)
+// wait has returned.
+var _ interface {
+	pid() int
+	terminate() error
+	kill()
+	wait(finish func(session int)) runtime.Exit
+} = (*process)(nil)

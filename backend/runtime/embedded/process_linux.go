@@ -3,87 +3,10 @@ package embedded
 import (
 	"errors"
 	"os"
-	goruntime "runtime"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
-
-// starter starts all processes from one thread, which lives as long as they may:
-// the kernel kills a process with a parent-death signal when the thread that
-// started it ends, not the process (golang/go#27505). So programs end with this
-// process, however it ends.
-type starter struct {
-	requests chan startRequest
-	ended    chan struct{}
-}
-
-type startRequest struct {
-	program program
-	answer  chan<- startAnswer
-}
-
-type startAnswer struct {
-	process *process
-	err     error
-}
-
-func newStarter() *starter {
-	keepFiles()
-	s := &starter{requests: make(chan startRequest), ended: make(chan struct{})}
-	go s.run()
-	return s
-}
-
-// keepFiles sees to it that programs get no file that this process has inherited
-// itself, from a shell or a supervisor. Those that Go opens are safe anyway.
-func keepFiles() {
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return
-	}
-	for _, e := range entries {
-		if fd := number([]byte(e.Name())); fd > unix.Stderr {
-			unix.CloseOnExec(fd)
-		}
-	}
-}
-
-func (s *starter) run() {
-	defer close(s.ended)
-	goruntime.LockOSThread() // and never unlocked: the thread ends with this
-	for r := range s.requests {
-		p, err := startRetrying(r.program)
-		r.answer <- startAnswer{p, err}
-	}
-}
-
-// startRetrying starts a program that was written a moment ago. Another child
-// that is between fork and exec may still hold the file open for writing, which
-// makes the kernel refuse (golang/go#22315).
-func startRetrying(p program) (*process, error) {
-	for pause := time.Millisecond; ; pause *= 2 {
-		started, err := start(p)
-		if !errors.Is(err, unix.ETXTBSY) || pause > 500*time.Millisecond {
-			return started, err
-		}
-		time.Sleep(pause)
-	}
-}
-
-func (s *starter) start(p program) (*process, error) {
-	answer := make(chan startAnswer, 1)
-	s.requests <- startRequest{p, answer}
-	a := <-answer
-	return a.process, a.err
-}
-
-// close ends the thread, and with it what it started.
-func (s *starter) close() {
-	close(s.requests)
-	<-s.ended
-}
 
 // endWatch waits for the end of a process without keeping a thread busy.
 type endWatch struct {

@@ -7,16 +7,6 @@ import (
 	"syscall"
 )
 
-// starter starts processes. They do not end with this process if it is killed;
-// the next one ends them, see sweep.
-type starter struct{}
-
-func newStarter() *starter { return &starter{} }
-
-func (*starter) start(p program) (*process, error) { return start(p) }
-
-func (*starter) close() {}
-
 // endWatch has nothing to keep.
 type endWatch struct{}
 

@@ -35,6 +35,9 @@ func start(p program) (*process, error) {
 		Files: []*os.File{null, p.stdout, p.stderr},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	}
+	if p.attr != nil {
+		p.attr(attr.Sys)
+	}
 	end := newEndWatch(attr.Sys)
 	leader, err := os.StartProcess(p.path, p.argv, attr)
 	if err != nil {
@@ -70,6 +73,13 @@ func (p *process) wait(finish func(session int)) runtime.Exit {
 		return runtime.Exit{Code: -1, Signal: cmp.Or(name, status.Signal().String())}
 	}
 	return runtime.Exit{Code: state.ExitCode()}
+}
+
+// running reports whether the leader's number is the group's still.
+func (p *process) running() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.reaped
 }
 
 // gone says that the leader's number is no longer the group's.

@@ -27,14 +27,7 @@ type process struct {
 	reaped bool
 }
 
-// starter starts processes.
-type starter struct{}
-
-func newStarter() *starter { return &starter{} }
-
-func (*starter) close() {}
-
-func (*starter) start(p program) (*process, error) {
+func start(p program) (*process, error) {
 	job, err := windows.CreateJobObject(nil, nil)
 	if err != nil {
 		return nil, err

@@ -23,36 +23,42 @@ func (img *image) command(args []string) (program string, argv []string, err err
 	if len(argv) == 0 || argv[0] == "" {
 		return "", nil, refuse("it does not say which program to start")
 	}
+	program, err = img.find(argv[0])
+	return program, argv, err
+}
+
+// find returns a program of the image as a file of this machine.
+func (img *image) find(program string) (string, error) {
 	root, err := os.OpenRoot(filepath.Join(img.dir, imageRoot))
 	if err != nil {
-		return "", nil, err
+		return "", err
 	}
 	defer root.Close()
-	for _, name := range img.candidates(argv[0]) {
+	for _, name := range img.candidates(program) {
 		info, statErr := root.Stat(filepath.FromSlash(name))
 		if statErr != nil {
 			err = statErr
 			continue
 		}
 		if !info.Mode().IsRegular() || goruntime.GOOS != "windows" && info.Mode()&0o111 == 0 {
-			return "", nil, refuse("its program %q is not executable", argv[0])
+			return "", refuse("its program %q is not executable", program)
 		}
 		if err := checkLoader(root, name); err != nil {
-			return "", nil, err
+			return "", err
 		}
-		program, err := filepath.EvalSymlinks(filepath.Join(root.Name(), filepath.FromSlash(name)))
+		file, err := filepath.EvalSymlinks(filepath.Join(root.Name(), filepath.FromSlash(name)))
 		if err != nil {
-			return "", nil, err
+			return "", err
 		}
-		if rel, err := filepath.Rel(root.Name(), program); err != nil || !filepath.IsLocal(rel) {
-			return "", nil, refuse("its program %q leads out of it", argv[0])
+		if rel, err := filepath.Rel(root.Name(), file); err != nil || !filepath.IsLocal(rel) {
+			return "", refuse("its program %q leads out of it", program)
 		}
-		return program, argv, nil
+		return file, nil
 	}
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		return "", nil, refuse("its program %q is not in it", argv[0])
+		return "", refuse("its program %q is not in it", program)
 	}
-	return "", nil, refuse("its program %q: %w", argv[0], err)
+	return "", refuse("its program %q: %w", program, err)
 }
 
 // candidates returns where below the root a program may be: a path is meant from

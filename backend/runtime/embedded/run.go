@@ -21,9 +21,12 @@ type run struct {
 	in      *instance
 	release int64
 	process *process
+	cell    *cell   // what runs in it
+	program program // as it was started
 	outputs sync.WaitGroup
+	ended   chan struct{} // closed when its program has ended, before what is left is
 	gone    chan struct{} // closed when it has ended and everybody knows
-	// memoryKills is what the function of that name returned before the start.
+	// memoryKills is what the cell's function of that name returned before the start.
 	memoryKills int64
 
 	mu    sync.Mutex
@@ -60,12 +63,18 @@ func (r *Runtime) launch(ctx context.Context, in *instance, spec runtime.Spec, i
 		Address:   net.JoinHostPort(host, strconv.Itoa(port)),
 		Started:   time.Now(),
 	}
-	err = r.spawn(in, info, img, program{
-		path: path,
-		argv: argv,
-		env:  environment(spec, img, in.home, port, markOf(r.id, in.id)),
-		dir:  in.home.work(),
-	})
+	current := &run{in: in, release: spec.Release, ended: make(chan struct{}), gone: make(chan struct{})}
+	if current.cell, err = r.cells.open(in.home, img, spec.Resources); err == nil {
+		for _, u := range current.cell.unmet() {
+			info.Unmet = addBounds(info.Unmet, u.bounds)
+		}
+		err = r.spawn(current, info, img, program{
+			path: path,
+			argv: argv,
+			env:  environment(spec, img, in.home, port, markOf(r.id, in.id)),
+			dir:  in.home.work(),
+		})
+	}
 	if err != nil {
 		r.ports.give(port)
 		return runtime.Instance{}, errors.Join(err, in.home.dropIdentity())
@@ -73,8 +82,15 @@ func (r *Runtime) launch(ctx context.Context, in *instance, spec runtime.Spec, i
 	return info, nil
 }
 
-// spawn starts a program and what supervises it, and makes it known.
-func (r *Runtime) spawn(in *instance, info runtime.Instance, img *image, p program) error {
+// spawn starts a program and what supervises it, and makes it known. It closes the cell
+// of the run when that is not possible.
+func (r *Runtime) spawn(current *run, info runtime.Instance, img *image, p program) (err error) {
+	in := current.in
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, current.cell.close())
+		}
+	}()
 	outR, outW, err := os.Pipe()
 	if err != nil {
 		return err
@@ -86,12 +102,12 @@ func (r *Runtime) spawn(in *instance, info runtime.Instance, img *image, p progr
 	}
 	defer errW.Close()
 	p.stdout, p.stderr = outW, errW
-	kills := memoryKills()
-	started, err := r.starter.start(p)
+	current.memoryKills = current.cell.memoryKills()
+	started, err := current.cell.start(p)
 	if err != nil {
 		return errors.Join(startError(err), outR.Close(), errR.Close())
 	}
-	current := &run{in: in, release: info.Release, process: started, memoryKills: kills, gone: make(chan struct{})}
+	current.process, current.program = started, p
 	rec := record{
 		Release: info.Release,
 		Image:   img.digest,
@@ -105,6 +121,9 @@ func (r *Runtime) spawn(in *instance, info runtime.Instance, img *image, p progr
 		r.log.Warn("the process of an instance is not on record", "instance", in.id, "pid", started.pid(), "err", err)
 	}
 	current.say("started release %d (pid %d)", info.Release, started.pid())
+	for _, u := range current.cell.unmet() {
+		current.say("%s: %s", u.what, u.reason)
+	}
 	r.mu.Lock()
 	old := in.image
 	in.image, in.run = img, current
@@ -144,8 +163,13 @@ func (r *Runtime) supervise(current *run, info runtime.Instance, rec record, out
 	var stopped bool
 	exit := current.process.wait(func(session int) {
 		at, stopped = time.Now(), current.stopped() // who asks from now on comes too late
-		// It may have started what has left its group, and its session.
-		_, err := sweep(context.Background(), leftover{mark: markOf(r.id, in.id), session: session})
+		close(current.ended)
+		// It may have started what has left its process group, and its session.
+		all, err := current.cell.kill()
+		if !all {
+			_, sweepErr := sweep(context.Background(), leftover{mark: markOf(r.id, in.id), session: session})
+			err = errors.Join(err, sweepErr)
+		}
 		if err != nil {
 			r.log.Warn("an instance left processes behind", "instance", in.id, "err", err)
 		}
@@ -154,7 +178,7 @@ func (r *Runtime) supervise(current *run, info runtime.Instance, rec record, out
 	current.mu.Lock()
 	killed := current.kills && exit.Signal == "SIGKILL"
 	current.mu.Unlock()
-	exit.OutOfMemory = exit.Signal == "SIGKILL" && !killed && r.memory.took(current.memoryKills, memoryKills())
+	exit.OutOfMemory = exit.Signal == "SIGKILL" && !killed && r.memory.took(current.memoryKills, current.cell.memoryKills())
 
 	for _, from := range outputs {
 		_ = from.SetReadDeadline(time.Now().Add(drainTime)) // it may have ended already
@@ -165,6 +189,9 @@ func (r *Runtime) supervise(current *run, info runtime.Instance, rec record, out
 
 	if err := in.home.dropIdentity(); err != nil {
 		r.log.Warn("the identity of an ended instance stays on the disk", "instance", in.id, "err", err)
+	}
+	if err := current.cell.close(); err != nil {
+		r.log.Warn("what held the processes of an instance stays", "instance", in.id, "err", err)
 	}
 	rec.Exit = &exit
 	if err := rec.write(in.home.state()); err != nil {

@@ -5,24 +5,23 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 )
 
-// mark is what processes of this runtime, or of one of its instances, have in
-// their environment.
+// mark is what the environment of processes of this runtime begins the value of
+// [markVariable] with. The mark of a runtime begins those of its instances, and the
+// mark of an instance those of what runs beside its program.
 type mark string
 
-// markOf returns the mark of an instance's processes.
-func markOf(runtimeID, instance string) mark { return mark(runtimeID + "." + instance) }
+// markOf returns the mark that a path of ids ends with, from the runtime's down.
+func markOf(ids ...string) mark { return mark(strings.Join(ids, ".") + ".") }
 
 // in reports whether an environment, its variables each ended by a zero byte, has
-// the mark; with prefix also one that goes on.
-func (m mark) in(environ []byte, prefix bool) bool {
-	variable := markVariable + "=" + string(m)
-	if !prefix {
-		variable += "\x00"
-	}
-	return bytes.HasPrefix(environ, []byte(variable)) || bytes.Contains(environ, []byte("\x00"+variable))
+// the mark or one that begins with it.
+func (m mark) in(environ []byte) bool {
+	variable := []byte(markVariable + "=" + string(m))
+	return bytes.HasPrefix(environ, variable) || bytes.Contains(environ, append([]byte{0}, variable...))
 }
 
 // processID tells a process from any other since the machine was started, those
@@ -34,8 +33,7 @@ type processID struct {
 
 // leftover says which processes to sweep away.
 type leftover struct {
-	mark    mark
-	prefix  bool               // all whose mark begins with it
+	mark    mark               // those that have it
 	session int                // and those of this session; 0: of none
 	known   map[processID]bool // and these
 	groups  map[int]bool       // and those of these groups and sessions of an earlier life

@@ -18,7 +18,7 @@ func killAll(l leftover) ([]processID, error) {
 	var killed []processID
 	for i := range procs {
 		id := idOf(&procs[i])
-		if id.PID == 0 || id.PID == os.Getpid() || !l.known[id] && !l.mark.in(environ(id.PID), l.prefix) {
+		if id.PID == 0 || id.PID == os.Getpid() || !l.known[id] && !l.mark.in(environ(id.PID)) {
 			continue
 		}
 		if killErr := unix.Kill(id.PID, unix.SIGKILL); killErr != nil && !errors.Is(killErr, unix.ESRCH) {

@@ -79,7 +79,7 @@ func (l leftover) means(s status) bool {
 	}
 	dir := procDir(s.PID)
 	environ, err := os.ReadFile(filepath.Join(dir, "environ"))
-	if err == nil && l.mark.in(environ, l.prefix) {
+	if err == nil && l.mark.in(environ) {
 		return true
 	}
 	// The number of a group may have been given away since this runtime used it,

@@ -14,32 +14,50 @@ var _ runtime.Meter = (*Runtime)(nil)
 // on all machines.
 const tickTime = time.Second / 100
 
-// Usage implements [runtime.Meter]. An instance is a session; what has left it is not
-// counted.
+// Usage implements [runtime.Meter]. Without control groups an instance is a session, and
+// what has left it is not counted.
 func (r *Runtime) Usage(ctx context.Context) ([]runtime.Usage, error) {
+	var list []runtime.Usage
 	sessions := map[int]*runtime.Usage{}
-	r.mu.Lock()
-	for _, in := range r.instances {
-		if in.run != nil {
-			sessions[in.run.process.pid()] = &runtime.Usage{ID: in.id, Namespace: in.info.Namespace, Service: in.info.Service}
+	for _, current := range r.runs() {
+		u := runtime.Usage{ID: current.in.id, Namespace: current.in.service.namespace, Service: current.in.service.service}
+		used, ok := current.cell.usage()
+		if !ok {
+			sessions[current.process.pid()] = &u
+			continue
+		}
+		if u.CPU, u.Memory = used.cpu, used.memory; u.Memory > 0 { // else it has ended meanwhile
+			list = append(list, u)
 		}
 	}
-	r.mu.Unlock()
 	if len(sessions) == 0 {
-		return nil, nil
+		return list, ctx.Err()
 	}
+	if err := countSessions(ctx, sessions); err != nil {
+		return nil, err
+	}
+	for _, u := range sessions {
+		if u.Memory > 0 {
+			list = append(list, *u)
+		}
+	}
+	return list, nil
+}
+
+// countSessions adds to each session what its processes use.
+func countSessions(ctx context.Context, sessions map[int]*runtime.Usage) error {
 	proc, err := os.Open("/proc")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer proc.Close()
 	names, err := proc.Readdirnames(-1)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, name := range names {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
 		pid := number([]byte(name))
 		if pid <= 0 {
@@ -51,11 +69,5 @@ func (r *Runtime) Usage(ctx context.Context) ([]runtime.Usage, error) {
 			u.Memory += s.pages * int64(os.Getpagesize())
 		}
 	}
-	var list []runtime.Usage
-	for _, u := range sessions {
-		if u.Memory > 0 { // else it has ended meanwhile
-			list = append(list, *u)
-		}
-	}
-	return list, nil
+	return nil
 }

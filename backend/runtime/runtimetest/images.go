@@ -87,7 +87,7 @@ func Layer(tb testing.TB, files ...File) func() (io.ReadCloser, error) {
 // does what its arguments say: see testdata/program.
 func ProgramImage(tb testing.TB) runtime.Image {
 	tb.Helper()
-	text, err := program()
+	text, err := Program()
 	if err != nil {
 		tb.Fatalf("build the test program: %v", err)
 	}
@@ -108,8 +108,16 @@ const programName = "program.exe"
 //go:embed testdata/program/*.go
 var source embed.FS
 
-// program returns the compiled program, which is built once.
+// programVariable names the compiled program, for a test without a compiler.
+const programVariable = "MICRO_TEST_PROGRAM"
+
+// Program returns the suite's program, which is compiled once.
+func Program() ([]byte, error) { return program() }
+
 var program = sync.OnceValues(func() (text []byte, err error) {
+	if name := os.Getenv(programVariable); name != "" {
+		return os.ReadFile(name)
+	}
 	dir, err := os.MkdirTemp("", "runtimetest-")
 	if err != nil {
 		return nil, err
@@ -122,7 +130,7 @@ var program = sync.OnceValues(func() (text []byte, err error) {
 	if err := os.CopyFS(dir, files); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module program\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module program\n\ngo 1.26\n"), 0o600); err != nil {
 		return nil, err
 	}
 	cmd := exec.CommandContext(context.Background(), "go", "build", "-trimpath", "-ldflags=-s -w", "-o", programName, ".")

@@ -6,8 +6,12 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/micro/micro/v3/backend/runtime"
 )
@@ -35,6 +39,8 @@ func Test(t *testing.T, open Open) {
 		{"follow", testFollow},
 		{"life", testLife},
 		{"usage", testUsage},
+		{"exec", testExec},
+		{"bounds", testBounds},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			t.Parallel()
@@ -88,7 +94,7 @@ func (f *fixture) start(t *testing.T, spec runtime.Spec) runtime.Instance {
 func (f *fixture) run(t *testing.T, spec runtime.Spec) runtime.Instance {
 	t.Helper()
 	f.start(t, spec)
-	return f.await(t, spec.ID, runtime.Exited)
+	return f.awaitExit(t, spec.ID)
 }
 
 // stop stops an instance.
@@ -99,14 +105,14 @@ func (f *fixture) stop(t *testing.T, id string) {
 	}
 }
 
-// await waits until an instance is in a state.
-func (f *fixture) await(t *testing.T, id string, state runtime.State) runtime.Instance {
+// awaitExit waits until an instance has ended.
+func (f *fixture) awaitExit(t *testing.T, id string) runtime.Instance {
 	t.Helper()
 	for event, err := range f.Watch(within(t)) {
 		if err != nil {
-			t.Fatalf("watch for instance %q in state %d: %v", id, state, err)
+			t.Fatalf("watch for the end of instance %q: %v", id, err)
 		}
-		if event.Instance.ID == id && event.Instance.State == state {
+		if event.Instance.ID == id && event.Instance.State == runtime.Exited {
 			return event.Instance
 		}
 	}
@@ -187,3 +193,12 @@ func within(t *testing.T) context.Context {
 	t.Cleanup(cancel)
 	return ctx
 }
+
+func equateEmpty() cmp.Option { return cmpopts.EquateEmpty() }
+
+// without returns the lines that do not begin with a prefix.
+func without(lines []string, prefix string) []string {
+	return slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return strings.HasPrefix(l, prefix) })
+}
+
+func sorted(lines []string) []string { return slices.Sorted(slices.Values(lines)) }

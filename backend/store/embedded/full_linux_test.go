@@ -32,7 +32,8 @@ func tmpfs(t *testing.T) string {
 	return dir
 }
 
-// eat fills a disk up to so many bytes.
+// eat fills a disk up to so many bytes. A store that is tidying up there takes some room
+// meanwhile, and may leave less than was free.
 func eat(t *testing.T, dir string, left int64) (giveBack func()) {
 	t.Helper()
 	name := filepath.Join(dir, "eaten")
@@ -41,7 +42,7 @@ func eat(t *testing.T, dir string, left int64) (giveBack func()) {
 		t.Fatal(err)
 	}
 	if size := int64(st.Bavail)*st.Bsize - left; size > 0 {
-		if err := os.WriteFile(name, make([]byte, size), 0o600); err != nil {
+		if err := os.WriteFile(name, make([]byte, size), 0o600); err != nil && (left > 0 || !errors.Is(err, syscall.ENOSPC)) {
 			t.Fatal(err)
 		}
 	}

@@ -19,6 +19,11 @@
 //	hang          wait for ever
 //	alloc         take so many MiB of memory
 //	burn          compute for ever in the background
+//	many          start so many processes that hang, and print how many there are
+//	bomb          start two that do the same, for ever
+//	read write    print whether the file can be read, or written to
+//	signal        print whether a process can be sent a signal
+//	user          print who it is
 //	exit          end with a code
 //	kill          send itself a signal, by number
 package main
@@ -118,6 +123,35 @@ func do(verb, value string) error {
 			for {
 			}
 		}()
+	case "many":
+		for i := range number(value) {
+			if err := spawn("hang", os.Environ()); err != nil {
+				return err
+			}
+			fmt.Println("started", i+1)
+		}
+	case "bomb":
+		for {
+			_ = spawn("bomb", os.Environ())
+			_ = spawn("bomb", os.Environ())
+		}
+	case "read":
+		_, err := os.ReadFile(value)
+		fmt.Println("read", value, outcome(err))
+	case "write":
+		f, err := os.OpenFile(value, os.O_WRONLY|os.O_CREATE, 0o600)
+		if err == nil {
+			f.Close()
+		}
+		fmt.Println("write", value, outcome(err))
+	case "signal":
+		p, err := os.FindProcess(number(value))
+		if err == nil {
+			err = p.Signal(syscall.Signal(0))
+		}
+		fmt.Println("signal", outcome(err))
+	case "user":
+		fmt.Println("user", os.Getuid(), os.Getgid())
 	case "exit":
 		os.Exit(number(value))
 	case "kill":
@@ -133,6 +167,13 @@ func do(verb, value string) error {
 		return fmt.Errorf("unknown verb")
 	}
 	return nil
+}
+
+func outcome(err error) string {
+	if err != nil {
+		return "no"
+	}
+	return "yes"
 }
 
 func number(s string) int {
