@@ -180,7 +180,8 @@ type sessionWitness struct {
 	current string    // the refresh token; empty: it is not logged in
 	asked   time.Time // when it asked for the one after that and was not answered
 	leaving bool      // what it asked for was to end the session
-	ended   []string
+	family  []string  // all refresh tokens of the session
+	ended   []string  // and of those that it has ended
 }
 
 // refreshGrace is how long the server takes the token before the current one: who was
@@ -206,7 +207,10 @@ func (w *sessionWitness) write(ctx context.Context, rnd *rand.Rand) error {
 	}
 	if w.current == "" {
 		rsp, err := api.Login(anonymous(ctx), &authv1.LoginRequest{Namespace: "micro", Username: w.name, Password: witnessPassword})
-		w.current = rsp.GetSession().GetRefreshToken()
+		if err == nil {
+			w.current = rsp.GetSession().GetRefreshToken()
+			w.family = []string{w.current}
+		}
 		return err
 	}
 	w.asked, w.leaving = time.Now(), rnd.IntN(20) == 0
@@ -214,37 +218,58 @@ func (w *sessionWitness) write(ctx context.Context, rnd *rand.Rand) error {
 		if _, err := api.Logout(anonymous(ctx), &authv1.LogoutRequest{RefreshToken: w.current}); err != nil {
 			return err
 		}
-		w.ended, w.current = append(w.ended, w.current), ""
+		w.end()
 	} else {
 		rsp, err := api.Refresh(anonymous(ctx), &authv1.RefreshRequest{RefreshToken: w.current})
 		if err != nil {
 			return err
 		}
-		w.current = rsp.GetSession().GetRefreshToken()
+		w.goOn(rsp)
 	}
 	w.asked = time.Time{}
 	return nil
 }
 
+func (w *sessionWitness) goOn(rsp *authv1.RefreshResponse) {
+	w.current = rsp.GetSession().GetRefreshToken()
+	w.family = append(w.family, w.current)
+}
+
+// end notes that the session has ended, and none of its tokens is good for anything.
+func (w *sessionWitness) end() {
+	w.ended, w.family, w.current = append(w.ended, w.family...), nil, ""
+}
+
 func (w *sessionWitness) check(ctx context.Context) error {
-	api := authv1.NewAuthClient(w.conn)
-	for _, token := range w.ended {
-		if _, err := api.Refresh(anonymous(ctx), &authv1.RefreshRequest{RefreshToken: token}, again); status.Code(err) != codes.Unauthenticated {
+	if w.current != "" {
+		if err := w.checkCurrent(ctx); err != nil {
+			return err
+		}
+	}
+	// The newest first: an old token of a session that does go on would end it.
+	for _, token := range slices.Backward(w.ended) {
+		_, err := authv1.NewAuthClient(w.conn).Refresh(anonymous(ctx), &authv1.RefreshRequest{RefreshToken: token}, again)
+		if status.Code(err) != codes.Unauthenticated {
 			return fmt.Errorf("a session that was ended goes on: %w", err)
 		}
 	}
-	if w.current == "" {
-		return nil
-	}
+	return nil
+}
+
+// checkCurrent goes on with the session.
+func (w *sessionWitness) checkCurrent(ctx context.Context) error {
+	api := authv1.NewAuthClient(w.conn)
 	rsp, err := api.Refresh(anonymous(ctx), &authv1.RefreshRequest{RefreshToken: w.current}, again)
 	unanswered := !w.asked.IsZero()
 	late := unanswered && time.Since(w.asked) > refreshGrace
 	w.asked = time.Time{}
 	if status.Code(err) == codes.Unauthenticated && (late || unanswered && w.leaving) {
-		w.current = ""
+		w.end()
 		return nil
 	}
-	w.current = rsp.GetSession().GetRefreshToken()
+	if err == nil {
+		w.goOn(rsp)
+	}
 	return err
 }
 
