@@ -234,7 +234,7 @@ func TestConfined(t *testing.T) {
 			server := fmt.Sprintf("/proc/%d/environ", os.Getpid())
 			own := filepath.Join(r.dir, "instances", "a", "work", "x")
 			program := filepath.Join(theirs.image.dir, imageRoot, "app", "program.exe")
-			secrets := []string{key, filepath.Join(theirs.home.work(), "secret"), theirs.home.identity(), theirs.home.state(), theirs.log.path(1), environ, server}
+			secrets := []string{key, filepath.Join(theirs.home.work(), "secret"), theirs.home.identity(), theirs.home.state(), filepath.Join(data, "runtime", "logs", "micro", "alpha", "other", "00000001.log"), environ, server}
 			var args []string
 			for _, name := range slices.Concat(secrets, []string{"/etc/hosts", program}) {
 				args = append(args, "read="+name)

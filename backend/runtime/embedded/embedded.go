@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/backend/runtime/logfile"
 	"github.com/micro/micro/v3/internal/filelock"
 )
 
@@ -66,7 +67,7 @@ type Runtime struct {
 	log    *slog.Logger
 	lock   *os.File
 	images *images
-	logs   *logs
+	logs   *logfile.Logs
 	ports  *ports
 	memory *memoryWatch
 	cells  *cells
@@ -146,7 +147,7 @@ func open(ctx context.Context, c Config) (_ *Runtime, err error) {
 	if r.id, err = readID(filepath.Join(dir, "id")); err != nil {
 		return nil, err
 	}
-	if r.logs, err = openLogs(filepath.Join(dir, "logs"), c.LogSize, c.LogFiles); err != nil {
+	if r.logs, err = logfile.Open(filepath.Join(dir, "logs"), c.LogSize, c.LogFiles); err != nil {
 		return nil, err
 	}
 	if c.Private, err = filepath.Abs(cmp.Or(c.Private, dir)); err != nil {
@@ -177,6 +178,23 @@ func makeDirs(name string) (string, error) {
 		}
 	}
 	return dir, nil
+}
+
+// folders calls do with the name of each folder in dir.
+func folders(dir string, do func(name string) error) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		if err := do(e.Name()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // readID returns the id of a directory, which it gets when it has none.
@@ -231,7 +249,7 @@ func (r *Runtime) call(ctx context.Context, do func(context.Context) error) erro
 
 // Logs implements [runtime.Runtime].
 func (r *Runtime) Logs(ctx context.Context, q runtime.LogQuery) iter.Seq2[runtime.Line, error] {
-	return r.logs.read(ctx, q, r.closed)
+	return r.logs.Read(ctx, q, r.closed)
 }
 
 // Close implements [runtime.Runtime]. To close a closed runtime is no error.

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/backend/runtime/logfile"
 	"github.com/micro/micro/v3/backend/runtime/runtimetest"
 )
 
@@ -49,7 +50,7 @@ func awaitLines(t *testing.T, r *Runtime, do func(runtime.Line) bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), waitTime)
 	defer cancel()
-	q := runtime.LogQuery{Namespace: alpha.namespace, Service: alpha.service, Follow: true}
+	q := runtime.LogQuery{Namespace: alpha.Namespace, Service: alpha.Name, Follow: true}
 	for line, err := range r.Logs(ctx, q) {
 		if err != nil {
 			t.Fatalf("wait for lines: %v", err)
@@ -224,7 +225,7 @@ func checkKilled(t *testing.T, dir string, pids []int) {
 			t.Errorf("instance %q is %+v, want it killed and not stopped", id, in)
 		}
 		var last runtime.Line
-		q := runtime.LogQuery{Namespace: alpha.namespace, Service: alpha.service, Instance: id, Tail: 1}
+		q := runtime.LogQuery{Namespace: alpha.Namespace, Service: alpha.Name, Instance: id, Tail: 1}
 		for line, err := range r.Logs(t.Context(), q) {
 			if err != nil {
 				t.Fatal(err)
@@ -572,17 +573,14 @@ func fill(t *testing.T, name string) {
 }
 
 // awaitLost waits until a log has lost a line.
-func awaitLost(t *testing.T, l *instanceLog) {
+func awaitLost(t *testing.T, l *logfile.Log) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), waitTime)
 	defer cancel()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for {
-		l.mu.Lock()
-		lost := l.lost
-		l.mu.Unlock()
-		if lost > 0 {
+		if l.Lost() > 0 {
 			return
 		}
 		select {

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/backend/runtime/logfile"
 	"github.com/micro/micro/v3/backend/runtime/runtimetest"
 )
 
@@ -37,7 +38,7 @@ func mustOpen(t *testing.T, c Config) *Runtime {
 }
 
 func alphaSpec(id, image string, args ...string) runtime.Spec {
-	return runtime.Spec{ID: id, Namespace: alpha.namespace, Service: alpha.service, Release: 1, Image: image, Args: args}
+	return runtime.Spec{ID: id, Namespace: alpha.Namespace, Service: alpha.Name, Release: 1, Image: image, Args: args}
 }
 
 func noImages(context.Context, string) (*runtime.Image, error) { return nil, runtime.ErrNotFound }
@@ -127,12 +128,34 @@ func TestOpenCleans(t *testing.T) {
 	if in.State != runtime.Exited || in.Exit.Signal != "SIGKILL" || in.Namespace != "micro" || in.Service != "alpha" {
 		t.Errorf("the instance is %+v, want it killed", in)
 	}
-	if got := readTexts(t, r.logs, runtime.LogQuery{}); len(got) != 2 || got[0] != "kept" {
+	var got []string
+	for line, err := range r.Logs(t.Context(), runtime.LogQuery{Namespace: alpha.Namespace, Service: alpha.Name}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, line.Text)
+	}
+	if len(got) != 2 || got[0] != "kept" {
 		t.Errorf("its lines are %q, want the one that was whole and the runtime's own", got)
 	}
 	if _, err := os.Stat(r.instances["torn"].home.identity()); err == nil {
 		t.Errorf("its identity is still there")
 	}
+}
+
+var alpha = logfile.Service{Namespace: "micro", Name: "alpha"}
+
+func files(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
 }
 
 func TestPorts(t *testing.T) {

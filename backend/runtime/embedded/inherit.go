@@ -51,12 +51,11 @@ func (r *Runtime) inherit(ctx context.Context, c cellsConfig) (err error) {
 // logged returns an instance for each log that there is.
 func (r *Runtime) logged() []*instance {
 	var found []*instance
-	for service, s := range r.logs.services {
-		for id, l := range s.instances {
-			in := r.newInstance(id, service)
-			in.log = l
-			found = append(found, in)
-		}
+	for _, l := range r.logs.All() {
+		service, id := l.Of()
+		in := r.newInstance(id, service)
+		in.log = l
+		found = append(found, in)
 	}
 	return found
 }
@@ -66,8 +65,8 @@ func (r *Runtime) logged() []*instance {
 func (r *Runtime) takeOver(in *instance, rec record) {
 	if rec.Exit == nil {
 		rec.Exit = &runtime.Exit{Code: -1, Signal: "SIGKILL", At: time.Now()}
-		in.log.append(rec.Release, runtime.System, []byte("killed: the server ended without stopping it"))
-		in.log.rest()
+		in.log.Append(rec.Release, runtime.System, []byte("killed: the server ended without stopping it"))
+		in.log.Rest()
 		err := errors.Join(in.home.dropIdentity(), os.MkdirAll(string(in.home), 0o700), rec.write(in.home.state()))
 		if err != nil {
 			r.log.Warn("the end of an instance is not on record", "instance", in.id, "err", err)
@@ -76,8 +75,8 @@ func (r *Runtime) takeOver(in *instance, rec record) {
 	in.image = r.images.adopt(rec.Image)
 	in.info = runtime.Instance{
 		ID:        in.id,
-		Namespace: in.service.namespace,
-		Service:   in.service.service,
+		Namespace: in.service.Namespace,
+		Service:   in.service.Name,
 		Release:   rec.Release,
 		State:     runtime.Exited,
 		Address:   rec.Address,

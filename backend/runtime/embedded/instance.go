@@ -10,15 +10,16 @@ import (
 	"time"
 
 	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/backend/runtime/logfile"
 )
 
 // instance is an instance that has been started, is being started, or was found
 // on the disk.
 type instance struct {
 	id      string
-	service serviceKey
+	service logfile.Service
 	home    home
-	log     *instanceLog
+	log     *logfile.Log
 	// op is held by the one call that starts or removes the instance.
 	op chan struct{}
 
@@ -31,7 +32,7 @@ type instance struct {
 
 // newInstance returns an instance that has not been started. Its log comes with
 // the first start.
-func (r *Runtime) newInstance(id string, service serviceKey) *instance {
+func (r *Runtime) newInstance(id string, service logfile.Service) *instance {
 	return &instance{
 		id:      id,
 		service: service,
@@ -121,14 +122,14 @@ func (r *Runtime) Start(ctx context.Context, spec runtime.Spec) (runtime.Instanc
 }
 
 func (r *Runtime) start(ctx context.Context, spec runtime.Spec) (info runtime.Instance, err error) {
-	service := serviceKey{spec.Namespace, spec.Service}
+	service := logfile.Service{Namespace: spec.Namespace, Name: spec.Service}
 	in, err := r.acquire(ctx, spec.ID, func() *instance { return r.newInstance(spec.ID, service) })
 	if err != nil {
 		return info, err
 	}
 	defer in.release()
 	if in.service != service {
-		return info, fmt.Errorf("it is one of service %q in namespace %q", in.service.service, in.service.namespace)
+		return info, fmt.Errorf("it is one of service %q in namespace %q", in.service.Name, in.service.Namespace)
 	}
 	if err := r.idle(ctx, in); err != nil {
 		return info, err
@@ -143,7 +144,7 @@ func (r *Runtime) start(ctx context.Context, spec runtime.Spec) (info runtime.In
 		return info, err
 	}
 	if in.log == nil {
-		if in.log, err = r.logs.open(service, in.id); err != nil {
+		if in.log, err = r.logs.Open(service, in.id); err != nil {
 			r.images.release(img)
 			return info, err
 		}
@@ -195,7 +196,7 @@ func (r *Runtime) drop(in *instance) error {
 	staging := filepath.Join(r.dir, "staging")
 	if in.log != nil {
 		trash := trashName(staging)
-		if err := r.logs.remove(in.log, trash); err != nil {
+		if err := r.logs.Remove(in.log, trash); err != nil {
 			return err
 		}
 		defer r.discard(trash)

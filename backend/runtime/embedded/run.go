@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/backend/runtime/logfile"
 )
 
 // run is one life of an instance, from the start of its program until nothing
@@ -135,7 +136,7 @@ func (r *Runtime) spawn(current *run, info runtime.Instance, img *image, p progr
 	for stream, from := range map[runtime.Stream]*os.File{runtime.Stdout: outR, runtime.Stderr: errR} {
 		current.outputs.Go(func() {
 			defer from.Close()
-			readLines(from, in.log, info.Release, stream)
+			logfile.ReadLines(from, in.log, info.Release, stream)
 		})
 	}
 	go r.supervise(current, info, rec, outR, errR)
@@ -185,7 +186,7 @@ func (r *Runtime) supervise(current *run, info runtime.Instance, rec record, out
 	}
 	current.outputs.Wait()
 	current.say("%s", describe(exit, killed))
-	in.log.rest()
+	in.log.Rest()
 
 	if err := in.home.dropIdentity(); err != nil {
 		r.log.Warn("the identity of an ended instance stays on the disk", "instance", in.id, "err", err)
@@ -225,7 +226,7 @@ func describe(exit runtime.Exit, killed bool) string {
 
 // say writes a line of the runtime's own into the instance's log.
 func (c *run) say(format string, args ...any) {
-	c.in.log.append(c.release, runtime.System, fmt.Appendf(nil, format, args...))
+	c.in.log.Append(c.release, runtime.System, fmt.Appendf(nil, format, args...))
 }
 
 // stopped reports whether the run has been asked to end.

@@ -20,7 +20,7 @@ func (r *Runtime) Usage(ctx context.Context) ([]runtime.Usage, error) {
 	var list []runtime.Usage
 	sessions := map[int]*runtime.Usage{}
 	for _, current := range r.runs() {
-		u := runtime.Usage{ID: current.in.id, Namespace: current.in.service.namespace, Service: current.in.service.service}
+		u := runtime.Usage{ID: current.in.id, Namespace: current.in.service.Namespace, Service: current.in.service.Name}
 		used, ok := current.cell.usage()
 		if !ok {
 			sessions[current.process.pid()] = &u

@@ -1,4 +1,4 @@
-package embedded
+package logfile
 
 import (
 	"bytes"
@@ -14,10 +14,10 @@ const (
 	maxLines = 2 * runtime.MaxLine
 )
 
-// readLines reads r to its end and appends its lines to log, what there is at a
+// ReadLines reads r to its end and appends its lines to log, what there is at a
 // time with one call. A last line without an end counts as a line. It ends with
 // any error, which says nothing to whom the lines are for.
-func readLines(r io.Reader, log *instanceLog, release int64, stream runtime.Stream) {
+func ReadLines(r io.Reader, log *Log, release int64, stream runtime.Stream) {
 	buf := make([]byte, minLines)
 	var lines [][]byte
 	have := 0
@@ -44,7 +44,7 @@ func readLines(r io.Reader, log *instanceLog, release int64, stream runtime.Stre
 			lines = append(lines, rest)
 		}
 		if len(lines) > 0 {
-			log.append(release, stream, lines...)
+			log.Append(release, stream, lines...)
 		}
 		if err != nil {
 			return

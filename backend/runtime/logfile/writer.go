@@ -1,4 +1,4 @@
-package embedded
+package logfile
 
 import (
 	"bytes"
@@ -16,15 +16,15 @@ import (
 	"github.com/micro/micro/v3/backend/runtime"
 )
 
-// instanceLog is what one instance wrote: numbered segment files, of which the
+// Log is what one instance wrote: numbered segment files, of which the
 // newest grows until it is full and the oldest goes when there are too many.
 // Nothing is synced: a log survives the death of this process, and loses its
 // last seconds with the machine's power.
 //
 // All methods are safe for concurrent use.
-type instanceLog struct {
-	logs    *logs
-	service serviceKey
+type Log struct {
+	logs    *Logs
+	service Service
 	id      string
 	dir     string
 
@@ -53,10 +53,10 @@ func segmentName(n int64) string {
 	return fmt.Sprintf("%08d%s", n, segmentSuffix)
 }
 
-// openInstanceLog finds the segments in dir, which must exist, and cuts off what
+// openLog finds the segments in dir, which must exist, and cuts off what
 // a crash has left of a record.
-func openInstanceLog(ls *logs, service serviceKey, id, dir string) (*instanceLog, error) {
-	l := &instanceLog{logs: ls, service: service, id: id, dir: dir}
+func openLog(ls *Logs, service Service, id, dir string) (*Log, error) {
+	l := &Log{logs: ls, service: service, id: id, dir: dir}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
@@ -108,15 +108,25 @@ func trim(name string) (int64, error) {
 	return end, f.Truncate(end)
 }
 
-func (l *instanceLog) path(segment int64) string {
+// Of returns whose log it is.
+func (l *Log) Of() (Service, string) { return l.service, l.id }
+
+// Lost returns how many lines could not be kept and have not been told of yet.
+func (l *Log) Lost() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lost
+}
+
+func (l *Log) path(segment int64) string {
 	return filepath.Join(l.dir, segmentName(segment))
 }
 
-// append writes lines that came from one stream, all with the time of now. A line
+// Append writes lines that came from one stream, all with the time of now. A line
 // longer than [runtime.MaxLine] is written in parts. What cannot be written is
 // counted, and told as soon as something can be again: a full disk holds nobody
 // up.
-func (l *instanceLog) append(release int64, stream runtime.Stream, lines ...[]byte) {
+func (l *Log) Append(release int64, stream runtime.Stream, lines ...[]byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t := l.logs.now() // here, so that times are in the order of the records
@@ -135,7 +145,7 @@ func (l *instanceLog) append(release int64, stream runtime.Stream, lines ...[]by
 }
 
 // write encodes lines and writes them, with as few calls as segments allow.
-func (l *instanceLog) write(t time.Time, release int64, stream runtime.Stream, lines ...[]byte) {
+func (l *Log) write(t time.Time, release int64, stream runtime.Stream, lines ...[]byte) {
 	var space [64]byte
 	prefix := appendPrefix(space[:0], t, stream, release)
 	count := int64(0)
@@ -173,7 +183,7 @@ func (l *instanceLog) write(t time.Time, release int64, stream runtime.Stream, l
 const flushSize = 256 << 10
 
 // flush writes the buffer behind the last whole record, and empties it.
-func (l *instanceLog) flush() error {
+func (l *Log) flush() error {
 	if len(l.buf) == 0 {
 		return nil
 	}
@@ -208,7 +218,7 @@ func cause(err error) error {
 
 // rotate begins a new segment, and removes the oldest ones beyond the limit. The
 // buffer must be empty.
-func (l *instanceLog) rotate() error {
+func (l *Log) rotate() error {
 	f, err := os.OpenFile(l.path(l.last+1), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return cause(err)
@@ -228,9 +238,9 @@ func (l *instanceLog) rotate() error {
 	return nil
 }
 
-// rest closes the file and gives memory back when nothing will be written for
+// Rest closes the file and gives memory back when nothing will be written for
 // a while. A later append opens it again.
-func (l *instanceLog) rest() {
+func (l *Log) Rest() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.file != nil {
@@ -241,7 +251,7 @@ func (l *instanceLog) rest() {
 
 // ends returns the first position that there is, and the one after the last
 // record.
-func (l *instanceLog) ends() (begin, end position) {
+func (l *Log) ends() (begin, end position) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return position{l.first, 0}, position{l.last, l.size}
@@ -249,7 +259,7 @@ func (l *instanceLog) ends() (begin, end position) {
 
 // readAt reads from a segment, up to its end when that is known to be nearer
 // than b's. The error is [fs.ErrNotExist] when rotation has taken the segment.
-func (l *instanceLog) readAt(b []byte, at position) (int, error) {
+func (l *Log) readAt(b []byte, at position) (int, error) {
 	f, err := os.Open(l.path(at.segment))
 	if err != nil {
 		return 0, err
