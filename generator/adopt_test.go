@@ -98,7 +98,7 @@ func main() {
 func TestFolderOfRepository(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{
-		"go.mod":             "module github.com/owner/services\n\ngo 1.15\n\nrequire (\n\tgithub.com/micro/micro/v3 v3.4.0\n\tgoogle.golang.org/grpc v1.26.0\n\texample.com/own v1.0.0\n)\n\nreplace github.com/micro/micro/v3 => ../micro\n\nreplace google.golang.org/grpc => google.golang.org/grpc v1.26.0\n",
+		"go.mod":             "module github.com/owner/services\n\ngo 1.15\n\nrequire (\n\tgithub.com/micro/micro/v3 v3.4.0\n\tgoogle.golang.org/grpc v1.26.0\n\tgoogle.golang.org/genproto v0.0.0-20200526211855-cb27e3aa2013\n\texample.com/own v1.0.0\n)\n\nreplace github.com/micro/micro/v3 => ../micro\n\nreplace google.golang.org/grpc => google.golang.org/grpc v1.26.0\n",
 		"go.sum":             "example.com/own v1.0.0 h1:x=\n",
 		"hello/main.go":      "package main\n\nimport \"github.com/owner/services/hello/handler\"\n",
 		"hello/handler/h.go": "package handler\n",
@@ -126,6 +126,7 @@ func TestFolderOfRepository(t *testing.T) {
 	for _, want := range []string{
 		"module greeter\n", "go 1.26.0\n", "\tgithub.com/micro/micro/v3 " + opts.SDKVersion + "\n", "\texample.com/own v1.0.0\n",
 		"replace github.com/micro/micro/v3 => " + opts.SDKDir + "\n", "\tgolang.org/x/net v0",
+		"\tgoogle.golang.org/genproto v0.0.0-20230526161137-0005af68ea54\n",
 	} {
 		if !strings.Contains(got["go.mod"], want) {
 			t.Errorf("go.mod is\n%s\nwant it to contain %q", got["go.mod"], want)
@@ -136,7 +137,7 @@ func TestFolderOfRepository(t *testing.T) {
 			t.Errorf("go.mod is\n%s\nwant nothing of %q in it", got["go.mod"], not)
 		}
 	}
-	if sum := string(p.file("go.sum").Content); !strings.HasPrefix(sum, "example.com/own v1.0.0 h1:x=\n") || !strings.Contains(sum, strings.TrimSpace(string(sdk.ProjectSum()[:100]))[:50]) {
+	if sum := string(p.file("go.sum").Content); !strings.HasPrefix(sum, "example.com/own v1.0.0 h1:x=\n") || !strings.Contains(sum, sdk.DividedSum) || !strings.Contains(sum, strings.TrimSpace(string(sdk.ProjectSum()[:100]))[:50]) {
 		t.Errorf("go.sum is %.200q", sum)
 	}
 

@@ -92,11 +92,14 @@ func adoptModule(mod, sum []byte, opts Options) (newMod, newSum []byte, notes []
 	if err := f.AddModuleStmt(opts.Module); err != nil {
 		return nil, nil, nil, err
 	}
-	if slices.ContainsFunc(f.Require, func(r *modfile.Require) bool { return r.Mod.Path == sdk.Path }) {
+	if requires(f, sdk.Path) {
 		if err := useSDK(f, opts); err != nil {
 			return nil, nil, nil, err
 		}
 		sum = mergeSums(sum, sdk.ProjectSum())
+		if path, _ := sdk.Divided(); requires(f, path) {
+			sum = mergeSums(sum, []byte(sdk.DividedSum))
+		}
 	} else if len(sum) == 0 {
 		sum = sdk.ProjectSum() // it needs the same, or something less
 	}
@@ -110,6 +113,11 @@ func adoptModule(mod, sum []byte, opts Options) (newMod, newSum []byte, notes []
 	return newMod, sum, notes, err
 }
 
+// requires reports whether a go.mod requires a module.
+func requires(f *modfile.File, path string) bool {
+	return slices.ContainsFunc(f.Require, func(r *modfile.Require) bool { return r.Mod.Path == path })
+}
+
 // useSDK makes a go.mod require the SDK of opts, and what that requires in at least the
 // same versions. What replaces any of them goes.
 func useSDK(f *modfile.File, opts Options) error {
@@ -121,6 +129,9 @@ func useSDK(f *modfile.File, opts Options) error {
 		if err := f.AddGoStmt(own.Go.Version); err != nil {
 			return err
 		}
+	}
+	if path, version := sdk.Divided(); requires(f, path) {
+		own.Require = append(own.Require, &modfile.Require{Mod: module.Version{Path: path, Version: version}})
 	}
 	for _, need := range own.Require {
 		i := slices.IndexFunc(f.Require, func(r *modfile.Require) bool { return r.Mod.Path == need.Mod.Path })

@@ -157,12 +157,13 @@ func hint(lines []string) string {
 	return ""
 }
 
-// needsResolving reports whether go says that go.mod does not have all the
-// versions that it needs.
+// needsResolving reports whether go says that go.mod or go.sum does not have all that
+// it needs: an override has made it need more, or, in a go.mod from before Go 1.17, made
+// everything count that a module requires which it requires.
 func needsResolving(err error) bool {
 	text := ""
 	if err, ok := err.(*BuildError); ok { //nolint:errorlint // failure makes it, and nothing wraps it
 		text = strings.Join(err.Lines, "\n")
 	}
-	return strings.Contains(text, "updates to go.mod needed")
+	return strings.Contains(text, "updates to go.mod needed") || strings.Contains(text, "missing go.sum entry")
 }

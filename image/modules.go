@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
+	"golang.org/x/mod/semver"
 	"golang.org/x/mod/sumdb/dirhash"
 )
 
@@ -102,6 +103,9 @@ func (b *builder) modFile(mod *modfile.File, root string, overrides []Override) 
 		if err := replace(o, mod.Replace, mod.DropReplace, mod.AddReplace); err != nil {
 			return nil, err
 		}
+		if err := o.unpin(mod); err != nil {
+			return nil, err
+		}
 	}
 	mod.Cleanup()
 	data, err := mod.Format()
@@ -178,6 +182,35 @@ func replace(o Override, replaced []*modfile.Replace, drop func(path, version st
 		}
 	}
 	return add(o.Module, "", o.Module, o.Version)
+}
+
+// unpin drops replacements of modules that the override needs by versions that are older
+// than it needs, as services of Micro 3 have one of google.golang.org/grpc: nothing would
+// compile. What a fork or a directory replaces is left to them.
+func (o Override) unpin(mod *modfile.File) error {
+	name, err := o.file(".mod")
+	if err != nil {
+		return err
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return fmt.Errorf("module %s@%s: %w", o.Module, o.Version, err)
+	}
+	own, err := modfile.ParseLax(name, data, nil)
+	if err != nil {
+		return err
+	}
+	for _, need := range own.Require {
+		for _, r := range mod.Replace {
+			if r.Old.Path != need.Mod.Path || r.New.Path != r.Old.Path || semver.Compare(r.New.Version, need.Mod.Version) >= 0 {
+				continue
+			}
+			if err := mod.DropReplace(r.Old.Path, r.Old.Version); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // writeSums writes the user's sums, and behind them those of the overrides and

@@ -194,6 +194,35 @@ func TestOverride(t *testing.T) {
 			modules: "example.com/lib@v1.1.0 example.com/sdk@v1.0.0=>example.com/sdk@v1.9.0-needy",
 		},
 		{
+			name: "needs what is replaced by an older version",
+			files: map[string]string{
+				"go.mod":  strings.Replace(goMod, "go 1.26.0", "go 1.15", 1) + "\nrequire (\n\texample.com/sdk v1.0.0\n\texample.com/lib v1.0.0\n)\n\nreplace example.com/lib => example.com/lib v1.0.0\n",
+				"go.sum":  sums["v1.0.0"],
+				"main.go": useSDK,
+			},
+			version: "v1.9.0-needy", text: "with lib v1.1.0",
+			modules: "example.com/lib@v1.1.0 example.com/sdk@v1.0.0=>example.com/sdk@v1.9.0-needy",
+		},
+		{
+			name: "needs what is replaced by another module",
+			files: map[string]string{
+				"go.mod":     require + "\nreplace example.com/lib => ./lib\n",
+				"main.go":    useSDK,
+				"lib/go.mod": "module example.com/lib\n\ngo 1.26.0\n", "lib/lib.go": "package lib\n\nconst Text = \"lib of the user\"\n",
+			},
+			version: "v1.9.0-needy", text: "with lib of the user",
+			modules: "example.com/lib@v1.1.0=>./lib@(devel) example.com/sdk@v1.0.0=>example.com/sdk@v1.9.0-needy",
+		},
+		{
+			name: "without a go.sum",
+			files: map[string]string{
+				"go.mod":  strings.Replace(goMod, "go 1.26.0", "go 1.15", 1) + "\nrequire (\n\texample.com/sdk v1.0.0\n\texample.com/lib v1.0.0\n)\n",
+				"main.go": "package main\n\nimport (\n\t\"example.com/lib\"\n\t\"example.com/sdk\"\n)\n\nfunc main() { println(sdk.Text, lib.Text) }\n",
+			},
+			version: "v1.9.0", text: "ours lib v1.0.0",
+			modules: "example.com/lib@v1.0.0 example.com/sdk@v1.0.0=>example.com/sdk@v1.9.0",
+		},
+		{
 			name:    "not required",
 			files:   map[string]string{"go.mod": goMod, "main.go": goMain},
 			version: "v1.9.0", text: "hello",

@@ -35,8 +35,10 @@ type Options struct {
 	lease, renew time.Duration
 	logger       *slog.Logger
 	grpc         []grpc.ServerOption
-	wrapHandler  []server.HandlerWrapper
-	wrapClient   []client.Wrapper
+
+	wrapHandler    []server.HandlerWrapper
+	wrapSubscriber []server.SubscriberWrapper
+	wrapClient     []client.Wrapper
 
 	// What tests replace.
 	getenv   func(string) string
@@ -101,6 +103,12 @@ func ServerOptions(opts ...grpc.ServerOption) Option {
 // The endpoints that every service has, of health and reflection, are not wrapped.
 func WrapHandler(w ...server.HandlerWrapper) Option {
 	return func(o *Options) { o.wrapHandler = append(o.wrapHandler, w...) }
+}
+
+// WrapSubscriber adds wrappers around the handling of all messages that come to
+// subscribers: the first is the outermost.
+func WrapSubscriber(w ...server.SubscriberWrapper) Option {
+	return func(o *Options) { o.wrapSubscriber = append(o.wrapSubscriber, w...) }
 }
 
 // WrapClient adds wrappers around the client of [Service.Client]: the first is the

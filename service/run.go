@@ -24,10 +24,10 @@ import (
 // through it like any other.
 //
 // When it is told to stop, the service tells those who watch its health that it does
-// not serve, calls the functions of [BeforeStop], refuses new calls, and waits for the
-// calls in progress as long as the option [StopTimeout] says; then it cuts them off. Run returns nil after
-// a stop that cut off nothing, and otherwise why the service did not start, why
-// it could not go on, or what went wrong when it stopped.
+// not serve, calls the functions of [BeforeStop], refuses new calls and messages, and waits
+// for the ones in progress as long as the option [StopTimeout] says; then it cuts them off.
+// Run returns nil after a stop that cut off nothing, and otherwise why the service did not
+// start, why it could not go on, or what went wrong when it stopped.
 func (s *Service) Run() error { return s.RunContext(context.Background()) }
 
 // RunContext is [Service.Run] that stops the service also when ctx ends.
@@ -56,8 +56,8 @@ func (s *Service) RunContext(ctx context.Context) error {
 
 // Start starts the service and returns when it listens. It fails when a handler
 // could not be registered, when a function of [BeforeStart] or [AfterStart]
-// fails, and when the service cannot listen at its address. Ctx bounds the start
-// only. A service can be started once.
+// fails, when the service cannot listen at its address, and when the server refuses it the
+// messages of a topic. Ctx bounds the start only. A service can be started once.
 func (s *Service) Start(ctx context.Context) error {
 	if err := s.enter(created, starting); err != nil {
 		return fmt.Errorf("start: %w", err)
@@ -77,6 +77,9 @@ func (s *Service) Start(ctx context.Context) error {
 		return fmt.Errorf("%w (the address is from %s)", err, source)
 	} else if err != nil {
 		return err
+	}
+	if err := s.subscribe(); err != nil {
+		return errors.Join(err, s.inbox.close(), lis.Close())
 	}
 	s.serve(lis)
 	if err := callUntilError(s.opts.AfterStart); err != nil {
@@ -157,19 +160,22 @@ func (s *Service) stop(ctx context.Context) error {
 	close(s.stopping) // who watches the health sends nothing new
 	errs := []error{s.takeLease().leave(ctx)}
 	errs = append(errs, callAll(s.opts.BeforeStop)...)
-	drained := make(chan struct{})
+	drained := make(chan error, 1)
 	go func() {
+		err := s.inbox.close()
 		s.server.GracefulStop()
-		close(drained)
+		drained <- err
 	}()
 	select {
-	case <-drained:
+	case err := <-drained:
+		errs = append(errs, err)
 	case <-ctx.Done():
 		if n := s.calls.Load(); n > 0 {
 			errs = append(errs, fmt.Errorf("stop: calls in progress that were cut off: %d", n))
 		}
 		s.server.Stop()
 	}
+	s.inbox.cut()
 	return errors.Join(append(errs, callAll(s.opts.AfterStop)...)...)
 }
 

@@ -20,6 +20,7 @@
 package service
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -77,6 +78,8 @@ type Service struct {
 	handlers []error      // what went wrong when they were registered; fixed once started
 	listener net.Listener // set when running
 	lease    *lease       // of a service that is run by hand
+
+	inbox inbox
 }
 
 // state is the part of its life that a service is in. There is no way back.
@@ -91,6 +94,7 @@ const (
 
 // New returns a service that does nothing yet.
 func New(opts ...Option) *Service {
+	ctx, cut := context.WithCancel(context.Background())
 	s := &Service{
 		opts: Options{
 			Signal:      true,
@@ -105,6 +109,7 @@ func New(opts ...Option) *Service {
 		failed:   make(chan error, 1),
 		stopping: make(chan struct{}),
 		stopped:  make(chan struct{}),
+		inbox:    inbox{ctx: ctx, cut: cut},
 	}
 	s.apply(opts)
 	s.server = grpc.NewServer(append([]grpc.ServerOption{

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
@@ -49,7 +51,10 @@ func sdkModule(ctx context.Context, repo fs.FS) (_ map[string][]byte, err error)
 		if err != nil {
 			return nil, err
 		}
-		files["internal/sdk/"+name+".mod.txt"], files["internal/sdk/"+name+".sum.txt"] = mod, sum
+		if mod, err = withDivided(mod); err != nil {
+			return nil, err
+		}
+		files["internal/sdk/"+name+".mod.txt"], files["internal/sdk/"+name+".sum.txt"] = mod, withLines(sum, sdk.DividedSum)
 	}
 	project, err := projectOf(files["internal/sdk/go.mod.txt"], filepath.Join(temp, "server"))
 	if err != nil {
@@ -69,6 +74,24 @@ func sdkModule(ctx context.Context, repo fs.FS) (_ map[string][]byte, err error)
 	}
 	files[announcement+"/go.sum"] = sum
 	return files, nil
+}
+
+// withDivided adds what `go mod tidy` has no use for; see [sdk.Divided].
+func withDivided(mod []byte) ([]byte, error) {
+	f, err := modfile.Parse("go.mod", mod, nil)
+	if err != nil {
+		return nil, err
+	}
+	path, version := sdk.Divided()
+	f.SetRequireSeparateIndirect(append(f.Require, &modfile.Require{Mod: module.Version{Path: path, Version: version}, Indirect: true}))
+	return f.Format()
+}
+
+// withLines returns a file of ordered lines with others in their places.
+func withLines(file []byte, lines string) []byte {
+	all := slices.Collect(strings.Lines(string(file) + lines))
+	slices.Sort(all)
+	return []byte(strings.Join(all, ""))
 }
 
 // tidied writes a module into a directory and returns its go.mod and go.sum as `go mod

@@ -53,6 +53,19 @@ var (
 	projectSum []byte
 )
 
+// Divided is a module, in the first version without the packages that the SDK takes from a
+// module of their own. The SDK requires it though it takes nothing from it: next to an
+// older one, as what was written for Micro 3 needs, Go would find the packages twice and
+// compile nothing.
+func Divided() (path, version string) {
+	return "google.golang.org/genproto", "v0.0.0-20230526161137-0005af68ea54"
+}
+
+// DividedSum is what a go.sum file says of [Divided].
+const DividedSum = `google.golang.org/genproto v0.0.0-20230526161137-0005af68ea54 h1:9NWlQfY2ePejTmfwUH1OWwmznFa+0kKcHGPDvcPza9M=
+google.golang.org/genproto v0.0.0-20230526161137-0005af68ea54/go.mod h1:zqTuNwFlFRsw5zIts5VnzLQxSRqh+CGOTVMlYbY0Eyk=
+`
+
 // ProjectMod returns a copy of the go.mod file of a project that uses the module, but for
 // what it says of the module itself.
 func ProjectMod() []byte { return slices.Clone(projectMod) }

@@ -9,13 +9,20 @@
 // Nothing is kept: a message goes to who is subscribed when it is published, and to
 // nobody later. What must not be lost is published by package events, which is a log;
 // the topics of the two have nothing to do with each other, but for their namespace.
+//
+// The package functions act as the service that runs, on the server that runs it, and take
+// no context. service.NewEvent and service.Service.Subscribe do the same with messages that
+// were generated from a .proto file.
 package broker
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
 	"github.com/micro/micro/v3/service/internal/again"
@@ -25,6 +32,31 @@ import (
 type Message struct {
 	Header map[string]string
 	Body   []byte
+}
+
+// NewMessage returns a message with the JSON of v, which is a message of protobuf or
+// anything that package encoding/json knows.
+func NewMessage(v any) (*Message, error) {
+	var body []byte
+	var err error
+	if m, ok := v.(proto.Message); ok {
+		body, err = protojson.Marshal(m)
+	} else {
+		body, err = json.Marshal(v)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Message{Header: map[string]string{"Content-Type": "application/json"}, Body: body}, nil
+}
+
+// Unmarshal reads a body of JSON into v, which is a message of protobuf or a pointer to
+// anything that package encoding/json knows.
+func (m *Message) Unmarshal(v any) error {
+	if to, ok := v.(proto.Message); ok {
+		return protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(m.Body, to)
+	}
+	return json.Unmarshal(m.Body, v)
 }
 
 // Client publishes and subscribes on one connection. It is safe for concurrent use.
@@ -46,43 +78,25 @@ func (c *Client) Publish(ctx context.Context, topic string, m *Message) error {
 	return nil
 }
 
-// SubscribeOption says how to subscribe; see [Client.Subscribe].
-type SubscribeOption func(*options)
-
-type options struct {
-	queue   string
-	ready   func()
-	dropped func(n int64)
-}
-
-// Queue makes subscribers of the same name share what is published: each message goes
-// to one of them.
-func Queue(name string) SubscribeOption { return func(o *options) { o.queue = name } }
-
-// Ready calls f whenever the server has the subscription: what is published from then
-// on is handled.
-func Ready(f func()) SubscribeOption { return func(o *options) { o.ready = f } }
-
-// Dropped calls f with how many messages were dropped because the handler was too slow
-// for them: more than 1,000 or 8 MiB waited. It is called between two messages.
-func Dropped(f func(n int64)) SubscribeOption { return func(o *options) { o.dropped = f } }
-
 // Subscribe calls a handler with the messages of a topic, one at a time and in order,
 // until ctx ends, and returns its error then. It goes on when the server was away for a
 // while, without what was published meanwhile; any other error ends it.
 func (c *Client) Subscribe(ctx context.Context, topic string, handle func(ctx context.Context, m *Message), opts ...SubscribeOption) error {
-	o := options{ready: func() {}, dropped: func(int64) {}}
-	for _, opt := range opts {
-		opt(&o)
-	}
-	return again.Call(ctx, func() error { return c.subscribe(ctx, topic, &o, handle) })
+	o := newOptions(opts)
+	return again.Call(ctx, func() error {
+		err := c.subscribe(ctx, topic, o, handle)
+		if err != nil && again.Lost(err) {
+			o.lost(err)
+		}
+		return err
+	})
 }
 
 // subscribe handles the messages of one stream.
-func (c *Client) subscribe(ctx context.Context, topic string, o *options, handle func(ctx context.Context, m *Message)) error {
+func (c *Client) subscribe(ctx context.Context, topic string, o *SubscribeOptions, handle func(ctx context.Context, m *Message)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := c.api.Subscribe(ctx, &eventsv1.SubscribeRequest{Topic: topic, Queue: o.queue})
+	stream, err := c.api.Subscribe(ctx, &eventsv1.SubscribeRequest{Topic: topic, Queue: o.Queue})
 	if err != nil {
 		return err
 	}

@@ -42,6 +42,11 @@ type Client interface {
 	Call(ctx context.Context, req Request, rsp any, opts ...CallOption) error
 	// Stream makes a call of many messages.
 	Stream(ctx context.Context, req Request, opts ...CallOption) (Stream, error)
+	// NewMessage returns a message for Publish.
+	NewMessage(topic string, payload any, opts ...MessageOption) Message
+	// Publish publishes a message, which is written as JSON unless it is a []byte. What
+	// goes along with a call goes along with it, but for who makes it.
+	Publish(ctx context.Context, m Message, opts ...PublishOption) error
 	// String returns "grpc".
 	String() string
 }

@@ -196,7 +196,8 @@ func ListDomain(ns string) ListOption { return func(o *readOptions) { o.namespac
 // which gives up after 10 s. Tests may put another in its place.
 var DefaultRegistry Registry = standard{} //nolint:gochecknoglobals // the name that services use
 
-// GetService returns the versions of a service; see [Client.Get].
+// GetService returns the versions of a service; see [Client.Get]. [ErrNotFound] is the error
+// itself, for what compares it with ==.
 func GetService(name string, opts ...GetOption) ([]*Service, error) {
 	return DefaultRegistry.GetService(name, opts...)
 }
@@ -219,7 +220,11 @@ func (standard) GetService(name string, opts ...GetOption) ([]*Service, error) {
 	for _, opt := range opts {
 		opt(&o)
 	}
-	return o.read(func(ctx context.Context, c *Client) ([]*Service, error) { return c.Get(ctx, name) })
+	services, err := o.read(func(ctx context.Context, c *Client) ([]*Service, error) { return c.Get(ctx, name) })
+	if errors.Is(err, ErrNotFound) {
+		return nil, ErrNotFound
+	}
+	return services, err
 }
 
 func (standard) ListServices(opts ...ListOption) ([]*Service, error) {

@@ -16,7 +16,7 @@ import (
 
 func TestRead(t *testing.T) {
 	env := servicetest.Start(t)
-	if _, err := registry.GetService("greeter"); !errors.Is(err, registry.ErrNotFound) {
+	if _, err := registry.GetService("greeter"); err != registry.ErrNotFound { //nolint:errorlint // as services compare it
 		t.Errorf("of a service that is not there: %v", err)
 	}
 	changes := make(chan string)

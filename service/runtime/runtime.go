@@ -160,7 +160,8 @@ func phase(p runtimev1.Phase) ServiceStatus {
 	}
 }
 
-// Read is [Client.Read] of the client of [Default]; it gives up after 10 s.
+// Read is [Client.Read] of the client of [Default]; it gives up after 10 s. [ErrNotFound] is
+// the error itself, for what compares it with ==.
 func Read(opts ...ReadOption) ([]*Service, error) {
 	c, err := Default()
 	if err != nil {
@@ -168,5 +169,9 @@ func Read(opts ...ReadOption) ([]*Service, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return c.Read(ctx, opts...)
+	services, err := c.Read(ctx, opts...)
+	if errors.Is(err, ErrNotFound) {
+		return nil, ErrNotFound
+	}
+	return services, err
 }

@@ -2,7 +2,6 @@ package runtime_test
 
 import (
 	"context"
-	"errors"
 	"net"
 	"testing"
 
@@ -22,7 +21,7 @@ func TestNothingRuns(t *testing.T) {
 	if services, err := runtime.Read(); err != nil || len(services) != 0 {
 		t.Errorf("%v, %v", services, err)
 	}
-	if _, err := runtime.Read(runtime.ReadService("greeter")); !errors.Is(err, runtime.ErrNotFound) {
+	if _, err := runtime.Read(runtime.ReadService("greeter")); err != runtime.ErrNotFound { //nolint:errorlint // as services compare it
 		t.Errorf("of a service that is not there: %v", err)
 	}
 	if _, err := runtime.Read(runtime.ReadNamespace("elsewhere")); err == nil {

@@ -23,6 +23,12 @@ type Server interface {
 	// have the forms that service.Service.Handle describes; the stream of one may
 	// be a [Stream].
 	NewHandler(v any, opts ...HandlerOption) Handler
+	// Subscribe makes a subscriber get what is published to its topic, from when the
+	// service is started.
+	Subscribe(Subscriber) error
+	// NewSubscriber makes a subscriber of a function, or of a struct with methods, as
+	// service.Service.Subscribe describes.
+	NewSubscriber(topic string, v any, opts ...SubscriberOption) Subscriber
 
 	// Options returns what the service is.
 	Options() Options

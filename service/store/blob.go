@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -45,33 +44,49 @@ func NewBlobs(conn grpc.ClientConnInterface) *BlobClient {
 
 // DefaultBlobs returns the client of the service's own identity, on the server that
 // runs it.
-func DefaultBlobs() (*BlobClient, error) { return defaultBlobs() }
-
-var defaultBlobs = sync.OnceValues(func() (*BlobClient, error) {
+func DefaultBlobs() (*BlobClient, error) {
 	conn, err := platform.Conn()
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	return NewBlobs(conn), nil
-})
+}
 
 // BlobOption says something of a blob that is written.
-type BlobOption func(*storev1.WriteBlobRequest)
+type BlobOption func(*BlobOptions)
+
+// BlobOptions are what the options of a blob have set.
+type BlobOptions struct {
+	ContentType string
+	Metadata    map[string]string
+	// Namespace and Public are for a [BlobStore] alone.
+	Namespace string
+	Public    bool
+
+	ifRevision *int64
+}
 
 // BlobType sets the content type.
 func BlobType(contentType string) BlobOption {
-	return func(r *storev1.WriteBlobRequest) { r.ContentType = contentType }
+	return func(o *BlobOptions) { o.ContentType = contentType }
 }
 
 // BlobMetadata sets what goes with the content.
 func BlobMetadata(md map[string]string) BlobOption {
-	return func(r *storev1.WriteBlobRequest) { r.Metadata = md }
+	return func(o *BlobOptions) { o.Metadata = md }
 }
 
 // BlobIfRevision writes only if the blob has that revision; 0: if there is none. Else
 // [ErrConflict].
 func BlobIfRevision(revision int64) BlobOption {
-	return func(r *storev1.WriteBlobRequest) { r.IfRevision = &revision }
+	return func(o *BlobOptions) { o.ifRevision = &revision }
+}
+
+func newBlobOptions(opts []BlobOption) (o BlobOptions) {
+	for _, opt := range opts {
+		opt(&o)
+	}
+	return o
 }
 
 // blobPiece is how much of a blob a message has.
@@ -86,10 +101,8 @@ func (c *BlobClient) Write(ctx context.Context, name string, r io.Reader, opts .
 	if err != nil {
 		return nil, wrap(err, "write blob %q", name)
 	}
-	req := &storev1.WriteBlobRequest{Name: name}
-	for _, o := range opts {
-		o(req)
-	}
+	o := newBlobOptions(opts)
+	req := &storev1.WriteBlobRequest{Name: name, ContentType: o.ContentType, Metadata: o.Metadata, IfRevision: o.ifRevision}
 	if err := sendBlob(r, stream, req); err != nil {
 		return nil, wrap(err, "write blob %q", name)
 	}

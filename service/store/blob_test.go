@@ -6,11 +6,13 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/micro/micro/v3/service/servicetest"
 	"github.com/micro/micro/v3/service/store"
 )
 
@@ -99,5 +101,66 @@ func TestBlobBreaksOff(t *testing.T) {
 	defer r.Close()
 	if got, err := io.ReadAll(r); err != nil || string(got) != "old" {
 		t.Errorf("it is %q, %v", got, err)
+	}
+}
+
+// The blobs as services written for Micro 3 use them.
+func TestDefaultBlobStore(t *testing.T) {
+	servicetest.Start(t)
+	if _, err := store.DefaultBlobStore.Read("a.png"); err != store.ErrNotFound { //nolint:errorlint // as services compare it
+		t.Errorf("Read what is not there: %v, want %v", err, store.ErrNotFound)
+	}
+	if err := store.DefaultBlobStore.Write("a.png", strings.NewReader("of all")); err != nil {
+		t.Fatal(err)
+	}
+	of := store.BlobNamespace("codes/acme")
+	for _, key := range []string{"a.png", "b.png", "c/d.png"} {
+		if err := store.DefaultBlobStore.Write(key, strings.NewReader("of acme: "+key), store.BlobContentType("image/png"), store.BlobPublic(true), of); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := func(opts ...store.BlobListOption) []string {
+		keys, err := store.DefaultBlobStore.List(opts...)
+		if err != nil {
+			t.Error(err)
+		}
+		return keys
+	}
+	for name, got := range map[string][2][]string{
+		"all":         {list(), {"a.png", "codes/acme/a.png", "codes/acme/b.png", "codes/acme/c/d.png"}},
+		"below":       {list(store.BlobListNamespace("codes/acme")), {"a.png", "b.png", "c/d.png"}},
+		"of a prefix": {list(store.BlobListNamespace("codes/acme/"), store.BlobListPrefix("c/")), {"c/d.png"}},
+		"nothing":     {list(store.BlobListPrefix("none")), {}},
+	} {
+		if diff := cmp.Diff(got[1], got[0]); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	read := func(key string, opts ...store.BlobOption) string {
+		r, err := store.DefaultBlobStore.Read(key, opts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(r)
+		if err != nil {
+			t.Error(err)
+		}
+		return string(b)
+	}
+	if a, b := read("a.png"), read("a.png", of); a != "of all" || b != "of acme: a.png" {
+		t.Errorf("read %q and %q", a, b)
+	}
+	client, err := store.DefaultBlobs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := client.Stat(t.Context(), "codes/acme/b.png"); err != nil || b.ContentType != "image/png" {
+		t.Errorf("Stat: %+v, %v", b, err)
+	}
+	if err := store.DefaultBlobStore.Delete("b.png", of); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff([]string{"a.png", "c/d.png"}, list(store.BlobListNamespace("codes/acme"))); diff != "" {
+		t.Errorf("after Delete (-want +got):\n%s", diff)
 	}
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -88,7 +89,8 @@ func (s *standard) Options() StoreOptions { return s.options }
 func (*standard) Close() error            { return nil }
 func (*standard) String() string          { return "micro" }
 
-// do calls f with a client and a context that ends after the timeout.
+// do calls f with a client and a context that ends after the timeout. What was written for
+// Micro 3 compares [ErrNotFound] with ==.
 func (s *standard) do(f func(context.Context, *Client) error) error {
 	c, err := Default()
 	if err != nil {
@@ -96,7 +98,10 @@ func (s *standard) do(f func(context.Context, *Client) error) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	return f(ctx, c.in(s.options.Database, s.options.Table))
+	if err = f(ctx, c.in(s.options.Database, s.options.Table)); errors.Is(err, ErrNotFound) {
+		return ErrNotFound
+	}
+	return err
 }
 
 func (s *standard) Read(key string, opts ...ReadOption) (records []*Record, err error) {

@@ -21,6 +21,7 @@ import (
 	"github.com/micro/micro/v3/backend/server"
 	"github.com/micro/micro/v3/backend/store/embedded"
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
+	"github.com/micro/micro/v3/service/servicetest"
 	"github.com/micro/micro/v3/service/store"
 )
 
@@ -270,5 +271,14 @@ func TestAlone(t *testing.T) {
 	t.Setenv("MICRO_PROXY", "")
 	if _, err := store.Read("k"); err == nil {
 		t.Error("Read found a record without a server")
+	}
+}
+
+// What was written for Micro 3 compares errors with ==.
+func TestNotFoundAsItIs(t *testing.T) {
+	servicetest.Start(t)
+	_, err := store.Read("none")
+	if err != store.ErrNotFound { //nolint:errorlint // as services compare it
+		t.Errorf("Read what is not there: %v, want %v", err, store.ErrNotFound)
 	}
 }

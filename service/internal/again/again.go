@@ -29,7 +29,7 @@ func Call(ctx context.Context, f func() error) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err != nil && !lost(err) {
+		if err != nil && !Lost(err) {
 			return err
 		}
 		if time.Since(began) > lastPause {
@@ -44,7 +44,7 @@ func Call(ctx context.Context, f func() error) error {
 	}
 }
 
-// lost reports whether an error is one that passes: the server is away, or stops.
-func lost(err error) bool {
+// Lost reports whether an error is one that passes: the server is away, or stops.
+func Lost(err error) bool {
 	return errors.Is(err, io.EOF) || status.Code(err) == codes.Unavailable
 }

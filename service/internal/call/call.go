@@ -45,7 +45,7 @@ type Account struct {
 // Call is what is known of a call that a service answers.
 type Call struct {
 	Service, Version string // that answers
-	Endpoint         string // as Service.Method
+	Endpoint         string // as Service.Method, or the topic of a message
 	Namespace        string
 	RequestID        string
 	// Caller makes the call, as the server has proven; nil: nobody who is known.
@@ -65,9 +65,19 @@ func From(ctx context.Context) *Call {
 // Incoming returns the context to answer a call with: it knows the call that ctx came
 // with. A request without an id gets one.
 func Incoming(ctx context.Context, service, version, path string) context.Context {
+	return known(ctx, service, version, endpoint(path))
+}
+
+// Message is [Incoming] for a message that was published to a topic. Nobody has proven
+// who did that.
+func Message(ctx context.Context, service, version, topic string) context.Context {
+	return known(ctx, service, version, topic)
+}
+
+func known(ctx context.Context, service, version, endpoint string) context.Context {
 	md, _ := metadata.FromIncomingContext(ctx)
 	c := &Call{
-		Service: service, Version: version, Endpoint: endpoint(path),
+		Service: service, Version: version, Endpoint: endpoint,
 		Namespace: first(md, keyNamespace),
 		RequestID: first(md, keyRequestID),
 		Caller:    account(md, keyAccount, keyAccountType, keyScopes),

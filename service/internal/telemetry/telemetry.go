@@ -150,6 +150,21 @@ func (r *Recorder) Start(ctx context.Context, path string) (context.Context, fun
 	}
 }
 
+// Process begins the handling of a message of a topic. What it returns ends it.
+func Process(ctx context.Context, topic string) (context.Context, func(error)) {
+	ctx, span := otel.Tracer(scope).Start(ctx, "process "+topic, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
+		attribute.String("messaging.system", "micro"),
+		attribute.String("messaging.operation.type", "process"),
+		attribute.String("messaging.destination.name", topic),
+	))
+	return ctx, func(err error) {
+		if err != nil {
+			span.SetStatus(otelcodes.Error, err.Error())
+		}
+		span.End()
+	}
+}
+
 // failed reports whether a code is a failure of this side: of a server, that is what is
 // not the caller's fault.
 func (r *Recorder) failed(c codes.Code) bool {
