@@ -94,7 +94,12 @@ func (a *App) width() int {
 // color reports whether what goes to standard error may have colours and be
 // rewritten in place.
 func (a *App) color() bool {
-	return a.Terminal.Err && !a.noColor && a.Getenv("NO_COLOR") == "" && a.Getenv("TERM") != "dumb"
+	return a.Terminal.Err && a.mayColor()
+}
+
+// mayColor reports whether a terminal may have colours.
+func (a *App) mayColor() bool {
+	return !a.noColor && a.Getenv("NO_COLOR") == "" && a.Getenv("TERM") != "dumb"
 }
 
 // Dirs returns the directories of this user.

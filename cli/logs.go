@@ -1,23 +1,29 @@
 package cli
 
 import (
-	"errors"
-	"fmt"
-	"io"
+	"context"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/micro/micro/v3/cli/front"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
 
+// logsOptions say which lines of which services are shown, and how.
 type logsOptions struct {
 	lines    int32
 	follow   bool
-	since    time.Duration
+	all      bool
+	since    string
+	until    string
+	level    string
+	grep     string
+	streams  []string
 	instance string
+	release  int64
+	previous bool
 	times    bool
 	out      format
 }
@@ -25,81 +31,165 @@ type logsOptions struct {
 func newLogsCmd(app *App) *cobra.Command {
 	o := logsOptions{}
 	cmd := &cobra.Command{
-		Use:   "logs NAME",
-		Short: "Show what a service writes",
-		Long: `Show what the instances of a service wrote to standard output and standard error.
-Lines that begin with -- are the server's own word about an instance.`,
+		Use:   "logs NAME...",
+		Short: "Show what services write",
+		Long: `Show what the instances of services wrote to standard output and standard error, in the
+order of time. Lines that begin with -- are the server's own word about an instance.
+
+The level of a line is what it says itself, in JSON, in key=value pairs, or as a word in
+front; the lines are shown as they were written. A line that says nothing has no level,
+unless it is part of a trace. A time is a duration that is past, such as 10m or 7d, or a
+time such as 15:04, "2006-01-02 15:04:05" or 2006-01-02T15:04:05Z.
+
+With --follow the command goes on through restarts, new releases and a server that is
+away for a while, and shows each line once.`,
 		Example: `  micro logs helloworld
   micro logs -f helloworld
-  micro logs helloworld --since 10m -o json`,
-		Args:              exactly(1),
+  micro logs helloworld --since 10m --level warn
+  micro logs helloworld --previous
+  micro logs helloworld --grep 'timeout|refused' -o json`,
 		ValidArgsFunction: completeDeployed(app),
-		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd, app, args[0]) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd, app, args) },
 	}
 	f := cmd.Flags()
 	f.Int32VarP(&o.lines, "lines", "n", 100, "show at most so many of the lines that are there; 0 shows all")
 	f.BoolVarP(&o.follow, "follow", "f", false, "wait for more, across restarts")
-	f.DurationVar(&o.since, "since", 0, "leave out what is older, for example 10m")
+	f.BoolVar(&o.all, "all", false, "those of all services of the namespace that there are")
+	f.StringVar(&o.since, "since", "", "leave out what is older, for example 10m")
+	f.StringVar(&o.until, "until", "", "leave out what is newer, for example 5m")
+	f.StringVar(&o.level, "level", "", "only lines of this level and above: trace, debug, info, warn, error or fatal")
+	f.StringVar(&o.grep, "grep", "", "only lines in which this regular expression is found")
+	f.StringSliceVar(&o.streams, "stream", nil, "only this stream: stdout, stderr or system; can be repeated")
 	f.StringVar(&o.instance, "instance", "", "only this instance")
+	f.Int64Var(&o.release, "release", 0, "only this release")
+	f.BoolVar(&o.previous, "previous", false, "only what each instance wrote before it was started last")
 	f.BoolVarP(&o.times, "timestamps", "t", false, "show when each line was written")
 	outputFlag(cmd, &o.out)
+	cmd.MarkFlagsMutuallyExclusive("follow", "until")
+	cmd.MarkFlagsMutuallyExclusive("follow", "previous")
+	completeFlag(cmd, "level", cobra.FixedCompletions(levelNames(), cobra.ShellCompDirectiveNoFileComp))
+	completeFlag(cmd, "stream", cobra.FixedCompletions([]cobra.Completion{"stdout", "stderr", "system"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
-func (o *logsOptions) run(cmd *cobra.Command, app *App, name string) error {
-	if o.lines < 0 {
-		return usage("micro logs --help", "--lines is %d", o.lines)
+func (o *logsOptions) run(cmd *cobra.Command, app *App, names []string) error {
+	if o.all == (len(names) > 0) {
+		return usage("micro logs --help", `"micro logs" needs NAME, or --all for all services`)
 	}
-	ctx, conn, err := app.connFor(cmd.Context())
+	req, err := o.request(app)
 	if err != nil {
 		return err
 	}
-	req := &runtimev1.LogsRequest{Name: name, Tail: o.lines, Follow: o.follow, Instance: o.instance}
-	if o.since > 0 {
-		req.Since = timestamppb.New(app.Now().Add(-o.since))
-	}
-	stream, err := runtimev1.NewRuntimeClient(conn).Logs(ctx, req)
-	if err != nil {
-		return err
-	}
-	several := map[string]bool{}
-	for {
-		rsp, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return app.nearestRun(cmd, name, err)
-		}
-		for _, l := range rsp.GetLines() {
-			several[l.GetInstance()] = true
-			if err := o.print(app.Out, l, len(several) > 1); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-func (o *logsOptions) print(w io.Writer, l *runtimev1.LogLine, withInstance bool) error {
-	if o.out == asJSON {
-		b, err := compactJSON(l)
-		if err != nil {
+	ctx := cmd.Context()
+	if o.all {
+		if names, err = app.deployed(ctx); err != nil {
 			return err
 		}
-		_, err = w.Write(append(b, '\n'))
-		return err
+		if len(names) == 0 {
+			return nil
+		}
 	}
-	prefix := ""
-	if o.times {
-		prefix = l.GetTime().AsTime().Local().Format("2006-01-02 15:04:05.000 ")
+	p := newLogPrinter(app, o, names)
+	r := &logReader{app: app, req: req, print: p.print, flush: p.flush}
+	for _, name := range names {
+		r.add(name)
 	}
-	if withInstance {
-		prefix += "[" + l.GetInstance() + "] "
+	shown, err := r.read(ctx)
+	if err != nil && len(names) == 1 {
+		return app.nearestRun(cmd, names[0], err)
 	}
-	text := front.Colored(l.GetText())
-	if l.GetStream() == runtimev1.LogStream_LOG_STREAM_SYSTEM {
-		text = "-- " + front.Line(l.GetText())
+	if err == nil && shown == 0 && o.previous {
+		return &Error{
+			Message: "no instance of " + strings.Join(names, ", ") + " wrote such lines before it was started last",
+			Hint:    "micro logs " + names[0],
+			Exit:    ExitNotFound,
+		}
 	}
-	_, err := fmt.Fprintln(w, front.Line(prefix)+text)
 	return err
+}
+
+// request checks the flags and returns what to ask the server for.
+func (o *logsOptions) request(app *App) (*runtimev1.LogsRequest, error) {
+	const help = "micro logs --help"
+	switch {
+	case o.lines < 0:
+		return nil, usage(help, "--lines is %d", o.lines)
+	case o.release < 0:
+		return nil, usage(help, "--release is %d", o.release)
+	}
+	req := &runtimev1.LogsRequest{
+		Tail: o.lines, Follow: o.follow, Instance: o.instance,
+		Release: o.release, Previous: o.previous, Pattern: o.grep,
+	}
+	for _, f := range []struct {
+		name, value string
+		to          **timestamppb.Timestamp
+	}{{"since", o.since, &req.Since}, {"until", o.until, &req.Until}} {
+		if f.value == "" {
+			continue
+		}
+		t, ok := pastTime(f.value, app.Now())
+		if !ok {
+			return nil, usage(help, `--%s is %q, not a time such as 10m, 15:04 or "2006-01-02 15:04"`, f.name, f.value)
+		}
+		*f.to = timestamppb.New(t)
+	}
+	if o.level != "" {
+		level, ok := runtimev1.LogLevel_value["LOG_LEVEL_"+strings.ToUpper(o.level)]
+		if !ok || level == 0 {
+			return nil, usage(help, "--level is %q, none of %s", o.level, strings.Join(levelNames(), ", "))
+		}
+		req.Level = runtimev1.LogLevel(level)
+	}
+	for _, s := range o.streams {
+		stream, ok := runtimev1.LogStream_value["LOG_STREAM_"+strings.ToUpper(s)]
+		if !ok || stream == 0 {
+			return nil, usage(help, "--stream is %q, none of stdout, stderr, system", s)
+		}
+		req.Streams = append(req.Streams, runtimev1.LogStream(stream))
+	}
+	return req, nil
+}
+
+// levelNames returns the levels of lines as they are typed, the least first.
+func levelNames() []string { return []string{"trace", "debug", "info", "warn", "error", "fatal"} }
+
+// deployed returns the names of the services of the namespace.
+func (a *App) deployed(ctx context.Context) ([]string, error) {
+	ctx, client, err := a.runtime(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rsp, err := client.List(ctx, &runtimev1.ListRequest{})
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, s := range rsp.GetServices() {
+		names = append(names, s.GetName())
+	}
+	return names, nil
+}
+
+// pastTime reads a time: how long ago it was, when it was today, or all of it. What has
+// no time zone is of this machine's.
+func pastTime(s string, now time.Time) (time.Time, bool) {
+	if d, err := parseLife(s); err == nil && d > 0 {
+		return now.Add(-d), true
+	}
+	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
+		return t, true
+	}
+	now = now.Local()
+	for _, form := range []string{"2006-01-02 15:04:05", "2006-01-02T15:04:05", "2006-01-02 15:04", "2006-01-02T15:04", time.DateOnly} {
+		if t, err := time.ParseInLocation(form, s, now.Location()); err == nil {
+			return t, true
+		}
+	}
+	for _, form := range []string{time.TimeOnly, "15:04"} {
+		if t, err := time.Parse(form, s); err == nil {
+			return time.Date(now.Year(), now.Month(), now.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), now.Location()), true
+		}
+	}
+	return time.Time{}, false
 }

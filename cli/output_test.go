@@ -148,18 +148,35 @@ func TestLogLine(t *testing.T) {
 		o        logsOptions
 		line     *runtimev1.LogLine
 		instance bool
+		services []string
+		color    bool
 		want     string
 	}{
-		{"text", logsOptions{}, &runtimev1.LogLine{Text: "hello"}, false, "hello\n"},
-		{"all that can be before it", logsOptions{times: true}, &runtimev1.LogLine{Text: "hello", Instance: "i\x1b1", Time: timestamppb.New(at)}, true, "2026-02-03 04:05:06.007 [i\\x1b1] hello\n"},
-		{"colours and nothing else", logsOptions{}, &runtimev1.LogLine{Text: "\x1b[31mred\x1b[2J\a"}, false, "\x1b[31mred\\x1b[2J\\x07\x1b[0m\n"},
-		{"the server's word", logsOptions{}, &runtimev1.LogLine{Text: "\x1b[31mended\nwith 1", Stream: runtimev1.LogStream_LOG_STREAM_SYSTEM}, false, "-- \\x1b[31mended with 1\n"},
-		{"JSON", logsOptions{out: asJSON}, &runtimev1.LogLine{Text: "\x1b[31m", Instance: "i"}, true, `{"instance":"i","text":"\u001b[31m"}` + "\n"},
+		{"text", logsOptions{}, &runtimev1.LogLine{Text: "hello"}, false, nil, false, "hello\n"},
+		{"all that can be before it", logsOptions{times: true}, &runtimev1.LogLine{Text: "hello", Instance: "i\x1b1", Time: timestamppb.New(at)}, true, nil, false, "2026-02-03 04:05:06.007 [i\\x1b1] hello\n"},
+		{"colours and nothing else", logsOptions{}, &runtimev1.LogLine{Text: "\x1b[31mred\x1b[2J\a"}, false, nil, false, "\x1b[31mred\\x1b[2J\\x07\x1b[0m\n"},
+		{"the server's word", logsOptions{}, &runtimev1.LogLine{Text: "\x1b[31mended\nwith 1", Stream: runtimev1.LogStream_LOG_STREAM_SYSTEM}, false, nil, false, "-- \\x1b[31mended with 1\n"},
+		{
+			"of several services", logsOptions{},
+			&runtimev1.LogLine{Text: "hello", Service: "a", Instance: "a-1-x"},
+			false, []string{"a", "b"}, false, "[a] hello\n",
+		},
+		{
+			"a level on a terminal", logsOptions{},
+			&runtimev1.LogLine{Text: "ERROR x", Level: runtimev1.LogLevel_LOG_LEVEL_ERROR},
+			false, nil, true, "\x1b[31mERROR x\x1b[0m\n",
+		},
+		{"JSON", logsOptions{out: asJSON}, &runtimev1.LogLine{Text: "\x1b[31m", Instance: "i"}, true, nil, false, `{"instance":"i","text":"\u001b[31m"}` + "\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			var b bytes.Buffer
-			if err := test.o.print(&b, test.line, test.instance); err != nil {
+			test.o.out = orTable(test.o.out)
+			p := newLogPrinter(&App{Out: &b, Terminal: Terminal{Out: test.color}, Getenv: func(string) string { return "" }}, &test.o, test.services)
+			if test.instance {
+				p.label(&runtimev1.LogLine{Instance: "another"})
+			}
+			if err := errors.Join(p.print(test.line), p.flush()); err != nil {
 				t.Fatal(err)
 			}
 			if d := cmp.Diff(test.want, b.String()); d != "" {
@@ -167,4 +184,11 @@ func TestLogLine(t *testing.T) {
 			}
 		})
 	}
+}
+
+func orTable(f format) format {
+	if f == "" {
+		return asTable
+	}
+	return f
 }

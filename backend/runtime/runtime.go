@@ -76,8 +76,8 @@ type Runtime interface {
 	// stream of an instance exactly, others by the time they were read. With
 	// q.Follow it waits for more, of instances that start later also, until the
 	// loop ends. No line of an instance that is kept is lost but by rotation
-	// and by a full disk, which a line of [System] then tells. Errors are as
-	// of Watch.
+	// and by a full disk, which a line of [System] then tells, with their number.
+	// Errors are as of Watch.
 	Logs(ctx context.Context, q LogQuery) iter.Seq2[Line, error]
 
 	// Close stops every instance that cannot live without this process, with
@@ -177,6 +177,9 @@ const (
 	Stderr
 	System // the runtime's own word: started, exited, killed
 )
+
+// Started is what the line of [System] begins with that is the first of each run.
+const Started = "started"
 
 // Line is one line that an instance wrote. Bytes that are no UTF-8 are kept as
 // they are. A line longer than [MaxLine] comes in parts.

@@ -95,6 +95,7 @@ func meanings() []meaning {
 		{images.ErrName, codes.InvalidArgument, "INVALID"},
 		{errInvalid, codes.InvalidArgument, "INVALID"},
 		{runtime.ErrNotFound, codes.NotFound, "NOT_FOUND"},
+		{runtime.ErrClosed, codes.Unavailable, "SHUTTING_DOWN"},
 		{tables.ErrNotFound, codes.NotFound, "NOT_FOUND"},
 		{tables.ErrInvalid, codes.InvalidArgument, "INVALID"},
 		{transfer.ErrInvalid, codes.InvalidArgument, "INVALID"},

@@ -31,7 +31,7 @@ func Summaries() []Summary {
 		{"kill", "Stop services for good"},
 		{"login", "Log in to the environment"},
 		{"logout", "End the session, here and on the server"},
-		{"logs", "Show what a service writes"},
+		{"logs", "Show what services write"},
 		{"namespace", "List, create, delete, choose and move namespaces"},
 		{"new", "Write the source of a new service"},
 		{"promote", "Run in another environment what runs in this one"},

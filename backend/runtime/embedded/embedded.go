@@ -52,6 +52,9 @@ type Config struct {
 	LogSize int64
 	// LogFiles is how many files of an instance's log are kept; 0: 5.
 	LogFiles int
+	// LogAge is how old lines become, as long as the instance writes more; a tenth
+	// of that may be added. 0: 30 days.
+	LogAge time.Duration
 
 	proc string // where Linux tells of this process; empty: /proc/self
 }
@@ -135,6 +138,9 @@ func open(ctx context.Context, c Config) (_ *Runtime, err error) {
 	if c.LogFiles <= 0 {
 		c.LogFiles = 5
 	}
+	if c.LogAge <= 0 {
+		c.LogAge = 30 * 24 * time.Hour
+	}
 	r.images = &images{
 		dir:     filepath.Join(dir, "images"),
 		staging: filepath.Join(dir, "staging"),
@@ -147,7 +153,7 @@ func open(ctx context.Context, c Config) (_ *Runtime, err error) {
 	if r.id, err = readID(filepath.Join(dir, "id")); err != nil {
 		return nil, err
 	}
-	if r.logs, err = logfile.Open(filepath.Join(dir, "logs"), c.LogSize, c.LogFiles); err != nil {
+	if r.logs, err = logfile.Open(filepath.Join(dir, "logs"), c.LogSize, c.LogFiles, c.LogAge); err != nil {
 		return nil, err
 	}
 	if c.Private, err = filepath.Abs(cmp.Or(c.Private, dir)); err != nil {

@@ -3,6 +3,7 @@ package logfile
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -23,13 +24,16 @@ type cursor struct {
 
 	line runtime.Line // the one that was read last
 
+	number int64 // of lines before next; below 0: not known
+	gap    int64 // lines that are gone and have not been told
+
 	block []byte // what was read of the segment behind next
 	space []byte // what block is a part of
 }
 
 // read reads the next record into c.line and reports whether there was one
-// before c.end. Rotation may have taken some; then it goes on with the oldest
-// that there is. What is no record is skipped.
+// before c.end. Rotation may have taken some; then it tells how many, and goes on with
+// the oldest that there is. What is no record is skipped.
 func (c *cursor) read() (bool, error) {
 	for {
 		i := bytes.IndexByte(c.block, '\n')
@@ -41,6 +45,17 @@ func (c *cursor) read() (bool, error) {
 			continue
 		}
 		line, text, ok := parseRecord(c.block[:i])
+		if ok && c.gap > 0 {
+			text := fmt.Sprintf("%d older lines are gone: there were more than are kept", c.gap)
+			c.line = runtime.Line{Time: line.Time, Instance: c.log.id, Release: line.Release, Stream: runtime.System, Text: text}
+			c.gap = 0
+			return true, nil
+		}
+		if !ok {
+			c.head(c.block[:i])
+		} else if c.number >= 0 {
+			c.number++
+		}
 		c.block = c.block[i+1:]
 		c.next.offset += int64(i + 1)
 		if !ok {
@@ -50,6 +65,18 @@ func (c *cursor) read() (bool, error) {
 		c.line.Instance, c.line.Text = c.log.id, string(text)
 		return true, nil
 	}
+}
+
+// head takes a head, if that is one: it tells of lines that were not read.
+func (c *cursor) head(b []byte) {
+	before, ok := parseHead(b)
+	if !ok {
+		return
+	}
+	if c.number >= 0 {
+		c.gap += max(0, before-c.number)
+	}
+	c.number = before
 }
 
 // fill reads more of the log, so that block holds a whole record or more than

@@ -26,6 +26,7 @@ type Logs struct {
 	dir         string
 	segmentSize int64
 	segments    int
+	maxAge      time.Duration // 0: none
 	now         func() time.Time
 
 	mu       sync.Mutex
@@ -44,9 +45,11 @@ type serviceLogs struct {
 	changed   chan struct{} // closed at the next change; nil while nobody waits
 }
 
-// Open finds the logs below dir, which must exist.
-func Open(dir string, segmentSize int64, segments int) (*Logs, error) {
-	ls := &Logs{dir: dir, segmentSize: segmentSize, segments: segments, now: time.Now, services: map[Service]*serviceLogs{}}
+// Open finds the logs below dir, which must exist. A file of a log grows to segmentSize
+// bytes, so many segments of each are kept, and lines until they are maxAge old; 0: for
+// as long as there is room.
+func Open(dir string, segmentSize int64, segments int, maxAge time.Duration) (*Logs, error) {
+	ls := &Logs{dir: dir, segmentSize: segmentSize, segments: segments, maxAge: maxAge, now: time.Now, services: map[Service]*serviceLogs{}}
 	found, err := fs.Glob(os.DirFS(dir), "*/*/*")
 	if err != nil {
 		return nil, err

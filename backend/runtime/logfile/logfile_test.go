@@ -38,7 +38,7 @@ var epoch = time.Date(2026, 11, 5, 10, 0, 0, 0, time.UTC)
 
 func newLogs(tb testing.TB, dir string, segmentSize int64, segments int) *Logs {
 	tb.Helper()
-	ls, err := Open(dir, segmentSize, segments)
+	ls, err := Open(dir, segmentSize, segments, 0)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -115,7 +115,10 @@ func TestLogRotation(t *testing.T) {
 	if len(got) < 40 {
 		t.Errorf("only %d lines of 3 files", len(got))
 	}
-	if diff := cmp.Diff(want[len(want)-len(got):], got); diff != "" {
+	if got[0] != fmt.Sprintf("%d older lines are gone: there were more than are kept", 200-(len(got)-1)) {
+		t.Errorf("%d lines, the first is %q", len(got), got[0])
+	}
+	if diff := cmp.Diff(want[len(want)-len(got)+1:], got[1:]); diff != "" {
 		t.Errorf("the newest lines (-want +got):\n%s", diff)
 	}
 
@@ -128,6 +131,89 @@ func TestLogRotation(t *testing.T) {
 	again := readTexts(t, ls, runtime.LogQuery{Tail: 2})
 	if diff := cmp.Diff([]string{want[len(want)-1], "more"}, again); diff != "" {
 		t.Errorf("written on (-want +got):\n%s", diff)
+	}
+}
+
+// TestLogNumbers checks that what is gone is counted by who reads from anywhere and
+// across a restart, and that nobody is told who has not asked for it.
+func TestLogNumbers(t *testing.T) {
+	t.Parallel()
+	ls := newLogs(t, t.TempDir(), 1000, 3)
+	l := newLog(t, ls, "a")
+	for i := range 100 {
+		l.Append(1, runtime.Stdout, fmt.Append(nil, i))
+	}
+	l.Rest()
+	ls = newLogs(t, ls.dir, 1000, 3)
+	l = newLog(t, ls, "a")
+	ls.now = (&clock{now: epoch.Add(time.Hour)}).next
+	q := runtime.LogQuery{Namespace: alpha.Namespace, Service: alpha.Name, Follow: true, Tail: 1}
+	closed := make(chan struct{})
+	next, stop := iter.Pull2(ls.Read(t.Context(), q, closed))
+	defer stop()
+	if line, err, _ := next(); err != nil || line.Text != "99" {
+		t.Fatalf("last line: %+v, %v", line, err)
+	}
+	for i := range 400 {
+		l.Append(1, runtime.Stdout, fmt.Append(nil, 100+i))
+	}
+	got := readTexts(t, ls, runtime.LogQuery{})
+	kept := len(got) - 1
+	if want := fmt.Sprintf("%d older lines are gone: there were more than are kept", 500-kept); got[0] != want {
+		t.Errorf("the first line is %q, want %q", got[0], want)
+	}
+	if line, err, _ := next(); err != nil || line.Text != fmt.Sprintf("%d older lines are gone: there were more than are kept", 400-kept) {
+		t.Errorf("who has followed from line 99 on gets %+v, %v; %d lines are kept", line, err, kept)
+	}
+	for _, q := range []runtime.LogQuery{{Tail: 5}, {Since: epoch.Add(time.Hour + 395*time.Second)}} {
+		if got := readTexts(t, ls, q); len(got) > 0 && strings.Contains(got[0], "gone") {
+			t.Errorf("%+v: %q", q, got[0])
+		}
+	}
+}
+
+// TestLogAge checks that old lines go, a file at a time, and never the last file.
+func TestLogAge(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	ls := newLogs(t, dir, 1<<20, 100)
+	ls.maxAge = 10 * time.Hour
+	now := time.Now()
+	ls.now = func() time.Time { return now }
+	l := newLog(t, ls, "a")
+	write := func(text string) {
+		l.Append(1, runtime.Stdout, []byte(text))
+		if err := os.Chtimes(l.path(l.last), now, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("0")
+	for i := range 15 {
+		now = now.Add(time.Hour + time.Minute)
+		write(strconv.Itoa(i + 1))
+	}
+	got := readTexts(t, ls, runtime.LogQuery{})
+	if want := []string{"6 older lines are gone: there were more than are kept", "6", "7"}; !slices.Equal(got[:3], want) {
+		t.Errorf("got %q, want %q at first", got, want)
+	}
+	l.Rest()
+	old := time.Now().Add(-20 * time.Hour)
+	for _, name := range files(t, l.dir) {
+		if err := os.Chtimes(filepath.Join(l.dir, name), old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ls, err := Open(dir, 1<<20, 100, 10*time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(files(t, l.dir)); n != 1 {
+		t.Errorf("%d files are left, want the last", n)
+	}
+	l = newLog(t, ls, "a")
+	l.Append(1, runtime.Stdout, []byte("next"))
+	if got := readTexts(t, ls, runtime.LogQuery{Tail: 1}); !slices.Equal(got, []string{"next"}) {
+		t.Errorf("got %q", got)
 	}
 }
 
@@ -280,11 +366,19 @@ func TestLogFollowerFallsBehind(t *testing.T) {
 		l.Append(1, runtime.Stdout, fmt.Append(nil, i+1))
 	}
 	close(closed)
-	last, n := 0, 0
+	last, n, gone := 0, 0, 0
 	for {
 		line, err, _ := next()
 		if errors.Is(err, runtime.ErrClosed) {
 			break
+		}
+		if line.Stream == runtime.System {
+			told := 0
+			if _, err := fmt.Sscanf(line.Text, "%d older lines are gone", &told); err != nil {
+				t.Fatalf("%q: %v", line.Text, err)
+			}
+			gone += told
+			continue
 		}
 		got, convErr := strconv.Atoi(line.Text)
 		if err != nil || convErr != nil || got <= last {
@@ -293,8 +387,8 @@ func TestLogFollowerFallsBehind(t *testing.T) {
 		last = got
 		n++
 	}
-	if last != 500 || n > 100 {
-		t.Errorf("%d lines, the last is %d; want those that were kept, up to 500", n, last)
+	if last != 500 || n > 100 || n+gone != 500 {
+		t.Errorf("%d lines and %d that are gone, the last is %d; want those that were kept, up to 500", n, gone, last)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"container/heap"
 	"context"
 	"errors"
+	"io/fs"
 	"iter"
 	"os"
 	"time"
@@ -70,12 +71,32 @@ func begin(found []*Log, q runtime.LogQuery) ([]*cursor, error) {
 	cursors := make([]*cursor, len(found))
 	for i, l := range found {
 		first, end := l.ends()
-		cursors[i] = &cursor{log: l, next: l.notBefore(q.Since, first, end), end: end}
+		c := &cursor{log: l, next: l.notBefore(q.Since, first, end), end: end}
+		if c.next != first { // what is gone is older than what is asked for
+			c.number = -1
+		}
+		cursors[i] = c
 	}
 	if q.Tail <= 0 {
 		return cursors, nil
 	}
-	return cursors, tail(cursors, q.Tail, q.Since)
+	if err := tail(cursors, q.Tail, q.Since); err != nil {
+		return nil, err
+	}
+	for _, c := range cursors {
+		c.number = -1
+		if !q.Follow {
+			continue
+		}
+		first, _ := c.log.ends()
+		n, err := c.log.numberAt(c.next, first.segment)
+		if err == nil {
+			c.number = n
+		} else if !errors.Is(err, fs.ErrNotExist) { // else rotation has taken it
+			return nil, err
+		}
+	}
+	return cursors, nil
 }
 
 // notBefore returns a position in front of all records that are not older than

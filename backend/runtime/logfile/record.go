@@ -19,6 +19,11 @@ import (
 // whatever else it holds, so a record ends where its line does, reading backward
 // is looking for the line end before, and a record that a crash cut off is the
 // last line of its file and has no end.
+//
+// A file that is not the first of its log begins with a head instead, which says how
+// many lines were written before:
+//
+//	# 123456 lines before
 const (
 	timeFormat = "2006-01-02T15:04:05.000000000Z"
 	// maxRecord is the longest record: time, stream, release, text, line end.
@@ -56,6 +61,30 @@ func parseRecord(b []byte) (line runtime.Line, text []byte, ok bool) {
 	}
 	line.Stream, line.Release = runtime.Stream(stream), n
 	return line, text, true
+}
+
+// The words of a head, around its number.
+const (
+	headBegin = "# "
+	headEnd   = " lines before"
+)
+
+// appendHead appends the head of a file.
+func appendHead(b []byte, before int64) []byte {
+	b = append(b, headBegin...)
+	b = strconv.AppendInt(b, before, 10)
+	return append(b, headEnd+"\n"...)
+}
+
+// parseHead reads a head without its line end.
+func parseHead(b []byte) (before int64, ok bool) {
+	digits, ok := bytes.CutPrefix(b, []byte(headBegin))
+	if !ok {
+		return 0, false
+	}
+	digits, ok = bytes.CutSuffix(digits, []byte(headEnd))
+	n, err := strconv.ParseInt(string(digits), 10, 64)
+	return n, ok && err == nil && n > 0
 }
 
 // recordTime reads the time of a record alone.

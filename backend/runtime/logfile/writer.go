@@ -29,8 +29,10 @@ type Log struct {
 	dir     string
 
 	mu          sync.Mutex
-	first, last int64 // the segments that there are; last is 0 when there is none
-	size        int64 // of the last segment, as far as it holds whole records
+	first, last int64     // the segments that there are; last is 0 when there is none
+	size        int64     // of the last segment, as far as it holds whole records
+	began       time.Time // when the last segment was begun; zero: not known
+	number      int64     // of lines that were ever written; -1: to be found out
 	file        *os.File
 	buf         []byte
 	lost        int64 // lines that could not be written and have not been told
@@ -75,6 +77,8 @@ func openLog(ls *Logs, service Service, id, dir string) (*Log, error) {
 	if l.last == 0 {
 		return l, nil
 	}
+	l.number = -1
+	l.drop(ls.now())
 	l.size, err = trim(l.path(l.last))
 	return l, err
 }
@@ -153,6 +157,8 @@ func (l *Log) write(t time.Time, release int64, stream runtime.Stream, lines ...
 		if err := l.flush(); err != nil {
 			l.lost += count
 			l.lostTo = err
+		} else if l.number >= 0 {
+			l.number += count
 		}
 		count = 0
 	}
@@ -160,9 +166,9 @@ func (l *Log) write(t time.Time, release int64, stream runtime.Stream, lines ...
 		for part := range parts(line) {
 			record := int64(len(prefix) + len(part) + 1)
 			switch used := l.size + int64(len(l.buf)); {
-			case l.last == 0, used > 0 && used+record > l.logs.segmentSize:
+			case l.last == 0, used > 0 && used+record > l.logs.segmentSize, l.isOld(t):
 				flush()
-				if err := l.rotate(); err != nil {
+				if err := l.rotate(t); err != nil {
 					l.lost++
 					l.lostTo = err
 					continue
@@ -216,9 +222,31 @@ func cause(err error) error {
 	return err
 }
 
-// rotate begins a new segment, and removes the oldest ones beyond the limit. The
-// buffer must be empty.
-func (l *Log) rotate() error {
+// isOld reports whether the last segment was begun so long ago that a new one should
+// be, because segments go as a whole.
+func (l *Log) isOld(now time.Time) bool {
+	if l.logs.maxAge <= 0 || l.size == 0 {
+		return false
+	}
+	if l.began.IsZero() {
+		l.began = now // at worst it lives on for as long again
+		if t, err := firstTime(l.path(l.last)); err == nil {
+			l.began = t
+		}
+	}
+	return now.Sub(l.began) > l.logs.maxAge/10
+}
+
+// rotate begins a new segment, and removes the oldest ones beyond the limits. The
+// buffer must be empty; it holds the head of the new segment then.
+func (l *Log) rotate(now time.Time) error {
+	if l.number < 0 {
+		n, err := l.numberAt(position{l.last, l.size}, l.first)
+		if err != nil {
+			return cause(err)
+		}
+		l.number = n
+	}
 	f, err := os.OpenFile(l.path(l.last+1), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return cause(err)
@@ -226,16 +254,33 @@ func (l *Log) rotate() error {
 	if l.file != nil {
 		_ = l.file.Close() // nothing is synced, so nothing is told here
 	}
-	l.file, l.size = f, 0
+	l.file, l.size, l.began = f, 0, now
 	l.last++
 	l.first = max(l.first, 1)
-	for l.last-l.first+1 > int64(l.logs.segments) {
+	if l.number > 0 {
+		l.buf = appendHead(l.buf, l.number)
+	}
+	l.drop(now)
+	return nil
+}
+
+// drop removes the oldest segments beyond the limits, never the last one.
+func (l *Log) drop(now time.Time) {
+	for l.first < l.last && (l.last-l.first+1 > int64(l.logs.segments) || l.expired(now)) {
 		if err := os.Remove(l.path(l.first)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			break // a reader holds it open, where that matters: next time
+			return // a reader holds it open, where that matters: next time
 		}
 		l.first++
 	}
-	return nil
+}
+
+// expired reports whether the first segment holds nothing that is young enough.
+func (l *Log) expired(now time.Time) bool {
+	if l.logs.maxAge <= 0 {
+		return false
+	}
+	info, err := os.Stat(l.path(l.first))
+	return err == nil && now.Sub(info.ModTime()) > l.logs.maxAge
 }
 
 // Rest closes the file and gives memory back when nothing will be written for

@@ -29,6 +29,9 @@ func testLogs(t *testing.T, open Open) {
 		if len(lines) < 4 || lines[0].Stream != runtime.System || lines[len(lines)-1].Stream != runtime.System {
 			t.Fatalf("lines %+v, want the runtime's own first and last", lines)
 		}
+		if !strings.HasPrefix(lines[0].Text, runtime.Started) {
+			t.Errorf("the first line is %q, want one that begins with %q", lines[0].Text, runtime.Started)
+		}
 		last := before
 		for _, line := range lines {
 			if line.Instance != "a" || line.Release != 9 {

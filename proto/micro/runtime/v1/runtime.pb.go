@@ -97,6 +97,69 @@ func (Phase) EnumDescriptor() ([]byte, []int) {
 	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{0}
 }
 
+// LogLevel is how much a line matters.
+type LogLevel int32
+
+const (
+	LogLevel_LOG_LEVEL_UNSPECIFIED LogLevel = 0
+	LogLevel_LOG_LEVEL_TRACE       LogLevel = 1
+	LogLevel_LOG_LEVEL_DEBUG       LogLevel = 2
+	LogLevel_LOG_LEVEL_INFO        LogLevel = 3
+	LogLevel_LOG_LEVEL_WARN        LogLevel = 4
+	LogLevel_LOG_LEVEL_ERROR       LogLevel = 5
+	// The program ends, or should.
+	LogLevel_LOG_LEVEL_FATAL LogLevel = 6
+)
+
+// Enum value maps for LogLevel.
+var (
+	LogLevel_name = map[int32]string{
+		0: "LOG_LEVEL_UNSPECIFIED",
+		1: "LOG_LEVEL_TRACE",
+		2: "LOG_LEVEL_DEBUG",
+		3: "LOG_LEVEL_INFO",
+		4: "LOG_LEVEL_WARN",
+		5: "LOG_LEVEL_ERROR",
+		6: "LOG_LEVEL_FATAL",
+	}
+	LogLevel_value = map[string]int32{
+		"LOG_LEVEL_UNSPECIFIED": 0,
+		"LOG_LEVEL_TRACE":       1,
+		"LOG_LEVEL_DEBUG":       2,
+		"LOG_LEVEL_INFO":        3,
+		"LOG_LEVEL_WARN":        4,
+		"LOG_LEVEL_ERROR":       5,
+		"LOG_LEVEL_FATAL":       6,
+	}
+)
+
+func (x LogLevel) Enum() *LogLevel {
+	p := new(LogLevel)
+	*p = x
+	return p
+}
+
+func (x LogLevel) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (LogLevel) Descriptor() protoreflect.EnumDescriptor {
+	return file_micro_runtime_v1_runtime_proto_enumTypes[1].Descriptor()
+}
+
+func (LogLevel) Type() protoreflect.EnumType {
+	return &file_micro_runtime_v1_runtime_proto_enumTypes[1]
+}
+
+func (x LogLevel) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use LogLevel.Descriptor instead.
+func (LogLevel) EnumDescriptor() ([]byte, []int) {
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{1}
+}
+
 // LogStream is where a line came from.
 type LogStream int32
 
@@ -135,11 +198,11 @@ func (x LogStream) String() string {
 }
 
 func (LogStream) Descriptor() protoreflect.EnumDescriptor {
-	return file_micro_runtime_v1_runtime_proto_enumTypes[1].Descriptor()
+	return file_micro_runtime_v1_runtime_proto_enumTypes[2].Descriptor()
 }
 
 func (LogStream) Type() protoreflect.EnumType {
-	return &file_micro_runtime_v1_runtime_proto_enumTypes[1]
+	return &file_micro_runtime_v1_runtime_proto_enumTypes[2]
 }
 
 func (x LogStream) Number() protoreflect.EnumNumber {
@@ -148,7 +211,7 @@ func (x LogStream) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use LogStream.Descriptor instead.
 func (LogStream) EnumDescriptor() ([]byte, []int) {
-	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{1}
+	return file_micro_runtime_v1_runtime_proto_rawDescGZIP(), []int{2}
 }
 
 // Service is something that should run, and how it does.
@@ -2766,14 +2829,29 @@ func (x *WatchResponse) GetSynced() bool {
 type LogsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Send at most so many of the lines that are there; 0 means all of them.
+	// Send at most so many of the lines that are there, up to 100,000; 0 means all of
+	// them.
 	Tail int32 `protobuf:"varint,2,opt,name=tail,proto3" json:"tail,omitempty"`
 	// Wait for more lines.
 	Follow bool `protobuf:"varint,3,opt,name=follow,proto3" json:"follow,omitempty"`
 	// Leave out lines written before.
 	Since *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
 	// Only this instance.
-	Instance      string `protobuf:"bytes,5,opt,name=instance,proto3" json:"instance,omitempty"`
+	Instance string `protobuf:"bytes,5,opt,name=instance,proto3" json:"instance,omitempty"`
+	// Leave out lines written after.
+	Until *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=until,proto3" json:"until,omitempty"`
+	// Leave out lines of a lower level, and those that have none; the server's own are
+	// LOG_LEVEL_INFO.
+	Level LogLevel `protobuf:"varint,7,opt,name=level,proto3,enum=micro.runtime.v1.LogLevel" json:"level,omitempty"`
+	// Only this release.
+	Release int64 `protobuf:"varint,8,opt,name=release,proto3" json:"release,omitempty"`
+	// Only what each instance wrote in the run before its last: why it was started
+	// again.
+	Previous bool `protobuf:"varint,9,opt,name=previous,proto3" json:"previous,omitempty"`
+	// Only lines in which this regular expression (RE2) is found; at most 1024 bytes.
+	Pattern string `protobuf:"bytes,10,opt,name=pattern,proto3" json:"pattern,omitempty"`
+	// Only these streams; empty: all.
+	Streams       []LogStream `protobuf:"varint,11,rep,packed,name=streams,proto3,enum=micro.runtime.v1.LogStream" json:"streams,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2843,6 +2921,48 @@ func (x *LogsRequest) GetInstance() string {
 	return ""
 }
 
+func (x *LogsRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *LogsRequest) GetLevel() LogLevel {
+	if x != nil {
+		return x.Level
+	}
+	return LogLevel_LOG_LEVEL_UNSPECIFIED
+}
+
+func (x *LogsRequest) GetRelease() int64 {
+	if x != nil {
+		return x.Release
+	}
+	return 0
+}
+
+func (x *LogsRequest) GetPrevious() bool {
+	if x != nil {
+		return x.Previous
+	}
+	return false
+}
+
+func (x *LogsRequest) GetPattern() string {
+	if x != nil {
+		return x.Pattern
+	}
+	return ""
+}
+
+func (x *LogsRequest) GetStreams() []LogStream {
+	if x != nil {
+		return x.Streams
+	}
+	return nil
+}
+
 type LogsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Lines in order; at least one.
@@ -2898,7 +3018,12 @@ type LogLine struct {
 	Release  int64     `protobuf:"varint,3,opt,name=release,proto3" json:"release,omitempty"`
 	Stream   LogStream `protobuf:"varint,4,opt,name=stream,proto3,enum=micro.runtime.v1.LogStream" json:"stream,omitempty"`
 	// The line without its end.
-	Text          string `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
+	Text string `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
+	// What the line says of itself, in one of the forms that loggers have; unspecified
+	// when it says nothing.
+	Level LogLevel `protobuf:"varint,6,opt,name=level,proto3,enum=micro.runtime.v1.LogLevel" json:"level,omitempty"`
+	// The service of the instance.
+	Service       string `protobuf:"bytes,7,opt,name=service,proto3" json:"service,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2964,6 +3089,20 @@ func (x *LogLine) GetStream() LogStream {
 func (x *LogLine) GetText() string {
 	if x != nil {
 		return x.Text
+	}
+	return ""
+}
+
+func (x *LogLine) GetLevel() LogLevel {
+	if x != nil {
+		return x.Level
+	}
+	return LogLevel_LOG_LEVEL_UNSPECIFIED
+}
+
+func (x *LogLine) GetService() string {
+	if x != nil {
+		return x.Service
 	}
 	return ""
 }
@@ -3150,21 +3289,30 @@ const file_micro_runtime_v1_runtime_proto_rawDesc = "" +
 	"\rWatchResponse\x123\n" +
 	"\aservice\x18\x01 \x01(\v2\x19.micro.runtime.v1.ServiceR\aservice\x12\x18\n" +
 	"\aremoved\x18\x02 \x01(\tR\aremoved\x12\x16\n" +
-	"\x06synced\x18\x03 \x01(\bR\x06synced\"\x9b\x01\n" +
+	"\x06synced\x18\x03 \x01(\bR\x06synced\"\x86\x03\n" +
 	"\vLogsRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04tail\x18\x02 \x01(\x05R\x04tail\x12\x16\n" +
 	"\x06follow\x18\x03 \x01(\bR\x06follow\x120\n" +
 	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1a\n" +
-	"\binstance\x18\x05 \x01(\tR\binstance\"?\n" +
+	"\binstance\x18\x05 \x01(\tR\binstance\x120\n" +
+	"\x05until\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x120\n" +
+	"\x05level\x18\a \x01(\x0e2\x1a.micro.runtime.v1.LogLevelR\x05level\x12\x18\n" +
+	"\arelease\x18\b \x01(\x03R\arelease\x12\x1a\n" +
+	"\bprevious\x18\t \x01(\bR\bprevious\x12\x18\n" +
+	"\apattern\x18\n" +
+	" \x01(\tR\apattern\x125\n" +
+	"\astreams\x18\v \x03(\x0e2\x1b.micro.runtime.v1.LogStreamR\astreams\"?\n" +
 	"\fLogsResponse\x12/\n" +
-	"\x05lines\x18\x01 \x03(\v2\x19.micro.runtime.v1.LogLineR\x05lines\"\xb8\x01\n" +
+	"\x05lines\x18\x01 \x03(\v2\x19.micro.runtime.v1.LogLineR\x05lines\"\x84\x02\n" +
 	"\aLogLine\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\tR\binstance\x12\x18\n" +
 	"\arelease\x18\x03 \x01(\x03R\arelease\x123\n" +
 	"\x06stream\x18\x04 \x01(\x0e2\x1b.micro.runtime.v1.LogStreamR\x06stream\x12\x12\n" +
-	"\x04text\x18\x05 \x01(\tR\x04text*\xa7\x01\n" +
+	"\x04text\x18\x05 \x01(\tR\x04text\x120\n" +
+	"\x05level\x18\x06 \x01(\x0e2\x1a.micro.runtime.v1.LogLevelR\x05level\x12\x18\n" +
+	"\aservice\x18\a \x01(\tR\aservice*\xa7\x01\n" +
 	"\x05Phase\x12\x15\n" +
 	"\x11PHASE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rPHASE_PENDING\x10\x01\x12\x12\n" +
@@ -3173,7 +3321,15 @@ const file_micro_runtime_v1_runtime_proto_rawDesc = "" +
 	"\x0fPHASE_UNHEALTHY\x10\x04\x12\x11\n" +
 	"\rPHASE_CRASHED\x10\x05\x12\x12\n" +
 	"\x0ePHASE_STOPPING\x10\x06\x12\x11\n" +
-	"\rPHASE_STOPPED\x10\a*l\n" +
+	"\rPHASE_STOPPED\x10\a*\xa1\x01\n" +
+	"\bLogLevel\x12\x19\n" +
+	"\x15LOG_LEVEL_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fLOG_LEVEL_TRACE\x10\x01\x12\x13\n" +
+	"\x0fLOG_LEVEL_DEBUG\x10\x02\x12\x12\n" +
+	"\x0eLOG_LEVEL_INFO\x10\x03\x12\x12\n" +
+	"\x0eLOG_LEVEL_WARN\x10\x04\x12\x13\n" +
+	"\x0fLOG_LEVEL_ERROR\x10\x05\x12\x13\n" +
+	"\x0fLOG_LEVEL_FATAL\x10\x06*l\n" +
 	"\tLogStream\x12\x1a\n" +
 	"\x16LOG_STREAM_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11LOG_STREAM_STDOUT\x10\x01\x12\x15\n" +
@@ -3206,146 +3362,151 @@ func file_micro_runtime_v1_runtime_proto_rawDescGZIP() []byte {
 	return file_micro_runtime_v1_runtime_proto_rawDescData
 }
 
-var file_micro_runtime_v1_runtime_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_micro_runtime_v1_runtime_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_micro_runtime_v1_runtime_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_micro_runtime_v1_runtime_proto_goTypes = []any{
 	(Phase)(0),                    // 0: micro.runtime.v1.Phase
-	(LogStream)(0),                // 1: micro.runtime.v1.LogStream
-	(*Service)(nil),               // 2: micro.runtime.v1.Service
-	(*Spec)(nil),                  // 3: micro.runtime.v1.Spec
-	(*Value)(nil),                 // 4: micro.runtime.v1.Value
-	(*Source)(nil),                // 5: micro.runtime.v1.Source
-	(*Resources)(nil),             // 6: micro.runtime.v1.Resources
-	(*Probes)(nil),                // 7: micro.runtime.v1.Probes
-	(*Probe)(nil),                 // 8: micro.runtime.v1.Probe
-	(*Command)(nil),               // 9: micro.runtime.v1.Command
-	(*Rollout)(nil),               // 10: micro.runtime.v1.Rollout
-	(*Status)(nil),                // 11: micro.runtime.v1.Status
-	(*Instance)(nil),              // 12: micro.runtime.v1.Instance
-	(*Release)(nil),               // 13: micro.runtime.v1.Release
-	(*Change)(nil),                // 14: micro.runtime.v1.Change
-	(*State)(nil),                 // 15: micro.runtime.v1.State
-	(*Entry)(nil),                 // 16: micro.runtime.v1.Entry
-	(*ApplyRequest)(nil),          // 17: micro.runtime.v1.ApplyRequest
-	(*ApplyResponse)(nil),         // 18: micro.runtime.v1.ApplyResponse
-	(*ScaleRequest)(nil),          // 19: micro.runtime.v1.ScaleRequest
-	(*ScaleResponse)(nil),         // 20: micro.runtime.v1.ScaleResponse
-	(*RestartRequest)(nil),        // 21: micro.runtime.v1.RestartRequest
-	(*RestartResponse)(nil),       // 22: micro.runtime.v1.RestartResponse
-	(*RollbackRequest)(nil),       // 23: micro.runtime.v1.RollbackRequest
-	(*RollbackResponse)(nil),      // 24: micro.runtime.v1.RollbackResponse
-	(*UndoRequest)(nil),           // 25: micro.runtime.v1.UndoRequest
-	(*UndoResponse)(nil),          // 26: micro.runtime.v1.UndoResponse
-	(*ReleasesRequest)(nil),       // 27: micro.runtime.v1.ReleasesRequest
-	(*ReleasesResponse)(nil),      // 28: micro.runtime.v1.ReleasesResponse
-	(*ChangesRequest)(nil),        // 29: micro.runtime.v1.ChangesRequest
-	(*ChangesResponse)(nil),       // 30: micro.runtime.v1.ChangesResponse
-	(*JournalRequest)(nil),        // 31: micro.runtime.v1.JournalRequest
-	(*JournalResponse)(nil),       // 32: micro.runtime.v1.JournalResponse
-	(*GetRequest)(nil),            // 33: micro.runtime.v1.GetRequest
-	(*GetResponse)(nil),           // 34: micro.runtime.v1.GetResponse
-	(*ListRequest)(nil),           // 35: micro.runtime.v1.ListRequest
-	(*ListResponse)(nil),          // 36: micro.runtime.v1.ListResponse
-	(*DeleteRequest)(nil),         // 37: micro.runtime.v1.DeleteRequest
-	(*DeleteResponse)(nil),        // 38: micro.runtime.v1.DeleteResponse
-	(*WatchRequest)(nil),          // 39: micro.runtime.v1.WatchRequest
-	(*WatchResponse)(nil),         // 40: micro.runtime.v1.WatchResponse
-	(*LogsRequest)(nil),           // 41: micro.runtime.v1.LogsRequest
-	(*LogsResponse)(nil),          // 42: micro.runtime.v1.LogsResponse
-	(*LogLine)(nil),               // 43: micro.runtime.v1.LogLine
-	nil,                           // 44: micro.runtime.v1.Spec.EnvEntry
-	(*durationpb.Duration)(nil),   // 45: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 46: google.protobuf.Timestamp
+	(LogLevel)(0),                 // 1: micro.runtime.v1.LogLevel
+	(LogStream)(0),                // 2: micro.runtime.v1.LogStream
+	(*Service)(nil),               // 3: micro.runtime.v1.Service
+	(*Spec)(nil),                  // 4: micro.runtime.v1.Spec
+	(*Value)(nil),                 // 5: micro.runtime.v1.Value
+	(*Source)(nil),                // 6: micro.runtime.v1.Source
+	(*Resources)(nil),             // 7: micro.runtime.v1.Resources
+	(*Probes)(nil),                // 8: micro.runtime.v1.Probes
+	(*Probe)(nil),                 // 9: micro.runtime.v1.Probe
+	(*Command)(nil),               // 10: micro.runtime.v1.Command
+	(*Rollout)(nil),               // 11: micro.runtime.v1.Rollout
+	(*Status)(nil),                // 12: micro.runtime.v1.Status
+	(*Instance)(nil),              // 13: micro.runtime.v1.Instance
+	(*Release)(nil),               // 14: micro.runtime.v1.Release
+	(*Change)(nil),                // 15: micro.runtime.v1.Change
+	(*State)(nil),                 // 16: micro.runtime.v1.State
+	(*Entry)(nil),                 // 17: micro.runtime.v1.Entry
+	(*ApplyRequest)(nil),          // 18: micro.runtime.v1.ApplyRequest
+	(*ApplyResponse)(nil),         // 19: micro.runtime.v1.ApplyResponse
+	(*ScaleRequest)(nil),          // 20: micro.runtime.v1.ScaleRequest
+	(*ScaleResponse)(nil),         // 21: micro.runtime.v1.ScaleResponse
+	(*RestartRequest)(nil),        // 22: micro.runtime.v1.RestartRequest
+	(*RestartResponse)(nil),       // 23: micro.runtime.v1.RestartResponse
+	(*RollbackRequest)(nil),       // 24: micro.runtime.v1.RollbackRequest
+	(*RollbackResponse)(nil),      // 25: micro.runtime.v1.RollbackResponse
+	(*UndoRequest)(nil),           // 26: micro.runtime.v1.UndoRequest
+	(*UndoResponse)(nil),          // 27: micro.runtime.v1.UndoResponse
+	(*ReleasesRequest)(nil),       // 28: micro.runtime.v1.ReleasesRequest
+	(*ReleasesResponse)(nil),      // 29: micro.runtime.v1.ReleasesResponse
+	(*ChangesRequest)(nil),        // 30: micro.runtime.v1.ChangesRequest
+	(*ChangesResponse)(nil),       // 31: micro.runtime.v1.ChangesResponse
+	(*JournalRequest)(nil),        // 32: micro.runtime.v1.JournalRequest
+	(*JournalResponse)(nil),       // 33: micro.runtime.v1.JournalResponse
+	(*GetRequest)(nil),            // 34: micro.runtime.v1.GetRequest
+	(*GetResponse)(nil),           // 35: micro.runtime.v1.GetResponse
+	(*ListRequest)(nil),           // 36: micro.runtime.v1.ListRequest
+	(*ListResponse)(nil),          // 37: micro.runtime.v1.ListResponse
+	(*DeleteRequest)(nil),         // 38: micro.runtime.v1.DeleteRequest
+	(*DeleteResponse)(nil),        // 39: micro.runtime.v1.DeleteResponse
+	(*WatchRequest)(nil),          // 40: micro.runtime.v1.WatchRequest
+	(*WatchResponse)(nil),         // 41: micro.runtime.v1.WatchResponse
+	(*LogsRequest)(nil),           // 42: micro.runtime.v1.LogsRequest
+	(*LogsResponse)(nil),          // 43: micro.runtime.v1.LogsResponse
+	(*LogLine)(nil),               // 44: micro.runtime.v1.LogLine
+	nil,                           // 45: micro.runtime.v1.Spec.EnvEntry
+	(*durationpb.Duration)(nil),   // 46: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 47: google.protobuf.Timestamp
 }
 var file_micro_runtime_v1_runtime_proto_depIdxs = []int32{
-	3,  // 0: micro.runtime.v1.Service.spec:type_name -> micro.runtime.v1.Spec
-	11, // 1: micro.runtime.v1.Service.status:type_name -> micro.runtime.v1.Status
-	10, // 2: micro.runtime.v1.Service.rollout:type_name -> micro.runtime.v1.Rollout
-	5,  // 3: micro.runtime.v1.Spec.source:type_name -> micro.runtime.v1.Source
-	44, // 4: micro.runtime.v1.Spec.env:type_name -> micro.runtime.v1.Spec.EnvEntry
-	45, // 5: micro.runtime.v1.Spec.stop_grace:type_name -> google.protobuf.Duration
-	7,  // 6: micro.runtime.v1.Spec.probes:type_name -> micro.runtime.v1.Probes
-	6,  // 7: micro.runtime.v1.Spec.resources:type_name -> micro.runtime.v1.Resources
-	8,  // 8: micro.runtime.v1.Probes.startup:type_name -> micro.runtime.v1.Probe
-	8,  // 9: micro.runtime.v1.Probes.readiness:type_name -> micro.runtime.v1.Probe
-	8,  // 10: micro.runtime.v1.Probes.liveness:type_name -> micro.runtime.v1.Probe
-	9,  // 11: micro.runtime.v1.Probe.command:type_name -> micro.runtime.v1.Command
-	45, // 12: micro.runtime.v1.Probe.period:type_name -> google.protobuf.Duration
-	45, // 13: micro.runtime.v1.Probe.timeout:type_name -> google.protobuf.Duration
-	45, // 14: micro.runtime.v1.Rollout.deadline:type_name -> google.protobuf.Duration
+	4,  // 0: micro.runtime.v1.Service.spec:type_name -> micro.runtime.v1.Spec
+	12, // 1: micro.runtime.v1.Service.status:type_name -> micro.runtime.v1.Status
+	11, // 2: micro.runtime.v1.Service.rollout:type_name -> micro.runtime.v1.Rollout
+	6,  // 3: micro.runtime.v1.Spec.source:type_name -> micro.runtime.v1.Source
+	45, // 4: micro.runtime.v1.Spec.env:type_name -> micro.runtime.v1.Spec.EnvEntry
+	46, // 5: micro.runtime.v1.Spec.stop_grace:type_name -> google.protobuf.Duration
+	8,  // 6: micro.runtime.v1.Spec.probes:type_name -> micro.runtime.v1.Probes
+	7,  // 7: micro.runtime.v1.Spec.resources:type_name -> micro.runtime.v1.Resources
+	9,  // 8: micro.runtime.v1.Probes.startup:type_name -> micro.runtime.v1.Probe
+	9,  // 9: micro.runtime.v1.Probes.readiness:type_name -> micro.runtime.v1.Probe
+	9,  // 10: micro.runtime.v1.Probes.liveness:type_name -> micro.runtime.v1.Probe
+	10, // 11: micro.runtime.v1.Probe.command:type_name -> micro.runtime.v1.Command
+	46, // 12: micro.runtime.v1.Probe.period:type_name -> google.protobuf.Duration
+	46, // 13: micro.runtime.v1.Probe.timeout:type_name -> google.protobuf.Duration
+	46, // 14: micro.runtime.v1.Rollout.deadline:type_name -> google.protobuf.Duration
 	0,  // 15: micro.runtime.v1.Status.phase:type_name -> micro.runtime.v1.Phase
-	12, // 16: micro.runtime.v1.Status.instances:type_name -> micro.runtime.v1.Instance
-	46, // 17: micro.runtime.v1.Status.updated:type_name -> google.protobuf.Timestamp
-	14, // 18: micro.runtime.v1.Status.change:type_name -> micro.runtime.v1.Change
+	13, // 16: micro.runtime.v1.Status.instances:type_name -> micro.runtime.v1.Instance
+	47, // 17: micro.runtime.v1.Status.updated:type_name -> google.protobuf.Timestamp
+	15, // 18: micro.runtime.v1.Status.change:type_name -> micro.runtime.v1.Change
 	0,  // 19: micro.runtime.v1.Instance.phase:type_name -> micro.runtime.v1.Phase
-	46, // 20: micro.runtime.v1.Instance.started:type_name -> google.protobuf.Timestamp
-	46, // 21: micro.runtime.v1.Instance.next_start:type_name -> google.protobuf.Timestamp
-	46, // 22: micro.runtime.v1.Instance.since:type_name -> google.protobuf.Timestamp
-	6,  // 23: micro.runtime.v1.Instance.unmet:type_name -> micro.runtime.v1.Resources
-	3,  // 24: micro.runtime.v1.Release.spec:type_name -> micro.runtime.v1.Spec
-	46, // 25: micro.runtime.v1.Release.created:type_name -> google.protobuf.Timestamp
-	46, // 26: micro.runtime.v1.Release.served:type_name -> google.protobuf.Timestamp
-	46, // 27: micro.runtime.v1.Change.time:type_name -> google.protobuf.Timestamp
-	15, // 28: micro.runtime.v1.Change.before:type_name -> micro.runtime.v1.State
-	15, // 29: micro.runtime.v1.Change.after:type_name -> micro.runtime.v1.State
-	10, // 30: micro.runtime.v1.State.rollout:type_name -> micro.runtime.v1.Rollout
-	46, // 31: micro.runtime.v1.Entry.time:type_name -> google.protobuf.Timestamp
-	3,  // 32: micro.runtime.v1.ApplyRequest.spec:type_name -> micro.runtime.v1.Spec
-	10, // 33: micro.runtime.v1.ApplyRequest.rollout:type_name -> micro.runtime.v1.Rollout
-	2,  // 34: micro.runtime.v1.ApplyResponse.service:type_name -> micro.runtime.v1.Service
-	14, // 35: micro.runtime.v1.ApplyResponse.change:type_name -> micro.runtime.v1.Change
-	2,  // 36: micro.runtime.v1.ScaleResponse.service:type_name -> micro.runtime.v1.Service
-	14, // 37: micro.runtime.v1.ScaleResponse.change:type_name -> micro.runtime.v1.Change
-	2,  // 38: micro.runtime.v1.RestartResponse.service:type_name -> micro.runtime.v1.Service
-	14, // 39: micro.runtime.v1.RestartResponse.change:type_name -> micro.runtime.v1.Change
-	2,  // 40: micro.runtime.v1.RollbackResponse.service:type_name -> micro.runtime.v1.Service
-	14, // 41: micro.runtime.v1.RollbackResponse.change:type_name -> micro.runtime.v1.Change
-	2,  // 42: micro.runtime.v1.UndoResponse.service:type_name -> micro.runtime.v1.Service
-	14, // 43: micro.runtime.v1.UndoResponse.change:type_name -> micro.runtime.v1.Change
-	14, // 44: micro.runtime.v1.UndoResponse.undone:type_name -> micro.runtime.v1.Change
-	13, // 45: micro.runtime.v1.ReleasesResponse.releases:type_name -> micro.runtime.v1.Release
-	14, // 46: micro.runtime.v1.ChangesResponse.changes:type_name -> micro.runtime.v1.Change
-	16, // 47: micro.runtime.v1.JournalResponse.entries:type_name -> micro.runtime.v1.Entry
-	2,  // 48: micro.runtime.v1.GetResponse.service:type_name -> micro.runtime.v1.Service
-	2,  // 49: micro.runtime.v1.ListResponse.services:type_name -> micro.runtime.v1.Service
-	14, // 50: micro.runtime.v1.DeleteResponse.change:type_name -> micro.runtime.v1.Change
-	2,  // 51: micro.runtime.v1.WatchResponse.service:type_name -> micro.runtime.v1.Service
-	46, // 52: micro.runtime.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
-	43, // 53: micro.runtime.v1.LogsResponse.lines:type_name -> micro.runtime.v1.LogLine
-	46, // 54: micro.runtime.v1.LogLine.time:type_name -> google.protobuf.Timestamp
-	1,  // 55: micro.runtime.v1.LogLine.stream:type_name -> micro.runtime.v1.LogStream
-	4,  // 56: micro.runtime.v1.Spec.EnvEntry.value:type_name -> micro.runtime.v1.Value
-	17, // 57: micro.runtime.v1.Runtime.Apply:input_type -> micro.runtime.v1.ApplyRequest
-	19, // 58: micro.runtime.v1.Runtime.Scale:input_type -> micro.runtime.v1.ScaleRequest
-	21, // 59: micro.runtime.v1.Runtime.Restart:input_type -> micro.runtime.v1.RestartRequest
-	23, // 60: micro.runtime.v1.Runtime.Rollback:input_type -> micro.runtime.v1.RollbackRequest
-	25, // 61: micro.runtime.v1.Runtime.Undo:input_type -> micro.runtime.v1.UndoRequest
-	27, // 62: micro.runtime.v1.Runtime.Releases:input_type -> micro.runtime.v1.ReleasesRequest
-	29, // 63: micro.runtime.v1.Runtime.Changes:input_type -> micro.runtime.v1.ChangesRequest
-	31, // 64: micro.runtime.v1.Runtime.Journal:input_type -> micro.runtime.v1.JournalRequest
-	33, // 65: micro.runtime.v1.Runtime.Get:input_type -> micro.runtime.v1.GetRequest
-	35, // 66: micro.runtime.v1.Runtime.List:input_type -> micro.runtime.v1.ListRequest
-	37, // 67: micro.runtime.v1.Runtime.Delete:input_type -> micro.runtime.v1.DeleteRequest
-	39, // 68: micro.runtime.v1.Runtime.Watch:input_type -> micro.runtime.v1.WatchRequest
-	41, // 69: micro.runtime.v1.Runtime.Logs:input_type -> micro.runtime.v1.LogsRequest
-	18, // 70: micro.runtime.v1.Runtime.Apply:output_type -> micro.runtime.v1.ApplyResponse
-	20, // 71: micro.runtime.v1.Runtime.Scale:output_type -> micro.runtime.v1.ScaleResponse
-	22, // 72: micro.runtime.v1.Runtime.Restart:output_type -> micro.runtime.v1.RestartResponse
-	24, // 73: micro.runtime.v1.Runtime.Rollback:output_type -> micro.runtime.v1.RollbackResponse
-	26, // 74: micro.runtime.v1.Runtime.Undo:output_type -> micro.runtime.v1.UndoResponse
-	28, // 75: micro.runtime.v1.Runtime.Releases:output_type -> micro.runtime.v1.ReleasesResponse
-	30, // 76: micro.runtime.v1.Runtime.Changes:output_type -> micro.runtime.v1.ChangesResponse
-	32, // 77: micro.runtime.v1.Runtime.Journal:output_type -> micro.runtime.v1.JournalResponse
-	34, // 78: micro.runtime.v1.Runtime.Get:output_type -> micro.runtime.v1.GetResponse
-	36, // 79: micro.runtime.v1.Runtime.List:output_type -> micro.runtime.v1.ListResponse
-	38, // 80: micro.runtime.v1.Runtime.Delete:output_type -> micro.runtime.v1.DeleteResponse
-	40, // 81: micro.runtime.v1.Runtime.Watch:output_type -> micro.runtime.v1.WatchResponse
-	42, // 82: micro.runtime.v1.Runtime.Logs:output_type -> micro.runtime.v1.LogsResponse
-	70, // [70:83] is the sub-list for method output_type
-	57, // [57:70] is the sub-list for method input_type
-	57, // [57:57] is the sub-list for extension type_name
-	57, // [57:57] is the sub-list for extension extendee
-	0,  // [0:57] is the sub-list for field type_name
+	47, // 20: micro.runtime.v1.Instance.started:type_name -> google.protobuf.Timestamp
+	47, // 21: micro.runtime.v1.Instance.next_start:type_name -> google.protobuf.Timestamp
+	47, // 22: micro.runtime.v1.Instance.since:type_name -> google.protobuf.Timestamp
+	7,  // 23: micro.runtime.v1.Instance.unmet:type_name -> micro.runtime.v1.Resources
+	4,  // 24: micro.runtime.v1.Release.spec:type_name -> micro.runtime.v1.Spec
+	47, // 25: micro.runtime.v1.Release.created:type_name -> google.protobuf.Timestamp
+	47, // 26: micro.runtime.v1.Release.served:type_name -> google.protobuf.Timestamp
+	47, // 27: micro.runtime.v1.Change.time:type_name -> google.protobuf.Timestamp
+	16, // 28: micro.runtime.v1.Change.before:type_name -> micro.runtime.v1.State
+	16, // 29: micro.runtime.v1.Change.after:type_name -> micro.runtime.v1.State
+	11, // 30: micro.runtime.v1.State.rollout:type_name -> micro.runtime.v1.Rollout
+	47, // 31: micro.runtime.v1.Entry.time:type_name -> google.protobuf.Timestamp
+	4,  // 32: micro.runtime.v1.ApplyRequest.spec:type_name -> micro.runtime.v1.Spec
+	11, // 33: micro.runtime.v1.ApplyRequest.rollout:type_name -> micro.runtime.v1.Rollout
+	3,  // 34: micro.runtime.v1.ApplyResponse.service:type_name -> micro.runtime.v1.Service
+	15, // 35: micro.runtime.v1.ApplyResponse.change:type_name -> micro.runtime.v1.Change
+	3,  // 36: micro.runtime.v1.ScaleResponse.service:type_name -> micro.runtime.v1.Service
+	15, // 37: micro.runtime.v1.ScaleResponse.change:type_name -> micro.runtime.v1.Change
+	3,  // 38: micro.runtime.v1.RestartResponse.service:type_name -> micro.runtime.v1.Service
+	15, // 39: micro.runtime.v1.RestartResponse.change:type_name -> micro.runtime.v1.Change
+	3,  // 40: micro.runtime.v1.RollbackResponse.service:type_name -> micro.runtime.v1.Service
+	15, // 41: micro.runtime.v1.RollbackResponse.change:type_name -> micro.runtime.v1.Change
+	3,  // 42: micro.runtime.v1.UndoResponse.service:type_name -> micro.runtime.v1.Service
+	15, // 43: micro.runtime.v1.UndoResponse.change:type_name -> micro.runtime.v1.Change
+	15, // 44: micro.runtime.v1.UndoResponse.undone:type_name -> micro.runtime.v1.Change
+	14, // 45: micro.runtime.v1.ReleasesResponse.releases:type_name -> micro.runtime.v1.Release
+	15, // 46: micro.runtime.v1.ChangesResponse.changes:type_name -> micro.runtime.v1.Change
+	17, // 47: micro.runtime.v1.JournalResponse.entries:type_name -> micro.runtime.v1.Entry
+	3,  // 48: micro.runtime.v1.GetResponse.service:type_name -> micro.runtime.v1.Service
+	3,  // 49: micro.runtime.v1.ListResponse.services:type_name -> micro.runtime.v1.Service
+	15, // 50: micro.runtime.v1.DeleteResponse.change:type_name -> micro.runtime.v1.Change
+	3,  // 51: micro.runtime.v1.WatchResponse.service:type_name -> micro.runtime.v1.Service
+	47, // 52: micro.runtime.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
+	47, // 53: micro.runtime.v1.LogsRequest.until:type_name -> google.protobuf.Timestamp
+	1,  // 54: micro.runtime.v1.LogsRequest.level:type_name -> micro.runtime.v1.LogLevel
+	2,  // 55: micro.runtime.v1.LogsRequest.streams:type_name -> micro.runtime.v1.LogStream
+	44, // 56: micro.runtime.v1.LogsResponse.lines:type_name -> micro.runtime.v1.LogLine
+	47, // 57: micro.runtime.v1.LogLine.time:type_name -> google.protobuf.Timestamp
+	2,  // 58: micro.runtime.v1.LogLine.stream:type_name -> micro.runtime.v1.LogStream
+	1,  // 59: micro.runtime.v1.LogLine.level:type_name -> micro.runtime.v1.LogLevel
+	5,  // 60: micro.runtime.v1.Spec.EnvEntry.value:type_name -> micro.runtime.v1.Value
+	18, // 61: micro.runtime.v1.Runtime.Apply:input_type -> micro.runtime.v1.ApplyRequest
+	20, // 62: micro.runtime.v1.Runtime.Scale:input_type -> micro.runtime.v1.ScaleRequest
+	22, // 63: micro.runtime.v1.Runtime.Restart:input_type -> micro.runtime.v1.RestartRequest
+	24, // 64: micro.runtime.v1.Runtime.Rollback:input_type -> micro.runtime.v1.RollbackRequest
+	26, // 65: micro.runtime.v1.Runtime.Undo:input_type -> micro.runtime.v1.UndoRequest
+	28, // 66: micro.runtime.v1.Runtime.Releases:input_type -> micro.runtime.v1.ReleasesRequest
+	30, // 67: micro.runtime.v1.Runtime.Changes:input_type -> micro.runtime.v1.ChangesRequest
+	32, // 68: micro.runtime.v1.Runtime.Journal:input_type -> micro.runtime.v1.JournalRequest
+	34, // 69: micro.runtime.v1.Runtime.Get:input_type -> micro.runtime.v1.GetRequest
+	36, // 70: micro.runtime.v1.Runtime.List:input_type -> micro.runtime.v1.ListRequest
+	38, // 71: micro.runtime.v1.Runtime.Delete:input_type -> micro.runtime.v1.DeleteRequest
+	40, // 72: micro.runtime.v1.Runtime.Watch:input_type -> micro.runtime.v1.WatchRequest
+	42, // 73: micro.runtime.v1.Runtime.Logs:input_type -> micro.runtime.v1.LogsRequest
+	19, // 74: micro.runtime.v1.Runtime.Apply:output_type -> micro.runtime.v1.ApplyResponse
+	21, // 75: micro.runtime.v1.Runtime.Scale:output_type -> micro.runtime.v1.ScaleResponse
+	23, // 76: micro.runtime.v1.Runtime.Restart:output_type -> micro.runtime.v1.RestartResponse
+	25, // 77: micro.runtime.v1.Runtime.Rollback:output_type -> micro.runtime.v1.RollbackResponse
+	27, // 78: micro.runtime.v1.Runtime.Undo:output_type -> micro.runtime.v1.UndoResponse
+	29, // 79: micro.runtime.v1.Runtime.Releases:output_type -> micro.runtime.v1.ReleasesResponse
+	31, // 80: micro.runtime.v1.Runtime.Changes:output_type -> micro.runtime.v1.ChangesResponse
+	33, // 81: micro.runtime.v1.Runtime.Journal:output_type -> micro.runtime.v1.JournalResponse
+	35, // 82: micro.runtime.v1.Runtime.Get:output_type -> micro.runtime.v1.GetResponse
+	37, // 83: micro.runtime.v1.Runtime.List:output_type -> micro.runtime.v1.ListResponse
+	39, // 84: micro.runtime.v1.Runtime.Delete:output_type -> micro.runtime.v1.DeleteResponse
+	41, // 85: micro.runtime.v1.Runtime.Watch:output_type -> micro.runtime.v1.WatchResponse
+	43, // 86: micro.runtime.v1.Runtime.Logs:output_type -> micro.runtime.v1.LogsResponse
+	74, // [74:87] is the sub-list for method output_type
+	61, // [61:74] is the sub-list for method input_type
+	61, // [61:61] is the sub-list for extension type_name
+	61, // [61:61] is the sub-list for extension extendee
+	0,  // [0:61] is the sub-list for field type_name
 }
 
 func init() { file_micro_runtime_v1_runtime_proto_init() }
@@ -3368,7 +3529,7 @@ func file_micro_runtime_v1_runtime_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_micro_runtime_v1_runtime_proto_rawDesc), len(file_micro_runtime_v1_runtime_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      3,
 			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   1,

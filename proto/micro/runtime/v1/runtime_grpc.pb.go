@@ -100,7 +100,11 @@ type RuntimeClient interface {
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
 	// Logs sends what the instances of a service wrote, oldest line first.
 	// Lines of one instance keep their order. With follow it waits for more until
-	// the caller ends the stream, across restarts and new releases.
+	// the caller ends the stream, across restarts and new releases; header metadata
+	// is sent when it is ready to.
+	//
+	// INVALID_ARGUMENT: a pattern that is none or costs too much, or follow together
+	// with until or previous.
 	Logs(ctx context.Context, in *LogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LogsResponse], error)
 }
 
@@ -330,7 +334,11 @@ type RuntimeServer interface {
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
 	// Logs sends what the instances of a service wrote, oldest line first.
 	// Lines of one instance keep their order. With follow it waits for more until
-	// the caller ends the stream, across restarts and new releases.
+	// the caller ends the stream, across restarts and new releases; header metadata
+	// is sent when it is ready to.
+	//
+	// INVALID_ARGUMENT: a pattern that is none or costs too much, or follow together
+	// with until or previous.
 	Logs(*LogsRequest, grpc.ServerStreamingServer[LogsResponse]) error
 	mustEmbedUnimplementedRuntimeServer()
 }

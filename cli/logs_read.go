@@ -1,0 +1,329 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
+)
+
+// logReader reads the lines of services: those that there are in the order of time,
+// and then those that come as they come.
+//
+// The server keeps no place for who follows. A stream that begins anew asks for the
+// lines since a little before the last one, and leaves out those that it knows: the
+// lines of one instance always come in the same order.
+type logReader struct {
+	app *App
+	req *runtimev1.LogsRequest // without a name
+	// print writes a line, and flush what was written so far.
+	print func(*runtimev1.LogLine) error
+	flush func() error
+
+	services []*serviceReader
+
+	mu   sync.Mutex // of what follows, while several services are followed
+	lost bool       // the server is away, and that was said
+}
+
+// serviceReader is where a reader is in the lines of one service.
+type serviceReader struct {
+	name  string
+	since *timestamppb.Timestamp // of the lines that are not known; nil: from the start
+	known map[string]*lastLine
+}
+
+// lastLine is the last line of an instance that is known: so many are known that have its
+// time.
+type lastLine struct {
+	time  time.Time
+	count int
+	all   bool // of that time, all are known
+}
+
+// overlap is how much later than another one, of any instance, a line may be read that
+// is older.
+const overlap = 10 * time.Second
+
+func (r *logReader) add(name string) {
+	r.services = append(r.services, &serviceReader{name: name, since: r.req.GetSince(), known: map[string]*lastLine{}})
+}
+
+// read shows the lines that there are, and follows if that was asked for. It returns
+// how many there were.
+func (r *logReader) read(ctx context.Context) (int, error) {
+	shown, err := r.past(ctx)
+	if flushErr := r.flush(); err == nil {
+		err = flushErr
+	}
+	if err != nil || !r.req.GetFollow() {
+		return shown, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	failed := make(chan error, len(r.services))
+	for _, s := range r.services {
+		go func() { failed <- r.follow(ctx, s) }()
+	}
+	var first error
+	for range r.services {
+		if err := <-failed; err != nil && first == nil {
+			first = err
+			cancel() // the others end with that
+		}
+	}
+	return shown, first
+}
+
+// past shows the lines that there are, merged by time.
+func (r *logReader) past(ctx context.Context) (shown int, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var heads []*lineStream
+	for _, s := range r.services {
+		h, err := r.open(ctx, s, r.req.GetTail(), false)
+		if err != nil {
+			return 0, err
+		}
+		heads = append(heads, h)
+	}
+	var held []*runtimev1.LogLine
+	for n := int(r.req.GetTail()); ; {
+		var next *lineStream
+		for _, h := range heads {
+			if err := h.fill(); err != nil {
+				return 0, err
+			}
+			if l := h.line(); l != nil && (next == nil || l.GetTime().AsTime().Before(next.line().GetTime().AsTime())) {
+				next = h
+			}
+		}
+		switch {
+		case next == nil:
+			held = held[max(0, len(held)-n):]
+			return shown + len(held), r.showLast(held)
+		case n == 0:
+			shown++
+			next.service.keep(next.line())
+			if err := r.print(next.line()); err != nil {
+				return shown, err
+			}
+		default: // each stream has as many as are wanted of all
+			if held = append(held, next.line()); len(held) == 2*n {
+				held = slices.Delete(held, 0, n)
+			}
+			next.service.keep(next.line())
+		}
+		next.lines = next.lines[1:]
+	}
+}
+
+// showLast shows the last of the lines that there are. Those before are not shown when
+// the lines that come are asked for.
+func (r *logReader) showLast(held []*runtimev1.LogLine) error {
+	if len(held) == 0 {
+		return nil
+	}
+	first := held[0].GetTime()
+	for _, s := range r.services {
+		if s.since == nil || s.since.AsTime().Before(first.AsTime()) {
+			s.since = first
+		}
+		for _, p := range s.known {
+			p.all = p.all || p.time.Equal(first.AsTime())
+		}
+	}
+	for _, l := range held {
+		if err := r.print(l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// follow shows the lines of a service that come, until ctx ends. While the server is
+// away it tries again.
+func (r *logReader) follow(ctx context.Context, s *serviceReader) error {
+	for n := 1; ; n++ {
+		began, err := r.followOnce(ctx, s)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil || status.Code(err) != codes.Unavailable {
+			return err
+		}
+		if began {
+			n = 1
+		}
+		r.tell(true)
+		select {
+		case <-time.After(pause(min(n, 4), rand.Float64())): //nolint:gosec // it is no secret
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// followOnce follows until the stream ends, and reports whether it began.
+func (r *logReader) followOnce(ctx context.Context, s *serviceReader) (began bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	h, err := r.open(ctx, s, 0, true)
+	if err != nil {
+		return false, err
+	}
+	if _, err := h.stream.Header(); err != nil {
+		return false, err
+	}
+	r.tell(false)
+	seen := s.begin()
+	for {
+		if err := h.fill(); err != nil || h.line() == nil {
+			return true, err
+		}
+		if err := r.showNew(s, seen, h.lines); err != nil {
+			return true, err
+		}
+		h.lines = nil
+	}
+}
+
+// showNew shows those of some lines that are not known.
+func (r *logReader) showNew(s *serviceReader, seen map[string]*repeated, lines []*runtimev1.LogLine) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, l := range lines {
+		if seen[l.GetInstance()].has(l.GetTime().AsTime()) {
+			continue
+		}
+		s.keep(l)
+		if err := r.print(l); err != nil {
+			return err
+		}
+	}
+	return r.flush()
+}
+
+// open asks for the lines of a service.
+func (r *logReader) open(ctx context.Context, s *serviceReader, tail int32, follow bool) (*lineStream, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ctx, conn, err := r.app.connFor(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if follow {
+		conn.ResetConnectBackoff()
+	}
+	req := proto.CloneOf(r.req)
+	req.Name, req.Since, req.Tail, req.Follow = s.name, s.since, tail, follow
+	stream, err := runtimev1.NewRuntimeClient(conn).Logs(ctx, req)
+	return &lineStream{service: s, stream: stream}, err
+}
+
+// tell says that the server is away, and that it is there again.
+func (r *logReader) tell(lost bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case lost && !r.lost:
+		fmt.Fprintln(r.app.Err, "the server is away; waiting for it")
+	case !lost && r.lost:
+		fmt.Fprintln(r.app.Err, "the server is there again")
+	}
+	r.lost = lost
+}
+
+// keep notes that a line is known.
+func (s *serviceReader) keep(l *runtimev1.LogLine) {
+	t := l.GetTime().AsTime()
+	p := s.known[l.GetInstance()]
+	switch {
+	case p == nil || !p.time.Equal(t):
+		s.known[l.GetInstance()] = &lastLine{time: t, count: 1}
+	default:
+		p.count++
+	}
+	if since := t.Add(-overlap); s.since == nil || s.since.AsTime().Before(since) {
+		s.since = timestamppb.New(since)
+	}
+}
+
+// begin returns what a stream that begins anew repeats of each instance.
+func (s *serviceReader) begin() map[string]*repeated {
+	seen := map[string]*repeated{}
+	for id, p := range s.known {
+		if s.since != nil && p.time.Before(s.since.AsTime()) {
+			delete(s.known, id) // it is not asked for again
+			continue
+		}
+		seen[id] = &repeated{lastLine: *p}
+	}
+	return seen
+}
+
+// repeated is what a stream repeats of an instance: up to a line.
+type repeated struct {
+	lastLine
+
+	past bool // it is behind
+}
+
+// has reports whether the next line of the instance, with its time, is a repeated one.
+func (r *repeated) has(t time.Time) bool {
+	switch {
+	case r == nil || r.past:
+		return false
+	case t.Before(r.time):
+		return true
+	case t.Equal(r.time) && (r.all || r.count > 0):
+		r.count--
+		return true
+	}
+	r.past = true
+	return false
+}
+
+// lineStream is a stream of the lines of a service.
+type lineStream struct {
+	service *serviceReader
+	stream  grpc.ServerStreamingClient[runtimev1.LogsResponse]
+	lines   []*runtimev1.LogLine // that came and were not taken
+	ended   bool
+}
+
+// fill waits for lines when there are none, or for the end.
+func (h *lineStream) fill() error {
+	for len(h.lines) == 0 && !h.ended {
+		rsp, err := h.stream.Recv()
+		if errors.Is(err, io.EOF) {
+			h.ended = true
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		h.lines = rsp.GetLines()
+	}
+	return nil
+}
+
+// line returns the next line, nil at the end.
+func (h *lineStream) line() *runtimev1.LogLine {
+	if len(h.lines) == 0 {
+		return nil
+	}
+	return h.lines[0]
+}
