@@ -124,7 +124,7 @@ func TestOpenCleans(t *testing.T) {
 	if left := files(t, filepath.Join(dir, "instances")); !slices.Equal(left, []string{"torn"}) {
 		t.Errorf("instances: %q, want the one that has a log", left)
 	}
-	in := r.instances["torn"].info
+	in := known(t, r, "torn")
 	if in.State != runtime.Exited || in.Exit.Signal != "SIGKILL" || in.Namespace != "micro" || in.Service != "alpha" {
 		t.Errorf("the instance is %+v, want it killed", in)
 	}
@@ -138,7 +138,7 @@ func TestOpenCleans(t *testing.T) {
 	if len(got) != 2 || got[0] != "kept" {
 		t.Errorf("its lines are %q, want the one that was whole and the runtime's own", got)
 	}
-	if _, err := os.Stat(r.instances["torn"].home.identity()); err == nil {
+	if _, err := os.Stat(homeOf(r, "torn").identity()); err == nil {
 		t.Errorf("its identity is still there")
 	}
 }
@@ -158,18 +158,37 @@ func files(t *testing.T, dir string) []string {
 	return names
 }
 
-func TestPorts(t *testing.T) {
-	t.Parallel()
-	p := &ports{used: map[int]bool{}}
-	seen := map[int]bool{}
-	for range 200 {
-		port, err := p.take(t.Context())
+// known returns an instance as it is.
+func known(t *testing.T, r *Runtime, id string) runtime.Instance {
+	t.Helper()
+	for event, err := range r.Watch(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if seen[port] || port < minPort || port > maxPort {
-			t.Fatalf("port %d was given twice, or is out of range", port)
+		if event.Instance.ID == id {
+			return event.Instance
 		}
-		seen[port] = true
+		if event.Synced {
+			break
+		}
 	}
+	t.Fatalf("there is no instance %q", id)
+	return runtime.Instance{}
 }
+
+// runOf returns what runs of an instance.
+func runOf(t *testing.T, r *Runtime, id string) *run {
+	t.Helper()
+	for p, in := range r.Running() {
+		if current, ok := p.(*run); ok && in.ID == id {
+			return current
+		}
+	}
+	t.Fatalf("instance %q does not run", id)
+	return nil
+}
+
+func homeOf(r *Runtime, id string) home { return home(filepath.Join(r.engine.dir, "instances", id)) }
+
+// unpackedDir returns where the image of a run is.
+func unpackedDir(c *run) string { return c.start.Of.(*image).dir }

@@ -1,4 +1,4 @@
-package embedded
+package supervisor
 
 import (
 	"context"
@@ -18,7 +18,7 @@ import (
 type instance struct {
 	id      string
 	service logfile.Service
-	home    home
+	home    string // its folder
 	log     *logfile.Log
 	// op is held by the one call that starts or removes the instance.
 	op chan struct{}
@@ -26,7 +26,7 @@ type instance struct {
 	// Guarded by Runtime.mu:
 	info    runtime.Instance // its State is 0 before the first start
 	run     *run             // nil when it does not run
-	image   *image           // of the last start; nil when it is not unpacked
+	image   Image            // of the last start; nil when it is not ready
 	removed bool
 }
 
@@ -36,7 +36,7 @@ func (r *Runtime) newInstance(id string, service logfile.Service) *instance {
 	return &instance{
 		id:      id,
 		service: service,
-		home:    home(filepath.Join(r.dir, "instances", id)),
+		home:    filepath.Join(r.dir, "instances", id),
 		op:      make(chan struct{}, 1),
 	}
 }
@@ -139,19 +139,19 @@ func (r *Runtime) start(ctx context.Context, spec runtime.Spec) (info runtime.In
 			r.forgetUnstarted(in)
 		}
 	}()
-	img, err := r.images.acquire(ctx, spec.Image)
+	img, err := r.engine.Image(ctx, spec.Image)
 	if err != nil {
 		return info, err
 	}
 	if in.log == nil {
 		if in.log, err = r.logs.Open(service, in.id); err != nil {
-			r.images.release(img)
+			img.Release()
 			return info, err
 		}
 	}
 	info, err = r.launch(ctx, in, spec, img)
 	if err != nil {
-		r.images.release(img)
+		img.Release()
 	}
 	return info, err
 }
@@ -193,9 +193,8 @@ func (r *Runtime) Remove(ctx context.Context, id string) error {
 // not run. It is forgotten in one step, when its log is out of its place; what
 // stays on the disk then is removed by the next runtime at the latest.
 func (r *Runtime) drop(in *instance) error {
-	staging := filepath.Join(r.dir, "staging")
 	if in.log != nil {
-		trash := trashName(staging)
+		trash := TrashName(r.staging())
 		if err := r.logs.Remove(in.log, trash); err != nil {
 			return err
 		}
@@ -213,11 +212,11 @@ func (r *Runtime) drop(in *instance) error {
 	in.image = nil
 	r.mu.Unlock()
 	if img != nil {
-		r.images.release(img)
+		img.Release()
 	}
-	r.cells.forget(in.home)
-	trash := trashName(staging)
-	if err := os.Rename(string(in.home), trash); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	r.engine.Forget(in.id)
+	trash := TrashName(r.staging())
+	if err := os.Rename(in.home, trash); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	r.discard(trash)
