@@ -2,6 +2,7 @@ package docker
 
 import (
 	"archive/tar"
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -13,8 +14,12 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path"
+	"path/filepath"
+	"strings"
 
 	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/backend/runtime/supervisor"
 )
 
 // An image goes to the engine as an archive such as `docker save` writes. So the engine
@@ -51,12 +56,42 @@ func spool(dir string, open func() (io.ReadCloser, error)) (_ *layerFile, err er
 		return nil, err
 	}
 	hash := sha256.New()
-	size, err := io.Copy(io.MultiWriter(f, hash), from)
+	size, err := io.Copy(io.MultiWriter(f, hash), io.LimitReader(from, maxImage))
 	if err != nil {
+		return nil, err
+	}
+	if size == maxImage {
+		return nil, supervisor.Refuse("it has more than %d bytes", int64(maxImage))
+	}
+	if err := checkLayer(f); err != nil {
 		return nil, err
 	}
 	_, err = f.Seek(0, io.SeekStart)
 	return &layerFile{f, size, hex.EncodeToString(hash.Sum(nil))}, err
+}
+
+// maxImage bounds what a layer may take of the disk.
+const maxImage = 8 << 30
+
+// checkLayer refuses what no engine should be given: an archive that is none, and names
+// that lead out of a container.
+func checkLayer(f *os.File) error {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	for r := tar.NewReader(bufio.NewReader(f)); ; {
+		header, err := r.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return supervisor.Refuse("%w", err)
+		}
+		name := strings.TrimPrefix(path.Clean(header.Name), "/")
+		if name != "" && !filepath.IsLocal(filepath.FromSlash(name)) {
+			return supervisor.Refuse("its file %q is outside of it", header.Name)
+		}
+	}
 }
 
 // load gives the engine an image under a name.

@@ -52,10 +52,16 @@ type apiError struct {
 
 func (e *apiError) Error() string { return e.message }
 
-// isStatus reports whether the engine has refused with a status.
-func isStatus(err error, status int) bool {
+// isNotFound reports whether the engine has no such thing.
+func isNotFound(err error) bool {
 	refusal, ok := errors.AsType[*apiError](err)
-	return ok && refusal.status == status
+	return ok && refusal.status == http.StatusNotFound
+}
+
+// isRefusal reports whether the engine answered.
+func isRefusal(err error) bool {
+	_, ok := errors.AsType[*apiError](err)
+	return ok
 }
 
 // maxAnswer bounds what is read of an answer that is no stream.

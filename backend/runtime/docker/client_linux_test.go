@@ -30,9 +30,18 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 `
 
-// openEngine starts a Podman with nothing in it, which ends with the test. Without one
-// the test is skipped, and fails where everything is to be tested.
-func openEngine(t *testing.T) *client {
+// podman is an engine with nothing in it but what a test puts there.
+type podman struct {
+	address string
+	args    []string
+	env     []string
+	cmd     *exec.Cmd
+	said    bytes.Buffer
+}
+
+// startEngine starts a Podman, which ends with the test. Without one the test is
+// skipped, and fails where everything is to be tested.
+func startEngine(t *testing.T) *podman {
 	t.Helper()
 	if _, err := exec.LookPath("podman"); err != nil || os.Geteuid() != 0 {
 		if os.Getenv("MICRO_TEST_ALL") != "" {
@@ -48,38 +57,66 @@ func openEngine(t *testing.T) *client {
 	if err := os.WriteFile(settings, []byte(engineSettings), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	socket := filepath.Join(dir, "sock")
-	args := []string{"--root", filepath.Join(dir, "root"), "--runroot", filepath.Join(dir, "run"), "--tmpdir", filepath.Join(dir, "tmp")}
-	cmd := exec.Command("podman", append(args, "system", "service", "--time", "0", "unix://"+socket)...) //nolint:noctx // ended below
-	cmd.Env = append(os.Environ(), "CONTAINERS_CONF="+settings)
-	var said bytes.Buffer
-	cmd.Stderr = &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	e := &podman{
+		address: "unix://" + filepath.Join(dir, "sock"),
+		args:    []string{"--root", filepath.Join(dir, "root"), "--runroot", filepath.Join(dir, "run"), "--tmpdir", filepath.Join(dir, "tmp")},
+		env:     append(os.Environ(), "CONTAINERS_CONF="+settings),
 	}
+	e.begin(t)
 	t.Cleanup(func() {
-		_ = cmd.Process.Signal(unix.SIGTERM)
-		_ = cmd.Wait()
-		clean := exec.Command("podman", append(args, "rm", "--all", "--force", "--time", "0")...) //nolint:noctx // the test's context has ended
-		clean.Env = cmd.Env
+		e.end()
+		clean := exec.Command("podman", append(e.args, "rm", "--all", "--force", "--time", "0")...) //nolint:noctx // the test's context has ended
+		clean.Env = e.env
 		if out, err := clean.CombinedOutput(); err != nil {
 			t.Errorf("remove containers: %v: %s", err, out)
 		}
 		_ = unix.Unmount(filepath.Join(dir, "root", "overlay"), unix.MNT_DETACH)
-		if err := os.RemoveAll(dir); err != nil {
+		// What the engine started to clean up after containers may be at it still.
+		err := os.RemoveAll(dir)
+		for range 100 {
+			if err == nil {
+				break
+			}
+			<-time.After(100 * time.Millisecond)
+			err = os.RemoveAll(dir)
+		}
+		if err != nil {
 			t.Error(err)
 		}
 		if t.Failed() {
-			t.Logf("the engine said:\n%s", said.String())
+			t.Logf("the engine said:\n%s", e.said.String())
 		}
 	})
-	c, err := newClient("unix://" + socket)
-	if err != nil {
+	return e
+}
+
+// begin starts the engine, and returns when it answers.
+func (e *podman) begin(t *testing.T) {
+	t.Helper()
+	e.cmd = exec.Command("podman", append(e.args, "system", "service", "--time", "0", e.address)...) //nolint:noctx // ended by end
+	e.cmd.Env, e.cmd.Stderr = e.env, &e.said
+	e.cmd.Dir = filepath.Dir(strings.TrimPrefix(e.address, "unix://")) // what watches a container leaves a file there
+	if err := e.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	c := clientOf(t, e.address)
 	await(t, "the engine to answer", func(ctx context.Context) bool {
 		return c.call(ctx, http.MethodGet, "/version", nil, nil, nil) == nil
 	})
+}
+
+// end kills the engine, and nothing of what runs on it.
+func (e *podman) end() {
+	_ = e.cmd.Process.Kill() // it may have ended
+	_ = e.cmd.Wait()
+}
+
+func clientOf(t *testing.T, address string) *client {
+	t.Helper()
+	c, err := newClient(address)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return c
 }
 
@@ -127,7 +164,7 @@ func run(t *testing.T, c *client, change func(*containerSpec), meanwhile func(id
 	if err != nil {
 		t.Fatalf("create: %v", err)
 	}
-	if err := c.put(ctx, id, "/run/micro/identity", []byte("token"), 0o400, 65532); err != nil {
+	if err := c.put(ctx, id, ownFiles([]byte("token"))); err != nil {
 		t.Fatalf("put: %v", err)
 	}
 	streams, err := c.attach(ctx, id)
@@ -161,7 +198,7 @@ func run(t *testing.T, c *client, change func(*containerSpec), meanwhile func(id
 // TestEngine checks what the client does with an engine.
 func TestEngine(t *testing.T) {
 	t.Parallel()
-	c := openEngine(t)
+	c := clientOf(t, startEngine(t).address)
 	img := runtimetest.ProgramImage(t)
 	if err := c.load(within(t), t.TempDir(), "micro.local/test:1", &img); err != nil {
 		t.Fatalf("load: %v", err)
@@ -217,7 +254,7 @@ func TestEngine(t *testing.T) {
 		if err := errors.Join(c.kill(ctx, "none", "SIGKILL"), c.remove(ctx, "none")); err != nil {
 			t.Error(err)
 		}
-		if _, err := c.inspect(ctx, "none"); !isStatus(err, http.StatusNotFound) {
+		if _, err := c.inspect(ctx, "none"); !isNotFound(err) {
 			t.Errorf("inspect: got %v, want status 404", err)
 		}
 	})

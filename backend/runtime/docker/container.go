@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"archive/tar"
 	"bufio"
 	"bytes"
 	"context"
@@ -12,10 +11,10 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"path"
 	"strconv"
-	"strings"
 	"time"
+
+	"github.com/micro/micro/v3/backend/runtime"
 )
 
 // containerSpec is what a container is made of, in the API's words.
@@ -88,10 +87,14 @@ func (c *client) start(ctx context.Context, id string) error {
 	return c.call(ctx, http.MethodPost, "/containers/"+url.PathEscape(id)+"/start", nil, nil, nil)
 }
 
-// kill sends a signal. One that has ended already is no error.
+// kill sends a signal. A container that does not run is no error.
 func (c *client) kill(ctx context.Context, id, signal string) error {
 	err := c.call(ctx, http.MethodPost, "/containers/"+url.PathEscape(id)+"/kill", url.Values{"signal": {signal}}, nil, nil)
-	if isStatus(err, http.StatusConflict) || isStatus(err, http.StatusNotFound) {
+	if !isRefusal(err) {
+		return err
+	}
+	// Engines refuse with various statuses.
+	if is, lookErr := c.inspect(ctx, id); lookErr == nil && !is.Running || isNotFound(lookErr) {
 		return nil
 	}
 	return err
@@ -100,7 +103,7 @@ func (c *client) kill(ctx context.Context, id, signal string) error {
 // remove kills a container and removes it. An unknown one is no error.
 func (c *client) remove(ctx context.Context, id string) error {
 	err := c.call(ctx, http.MethodDelete, "/containers/"+url.PathEscape(id), url.Values{"force": {"true"}, "v": {"true"}}, nil, nil)
-	if isStatus(err, http.StatusNotFound) {
+	if isNotFound(err) {
 		return nil
 	}
 	return err
@@ -125,24 +128,27 @@ func (c *client) list(ctx context.Context, label string) ([]container, error) {
 	return all, err
 }
 
-// put writes a file into a container that has not been started. The folders on the way
-// to it are made.
-func (c *client) put(ctx context.Context, id, name string, content []byte, mode int64, user int) error {
-	var archive bytes.Buffer
-	w := tar.NewWriter(&archive)
-	rel := strings.TrimPrefix(name, "/")
-	err := w.WriteHeader(&tar.Header{Name: path.Dir(rel) + "/", Typeflag: tar.TypeDir, Mode: 0o755})
-	if err == nil {
-		err = w.WriteHeader(&tar.Header{Name: rel, Mode: mode, Uid: user, Gid: user, Size: int64(len(content))})
-	}
-	if err == nil {
-		_, err = w.Write(content)
-	}
-	if err = errors.Join(err, w.Close()); err != nil {
-		return err
-	}
+// put unpacks an archive into a container that has not been started, with the owners
+// that it names.
+func (c *client) put(ctx context.Context, id string, archive []byte) error {
 	query := url.Values{"path": {"/"}, "copyUIDGID": {"true"}}
-	return c.call(ctx, http.MethodPut, "/containers/"+url.PathEscape(id)+"/archive", query, &archive, nil)
+	return c.call(ctx, http.MethodPut, "/containers/"+url.PathEscape(id)+"/archive", query, io.Reader(bytes.NewReader(archive)), nil)
+}
+
+// stats returns what a container has used: of all processors together, and bytes now.
+func (c *client) stats(ctx context.Context, id string) (cpu time.Duration, memory int64, err error) {
+	var is struct {
+		CPU struct {
+			Usage struct {
+				Total int64 `json:"total_usage"` // nanoseconds
+			} `json:"cpu_usage"`
+		} `json:"cpu_stats"`
+		Memory struct {
+			Usage int64 `json:"usage"`
+		} `json:"memory_stats"`
+	}
+	err = c.call(ctx, http.MethodGet, "/containers/"+url.PathEscape(id)+"/stats", url.Values{"stream": {"false"}, "one-shot": {"true"}}, nil, &is)
+	return time.Duration(is.CPU.Usage.Total), is.Memory.Usage, err
 }
 
 // attach returns the streams of a container from now on, as frames: see [frames]. It is
@@ -199,9 +205,22 @@ func (s *stream) Read(b []byte) (int, error) { return s.Reader.Read(b) }
 // maxFrame bounds what an engine sends as one.
 const maxFrame = 16 << 20
 
-// frames copies the two streams that are in one, each frame behind a header of eight
-// bytes: the stream, and the length in the last four. It returns nil at the end of r.
+// frames copies the two streams that are in one, and returns nil at its end.
 func frames(r io.Reader, stdout, stderr io.Writer) error {
+	return eachFrame(r, func(stream runtime.Stream, frame io.Reader) error {
+		to := stdout
+		if stream == runtime.Stderr {
+			to = stderr
+		}
+		_, err := io.Copy(to, frame)
+		return err
+	})
+}
+
+// eachFrame calls do with each frame of r, which reads it to its end. A frame is behind
+// a header of eight bytes: the stream, and the length in the last four. It returns nil
+// at the end of r.
+func eachFrame(r io.Reader, do func(stream runtime.Stream, frame io.Reader) error) error {
 	var header [8]byte
 	for {
 		if _, err := io.ReadFull(r, header[:]); err != nil {
@@ -210,11 +229,11 @@ func frames(r io.Reader, stdout, stderr io.Writer) error {
 			}
 			return err
 		}
-		to := stdout
+		stream := runtime.Stdout
 		switch header[0] {
 		case 1:
 		case 2:
-			to = stderr
+			stream = runtime.Stderr
 		default:
 			return fmt.Errorf("the engine sends a frame of stream %d", header[0])
 		}
@@ -222,8 +241,12 @@ func frames(r io.Reader, stdout, stderr io.Writer) error {
 		if n > maxFrame {
 			return fmt.Errorf("the engine sends a frame of %d bytes", n)
 		}
-		if _, err := io.CopyN(to, r, int64(n)); err != nil {
+		frame := &io.LimitedReader{R: r, N: int64(n)}
+		if err := do(stream, frame); err != nil {
 			return err
+		}
+		if frame.N > 0 {
+			return io.ErrUnexpectedEOF
 		}
 	}
 }

@@ -2,6 +2,7 @@ package logfile
 
 import (
 	"bytes"
+	"errors"
 	"io"
 
 	"github.com/micro/micro/v3/backend/runtime"
@@ -15,8 +16,9 @@ const (
 )
 
 // ReadLines reads r to its end and appends its lines to log, what there is at a
-// time with one call. A last line without an end counts as a line. It ends with
-// any error, which says nothing to whom the lines are for.
+// time with one call. A last line without an end counts as a line, unless r ends with
+// [io.ErrUnexpectedEOF]: then it comes again as a whole. It ends with any error, which
+// says nothing to whom the lines are for.
 func ReadLines(r io.Reader, log *Log, release int64, stream runtime.Stream) {
 	buf := make([]byte, minLines)
 	var lines [][]byte
@@ -40,7 +42,7 @@ func ReadLines(r io.Reader, log *Log, release int64, stream runtime.Stream) {
 			lines = append(lines, rest[:cut])
 			rest = rest[cut:]
 		}
-		if err != nil && len(rest) > 0 {
+		if err != nil && len(rest) > 0 && !errors.Is(err, io.ErrUnexpectedEOF) {
 			lines = append(lines, rest)
 		}
 		if len(lines) > 0 {
