@@ -3,7 +3,7 @@ GO      ?= go
 VERSION ?=
 LDFLAGS  = -s -w $(if $(VERSION),-X github.com/micro/micro/v3/internal/buildinfo.version=$(VERSION))
 
-.PHONY: help build quickstart test soak bench lint gen cross
+.PHONY: help build quickstart test soak bench lint gen pictures cross
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -20,7 +20,7 @@ test: ## run every test
 	$(GO) test ./...
 
 soak: ## run the long tests: crash, kill and fault loops, a million random cases
-	MICRO_SOAK=1 $(GO) test -timeout 3h ./backend/... ./dynamic/...
+	MICRO_SOAK=1 $(GO) test -timeout 3h ./backend/... ./cli/tui ./dynamic/...
 	MICRO_SOAK=1 $(GO) test -timeout 3h -run 'UnderLoad|Kills' ./cmd/microd
 
 bench: build ## measure, as ratios against a floor or a peer in the same run
@@ -33,6 +33,9 @@ lint: ## check style, generated code and go.mod
 gen: ## generate code from the .proto files, the SDK's go.mod, and docs/reference
 	$(GO) run ./internal/gen
 	$(GO) run ./internal/reference
+
+pictures: ## draw the pictures in docs/pictures anew, from the running product
+	MICRO_PICTURES=$(CURDIR)/docs/pictures $(GO) test -count 1 -run '^TestPicture$$' ./cmd/microd
 
 cross: ## compile for every platform of a release
 	@for p in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64; do \

@@ -61,7 +61,7 @@ type App struct {
 	config *envs.Config
 	conn   *grpc.ClientConn
 
-	tokenMu sync.Mutex // see registryToken
+	tokenMu sync.Mutex // of what is asked for by several at once: a token, the connection
 }
 
 // Terminal is what is known of the terminal, if there is one.

@@ -3,16 +3,12 @@ package cli
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
-	"github.com/micro/micro/v3/cli/front"
 	"github.com/micro/micro/v3/image"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
@@ -59,6 +55,7 @@ type planned struct {
 	want    *runtimev1.Service // as it is declared
 	now     *runtimev1.Service // nil: there is none
 	content *content           // nil: it is in the registry already
+	applied bool               // whether it runs or not
 }
 
 func (o *applyOptions) run(cmd *cobra.Command, app *App) error {
@@ -81,12 +78,12 @@ func (o *applyOptions) run(cmd *cobra.Command, app *App) error {
 	plan, others, err := app.planSet(ctx, p, set)
 	defer closeAll(plan)
 	if err != nil {
-		p.fail()
+		p.fail(err)
 		return explainBuild(err)
 	}
 	for i, s := range plan {
 		if err := o.apply(ctx, app, p, s, set.name); err != nil {
-			p.fail()
+			p.fail(err)
 			return stoppedAt(app.explain(explainBuild(err)), plan, i)
 		}
 	}
@@ -95,16 +92,6 @@ func (o *applyOptions) run(cmd *cobra.Command, app *App) error {
 		return nil
 	}
 	return app.stopAll(ctx, ofSet(others, set.name))
-}
-
-// pinSet makes the command act on the environment that the files name, unless the
-// command line or MICRO_ENV names one.
-func (a *App) pinSet(set fileSet) error {
-	env, file := set.environment()
-	if env == "" || a.env != "" || a.Getenv("MICRO_ENV") != "" {
-		return nil
-	}
-	return a.pin(env, file)
 }
 
 // planSet builds what is to be built, and compares all with what runs. It also returns
@@ -189,13 +176,14 @@ func (o *applyOptions) apply(ctx context.Context, app *App, p *progress, s *plan
 	if err != nil {
 		return err
 	}
+	s.applied = true
 	release := rsp.GetService().GetStatus().GetRelease()
 	p.update(fmt.Sprintf("%s release %d", s.Name, release))
 	now := rsp.GetService()
 	what := "runs"
 	if o.noWait {
 		what = "is applied"
-	} else if now, err = awaitRunning(ctx, client, s.Name, release); err != nil {
+	} else if now, err = p.awaitRunning(ctx, client, s.Name, release); err != nil {
 		return err
 	}
 	p.finish()
@@ -220,7 +208,9 @@ func stoppedAt(e *Error, plan []*planned, at int) error {
 		return strings.Join(names, ", ")
 	}
 	out := *e
-	out.Message = fmt.Sprintf("%s was not applied: %s", plan[at].Name, e.Message)
+	if !plan[at].applied {
+		out.Message = fmt.Sprintf("%s was not applied: %s", plan[at].Name, e.Message)
+	}
 	if at > 0 {
 		out.Details = append(slices.Clone(e.Details), "  applied before: "+names(plan[:at]))
 	}
@@ -247,212 +237,4 @@ func ofSet(services []*runtimev1.Service, set string) []string {
 		}
 	}
 	return names
-}
-
-// stopAll stops services, the last one first.
-func (a *App) stopAll(ctx context.Context, names []string) error {
-	ctx, client, err := a.changingRuntime(ctx)
-	if err != nil {
-		return err
-	}
-	for _, name := range slices.Backward(names) {
-		err := a.kill(ctx, client, name)
-		if status.Code(err) == codes.NotFound {
-			fmt.Fprintf(a.Err, "%s is not there\n", front.Line(name))
-			continue
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func newDeleteCmd(app *App) *cobra.Command {
-	var file string
-	cmd := &cobra.Command{
-		Use:   "delete -f DIR|FILE",
-		Short: "Stop the services that files declare",
-		Long: `Stop the services that files declare, the last one first. Nothing is built; one that is
-not there is no error. "micro kill NAME" stops one by its name.`,
-		Example: `  micro delete -f services`,
-		Args:    exactly(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			set, err := app.readFiles(cmd.Root(), "micro delete", file)
-			if err != nil {
-				return err
-			}
-			if err := app.pinSet(set); err != nil {
-				return err
-			}
-			var names []string
-			for _, d := range set.services {
-				names = append(names, d.Name)
-			}
-			return app.stopAll(cmd.Context(), names)
-		},
-	}
-	fileFlag(cmd, &file)
-	return cmd
-}
-
-type diffOptions struct {
-	file     string
-	set      string
-	exitCode bool
-	out      format
-}
-
-func newDiffCmd(app *App) *cobra.Command {
-	var o diffOptions
-	cmd := &cobra.Command{
-		Use:   "diff -f DIR|FILE",
-		Short: "Show what micro apply would change",
-		Long: `Show what "micro apply" with the same files would change. Sources are built for that, to
-know their images; nothing is sent. A line begins with + for what would be added, - for
-what would be removed, and ~ for what would be another value.
-
-` + fileSetHelp,
-		Example: `  micro diff -f services
-  micro diff -f services --exit-code`,
-		Args: exactly(0),
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd, app) },
-	}
-	fileFlag(cmd, &o.file)
-	cmd.Flags().StringVar(&o.set, "set", "", "what the services have in common (the name of the directory or file)")
-	cmd.Flags().BoolVar(&o.exitCode, "exit-code", false, "exit with 1 when something would change")
-	outputFlag(cmd, &o.out)
-	return cmd
-}
-
-// serviceDiff is what would become of a service.
-type serviceDiff struct {
-	Name        string       `json:"name"`
-	Action      string       `json:"action"` // run, update, prune or none
-	Differences []difference `json:"differences,omitempty"`
-}
-
-var errDiffers = errors.New("something would change")
-
-func (o *diffOptions) run(cmd *cobra.Command, app *App) error {
-	set, err := app.readFiles(cmd.Root(), "micro diff", o.file)
-	if err != nil {
-		return err
-	}
-	if err := app.pinSet(set); err != nil {
-		return err
-	}
-	p := newProgress(app)
-	plan, others, err := app.planSet(cmd.Context(), p, set)
-	defer closeAll(plan)
-	if err != nil {
-		p.fail()
-		return explainBuild(err)
-	}
-	p.finish()
-	var list []serviceDiff
-	for _, s := range plan {
-		d := serviceDiff{Name: s.Name, Action: "none", Differences: differences(s.now, s.want)}
-		switch {
-		case s.now == nil:
-			d.Action = "run"
-		case len(d.Differences) > 0:
-			d.Action = "update"
-		}
-		list = append(list, d)
-	}
-	if name := cmp.Or(o.set, set.name); name != "" {
-		for _, pruned := range ofSet(others, name) {
-			list = append(list, serviceDiff{Name: pruned, Action: "prune"})
-		}
-	}
-	if err := o.print(app, list); err != nil {
-		return err
-	}
-	if o.exitCode && slices.ContainsFunc(list, func(d serviceDiff) bool { return d.Action == "run" || d.Action == "update" }) {
-		return &Error{Message: errDiffers.Error(), Exit: ExitError}
-	}
-	return nil
-}
-
-func (o *diffOptions) print(app *App, list []serviceDiff) error {
-	if o.out != asTable {
-		return printValue(app, o.out, list)
-	}
-	t := newTable(app.Out)
-	for _, d := range list {
-		t.row(d.Name + map[string]string{
-			"run": ": new", "update": ": another", "none": ": the same", "prune": ": not declared any more, stopped with --prune",
-		}[d.Action])
-		printDifferences(t, d.Differences)
-	}
-	return t.flush()
-}
-
-// content is what a service is to run: an image that was built, or one of another
-// registry. Both have their names in the environment's registry before they are there.
-type content struct {
-	reference string // REPOSITORY@sha256:HEX
-	source    *image.Source
-	push      func(ctx context.Context) error
-	close     func() error
-}
-
-// buildService builds a service from its source.
-func (a *App) buildService(ctx context.Context, p *progress, ref, name string) (*content, error) {
-	o := makeOptions{name: name}
-	p.start("packaging", ref)
-	source, err := o.fetch(ctx, a, p, ref)
-	if err != nil {
-		return nil, err
-	}
-	p.update(name + " from " + sourceText(sourceOf(source.Source)))
-	platforms, err := o.platformsIn(ctx, a)
-	if err != nil {
-		return nil, errors.Join(err, source.Close())
-	}
-	img, err := o.build(ctx, a, p, source.Source, name, platforms)
-	if err != nil {
-		return nil, errors.Join(err, source.Close())
-	}
-	to, err := a.registry(p, name)
-	return &content{
-		reference: to.Repository + "@" + img.Digest(),
-		source:    source.Source,
-		push: func(ctx context.Context) error {
-			p.start("pushing", fmt.Sprintf("%s (%s)", to.Repository, byteSize(img.Size())))
-			_, err := img.Push(ctx, to)
-			return err
-		},
-		close: func() error { return errors.Join(img.Close(), source.Close()) },
-	}, err
-}
-
-// findImage finds an image in any registry.
-func (a *App) findImage(ctx context.Context, p *progress, ref, name string) (*content, error) {
-	o := makeOptions{}
-	p.start("finding", ref)
-	platforms, err := o.platformsIn(ctx, a)
-	if err != nil {
-		return nil, err
-	}
-	from, err := a.copyFrom(ctx, ref, platforms)
-	if err != nil {
-		return nil, err
-	}
-	found, err := image.Find(ctx, from)
-	if err != nil {
-		return nil, explainCopy(err, from)
-	}
-	to, err := a.registry(p, name)
-	return &content{
-		reference: to.Repository + "@" + found.Digest,
-		source:    &image.Source{Address: found.Repository, Ref: found.Tag},
-		push: func(ctx context.Context) error {
-			p.start("copying", ref)
-			_, err := image.Copy(ctx, from, to)
-			return err
-		},
-		close: func() error { return nil },
-	}, err
 }

@@ -181,7 +181,7 @@ func (o *buildOptions) run(cmd *cobra.Command, app *App, args []string) error {
 	p := newProgress(app)
 	err := o.build(cmd.Context(), app, p, source)
 	if err != nil {
-		p.fail()
+		p.fail(err)
 		return explainBuild(err)
 	}
 	return nil

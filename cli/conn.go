@@ -31,6 +31,8 @@ func (a *App) Conn() (*grpc.ClientConn, error) {
 // connFor returns the connection, and the context with which calls on it say who
 // calls and in which namespace. A caller who is not logged in is anonymous.
 func (a *App) connFor(ctx context.Context) (context.Context, *grpc.ClientConn, error) {
+	a.tokenMu.Lock()
+	defer a.tokenMu.Unlock()
 	conn, err := a.Conn()
 	if err != nil {
 		return nil, nil, err

@@ -16,6 +16,7 @@ import (
 
 	"github.com/micro/micro/v3/cli/front"
 	"github.com/micro/micro/v3/cli/front/unary"
+	"github.com/micro/micro/v3/cli/tui"
 	"github.com/micro/micro/v3/dynamic/wire"
 	"github.com/micro/micro/v3/envs"
 )
@@ -51,7 +52,7 @@ func (a *App) explain(err error) *Error {
 	var damaged *envs.DamagedError
 	var session *sessionError
 	switch {
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled), errors.Is(err, tui.ErrInterrupted):
 		return &Error{Message: "interrupted", Exit: ExitInterrupted}
 	case errors.As(err, &session):
 		if status.Code(session.err) != codes.Unauthenticated {

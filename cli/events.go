@@ -269,14 +269,7 @@ func (o *readOptions) read(ctx context.Context, app *App, req *eventsv1.ReadRequ
 	if err != nil {
 		return err
 	}
-	for {
-		rsp, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+	return receive(stream, func(rsp *eventsv1.ReadResponse) error {
 		if len(rsp.GetEvents()) == 0 {
 			fmt.Fprintf(app.Err, "waiting for events of %q\n", req.GetTopic())
 		}
@@ -285,7 +278,8 @@ func (o *readOptions) read(ctx context.Context, app *App, req *eventsv1.ReadRequ
 				return err
 			}
 		}
-	}
+		return nil
+	})
 }
 
 // consume prints events as a consumer of a group.

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -29,14 +28,14 @@ such; the configuration itself is exported by "micro config export".`,
   micro export helloworld --dir services`,
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: completeDeployed(app),
-		RunE:              func(cmd *cobra.Command, args []string) error { return app.export(cmd.Context(), args, dir) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return app.export(cmd, args, dir) },
 	}
 	cmd.Flags().StringVar(&dir, "dir", "", "write a file for each service into this directory")
 	return cmd
 }
 
-func (a *App) export(ctx context.Context, names []string, dir string) error {
-	ctx, client, err := a.runtime(ctx)
+func (a *App) export(cmd *cobra.Command, names []string, dir string) error {
+	ctx, client, err := a.runtime(cmd.Context())
 	if err != nil {
 		return err
 	}
@@ -44,7 +43,7 @@ func (a *App) export(ctx context.Context, names []string, dir string) error {
 	for _, name := range names {
 		rsp, err := client.Get(ctx, &runtimev1.GetRequest{Name: name})
 		if err != nil {
-			return err
+			return a.nearestRun(cmd, name, err)
 		}
 		services = append(services, rsp.GetService())
 	}

@@ -227,7 +227,7 @@ func findTemplate(ctx context.Context, app *App, ref string) (*generator.Templat
 	p.start("fetching", ref)
 	t, err := fetchTemplate(ctx, app, p, ref)
 	if err != nil {
-		p.fail()
+		p.fail(err)
 		return nil, err
 	}
 	p.finish()

@@ -1,13 +1,19 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"sync"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/image"
 )
 
 const (
@@ -20,6 +26,7 @@ const (
 type progress struct {
 	w     io.Writer
 	live  bool // rewrite in place
+	quiet bool // show nothing but notes
 	now   func() time.Time
 	width int
 
@@ -47,6 +54,9 @@ func (p *progress) start(step, detail string) {
 	defer p.mu.Unlock()
 	p.end("")
 	p.step, p.detail, p.began = step, front.Line(detail), p.now()
+	if p.quiet {
+		return
+	}
 	interval := frameTime
 	if p.live {
 		p.draw()
@@ -85,8 +95,19 @@ func (p *progress) note(line string) {
 // finish ends the last step as done.
 func (p *progress) finish() { p.close("") }
 
-// fail ends the last step as failed.
-func (p *progress) fail() { p.close("failed") }
+// fail ends the last step as failed, or as interrupted when that is what err says.
+func (p *progress) fail(err error) {
+	if isInterrupted(err) {
+		p.close("interrupted")
+		return
+	}
+	p.close("failed")
+}
+
+// isInterrupted reports whether an error says that the user wants no more of it.
+func isInterrupted(err error) bool {
+	return errors.Is(err, context.Canceled) || status.Code(err) == codes.Canceled
+}
 
 func (p *progress) close(how string) {
 	p.mu.Lock()
@@ -167,6 +188,20 @@ func (p *progress) animate(stop <-chan struct{}, interval time.Duration) {
 			p.mu.Unlock()
 		case <-stop:
 			return
+		}
+	}
+}
+
+// showStage shows what image does.
+func showStage(p *progress) func(image.Event) {
+	return func(e image.Event) {
+		switch {
+		case e.Warning:
+			p.note("warning: " + e.Message)
+		case e.Stage == image.Fetching && e.Done > 0:
+			p.update(fmt.Sprintf("%s %s", e.Message, byteSize(e.Done)))
+		case e.Total > 0 && e.Done < e.Total:
+			p.update(fmt.Sprintf("%s %d%% of %s", e.Message, e.Done*100/e.Total, byteSize(e.Total)))
 		}
 	}
 }

@@ -2,10 +2,16 @@ package cli
 
 import (
 	"bytes"
+	"context"
+	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -62,7 +68,7 @@ func TestProgressLive(t *testing.T) {
 		p.note("warning: \x1b[2J")
 		wait(2*time.Second - frameTime)
 		p.start("pushing", strings.Repeat("é", 100))
-		p.fail()
+		p.fail(io.ErrUnexpectedEOF)
 	})
 	// Every time that the line is rewritten, what was there goes.
 	frames := strings.Split(got, "\r\x1b[2K")
@@ -98,11 +104,25 @@ func TestProgressFailed(t *testing.T) {
 	got := shown(t, true, 80, func(p *progress) {
 		p.start("pushing", "shop")
 		wait(90*time.Second + 5*time.Millisecond)
-		p.fail()
-		p.fail()
+		p.fail(io.ErrUnexpectedEOF)
+		p.fail(io.ErrUnexpectedEOF)
 	})
 	if want := "pushing    shop: failed  1m30.01s\n"; !strings.HasSuffix(got, "\r\x1b[2K"+want) {
 		t.Errorf("got …%q, want …%q", got[max(0, len(got)-60):], want)
+	}
+}
+
+// TestProgressInterrupted says which step the user did not wait for.
+func TestProgressInterrupted(t *testing.T) {
+	t.Parallel()
+	for _, err := range []error{fmt.Errorf("read: %w", context.Canceled), status.Error(codes.Canceled, "context canceled")} {
+		got := shown(t, true, 80, func(p *progress) {
+			p.start("starting", "shop")
+			p.fail(err)
+		})
+		if want := "starting   shop: interrupted  0s\n"; !strings.HasSuffix(got, want) {
+			t.Errorf("got %q, want %q in the end", got, want)
+		}
 	}
 }
 
@@ -113,7 +133,7 @@ func TestProgressOfNothing(t *testing.T) {
 		got := shown(t, live, 0, func(p *progress) {
 			p.update("x")
 			p.finish()
-			p.fail()
+			p.fail(io.ErrUnexpectedEOF)
 		})
 		if got != "" {
 			t.Errorf("got %q", got)
@@ -172,7 +192,7 @@ func TestProgressAtOnce(t *testing.T) {
 	for range 200 {
 		got := shown(t, false, 80, func(p *progress) {
 			p.start("packaging", "nowhere")
-			p.fail()
+			p.fail(io.ErrUnexpectedEOF)
 		})
 		if want := "packaging  nowhere\n"; got != want {
 			t.Fatalf("got %q, want %q", got, want)

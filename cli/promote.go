@@ -107,7 +107,7 @@ func (o *promoteOptions) run(ctx context.Context, app *App, name string) error {
 	}
 	p := newProgress(app)
 	if err := copyImage(ctx, app, there, p, here, want); err != nil {
-		p.fail()
+		p.fail(err)
 		return explainBuild(err)
 	}
 	p.finish()
@@ -325,5 +325,6 @@ func copyImage(ctx context.Context, here, there *App, p *progress, from, to *run
 	if copied.Reference != to.GetSpec().GetImage() {
 		return fmt.Errorf("%s came to be %s", to.GetSpec().GetImage(), copied.Reference)
 	}
+	p.update(fmt.Sprintf("%s (%s)", target.Repository, byteSize(copied.Size)))
 	return nil
 }

@@ -187,11 +187,7 @@ func (a *App) undo(ctx context.Context, name string, noWait bool) error {
 	}
 	fmt.Fprintf(a.Err, "taken back: %s\n", a.changeText(rsp.GetUndone()))
 	if rsp.GetService() == nil {
-		if err := awaitGone(ctx, client, name); err != nil {
-			return err
-		}
-		fmt.Fprintf(a.Out, "%s is stopped\n", front.Line(name))
-		return nil
+		return a.stopped(ctx, client, name)
 	}
 	return a.settled(ctx, client, rsp.GetService(), rsp.GetChange(), noWait, "runs with "+instancesText(rsp.GetService().GetInstances()))
 }

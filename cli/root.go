@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/cli/tui"
 	"github.com/micro/micro/v3/dynamic/request"
 )
 
@@ -26,7 +27,7 @@ func Main(ctx context.Context, app *App, args []string) int {
 		return ExitOK
 	}
 	e := app.explain(err)
-	if e.Exit == ExitInterrupted && ctx.Err() != nil {
+	if e.Exit == ExitInterrupted && (ctx.Err() != nil || errors.Is(err, tui.ErrInterrupted)) {
 		return e.Exit // whoever pressed Ctrl-C knows
 	}
 	e.Print(app.Err, wantsJSON(args))
@@ -93,9 +94,9 @@ service that runs: micro SERVICE [ENDPOINT] --field=value.`,
 			root.AddCommand(c)
 		}
 	}
-	group("services", newRunCmd(app), newUpdateCmd(app), newScaleCmd(app), newRestartCmd(app), newRollbackCmd(app), newUndoCmd(app), newKillCmd(app),
+	group("services", newRunCmd(app), newDevCmd(app), newUpdateCmd(app), newScaleCmd(app), newRestartCmd(app), newRollbackCmd(app), newUndoCmd(app), newKillCmd(app),
 		newApplyCmd(app), newDiffCmd(app), newDeleteCmd(app), newExportCmd(app), newPromoteCmd(app),
-		newStatusCmd(app), newInspectCmd(app), newReleasesCmd(app), newServicesCmd(app), newGetCmd(app), newHealthCmd(app), newStatsCmd(app), newLogsCmd(app),
+		newStatusCmd(app), newInspectCmd(app), newReleasesCmd(app), newServicesCmd(app), newGetCmd(app), newHealthCmd(app), newStatsCmd(app), newLogsCmd(app), newDashboardCmd(app),
 		newCallCmd(app), newStreamCmd(app), newHistoryCmd(app), newDescribeCmd(app))
 	group("data", newStoreCmd(app), newConfigCmd(app), newEventsCmd(app))
 	group("source", newNewCmd(app), newGenCmd(app), newBuildCmd(app), newImageCmd(app), newSchemaCmd(app))

@@ -3,11 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 
@@ -16,9 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/micro/micro/v3/cli/front"
-	"github.com/micro/micro/v3/envs"
 	"github.com/micro/micro/v3/image"
-	imagev1 "github.com/micro/micro/v3/proto/micro/image/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
 
@@ -109,7 +103,7 @@ func (o *runOptions) run(cmd *cobra.Command, app *App, args []string) error {
 	p := newProgress(app)
 	err := o.deploy(ctx, cmd.Root(), app, p, source)
 	if err != nil {
-		p.fail()
+		p.fail(err)
 		return explainBuild(err)
 	}
 	return nil
@@ -142,7 +136,7 @@ func (o *runOptions) deploy(ctx context.Context, root *cobra.Command, app *App, 
 		fmt.Fprintf(app.Out, "%s release %d is starting\n", name, release)
 		return nil
 	}
-	s, err := awaitRunning(callCtx, client, name, release)
+	s, err := p.awaitRunning(callCtx, client, name, release)
 	if err != nil {
 		return err
 	}
@@ -171,43 +165,6 @@ func (a *App) nowRuns(s *runtimev1.Service, what string) error {
 	}
 	fmt.Fprintf(a.Out, "%s %s (release %d, image %s, environment %q, namespace %s)\n", front.Line(s.GetName()), what,
 		s.GetStatus().GetRelease(), front.Line(shortDigest(s.GetSpec().GetImage())), e.Name, front.Line(ns))
-	return nil
-}
-
-// pinEnv makes the command act on the environment that the manifest in a directory
-// names, unless the command line or MICRO_ENV names one. What is fetched from elsewhere
-// has no say in that.
-func (a *App) pinEnv(source string) error {
-	if a.env != "" || a.Getenv("MICRO_ENV") != "" {
-		return nil
-	}
-	if info, err := os.Stat(source); err != nil || !info.IsDir() {
-		return nil //nolint:nilerr // it is no directory
-	}
-	m, err := readManifest(source)
-	if err != nil || m.Environment == "" {
-		return err
-	}
-	return a.pin(m.Environment, filepath.Join(source, manifestName))
-}
-
-// pin makes the command act on an environment because a file says so.
-func (a *App) pin(env, file string) error {
-	c, err := a.Config()
-	if err != nil {
-		return err
-	}
-	if _, err := c.Get(env); err != nil {
-		return &Error{
-			Message: fmt.Sprintf("%s: %s", file, err),
-			Hint:    "micro env add " + env + " ADDRESS",
-			Exit:    ExitNotFound,
-		}
-	}
-	if env != c.Current() {
-		fmt.Fprintf(a.Err, "on environment %q, as %s says\n", env, file)
-	}
-	a.env = env
 	return nil
 }
 
@@ -312,52 +269,6 @@ func (o *runOptions) fromRegistry(ctx context.Context, root *cobra.Command, app 
 	return &runtimev1.ApplyRequest{Name: name, Spec: spec, Instances: o.instances}, nil
 }
 
-// copyFrom says where an image of any registry is found; the one of the environment wants
-// the environment's token.
-func (a *App) copyFrom(ctx context.Context, ref string, platforms []string) (image.CopyOptions, error) {
-	registry, _, _, err := image.SplitReference(strings.SplitN(ref, "@", 2)[0])
-	if err != nil {
-		return image.CopyOptions{}, err
-	}
-	from := image.CopyOptions{Reference: ref, Platforms: platforms}
-	if own, ok := a.ownRegistry(ctx, registry); ok {
-		from.PlainHTTP, from.TLS, from.Token = own.PlainHTTP, own.TLS, own.Token
-	}
-	return from, nil
-}
-
-// explainCopy tells of a registry that wants to know who asks how to be known there.
-func explainCopy(err error, from image.CopyOptions) error {
-	if !errors.Is(err, image.ErrAuth) || from.Token != nil {
-		return err
-	}
-	registry, _, _, splitErr := image.SplitReference(strings.SplitN(from.Reference, "@", 2)[0])
-	if splitErr != nil {
-		return err
-	}
-	return &Error{Message: err.Error(), Hint: "docker login " + registry, Exit: ExitLogin}
-}
-
-// platformsIn returns the platforms that an image is wanted for: those that were asked
-// for, or those of the environment.
-func (o *makeOptions) platformsIn(ctx context.Context, app *App) ([]string, error) {
-	if len(o.platforms) > 0 {
-		return o.platforms, nil
-	}
-	ctx, client, err := app.images(ctx)
-	if err != nil {
-		return nil, err
-	}
-	rsp, err := client.Platforms(ctx, &imagev1.PlatformsRequest{})
-	if status.Code(err) == codes.Unimplemented { // an older server
-		return []string{runtime.GOOS + "/" + runtime.GOARCH}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return rsp.GetPlatforms()[:min(1, len(rsp.GetPlatforms()))], nil
-}
-
 // checkRunName returns an error for what cannot name a service. Again is how the command
 // goes on that says another name.
 func checkRunName(root *cobra.Command, name, again string) error {
@@ -407,96 +318,6 @@ func (o *runOptions) spec(m manifest, source *image.Source) (*runtimev1.Spec, er
 // sourceOf returns what is told of a source.
 func sourceOf(s *image.Source) *runtimev1.Source {
 	return &runtimev1.Source{Address: s.Address, Folder: s.Folder, Ref: s.Ref, Revision: s.Revision, Modified: s.Modified}
-}
-
-// registryToken is Token for transfers, of which several may go on at once.
-func (a *App) registryToken(ctx context.Context) (string, error) {
-	a.tokenMu.Lock()
-	defer a.tokenMu.Unlock()
-	return a.Token(ctx)
-}
-
-// registry returns the place of a service's image in the environment's registry.
-func (a *App) registry(p *progress, name string) (image.PushOptions, error) {
-	e, ns, err := a.target()
-	if err != nil {
-		return image.PushOptions{}, err
-	}
-	host, useTLS, err := envs.ParseAddress(e.Address)
-	if err != nil {
-		return image.PushOptions{}, err
-	}
-	if _, ok := envs.SocketPath(host); ok {
-		return image.PushOptions{}, usage("micro env", "environment %q is a socket (%s), and images can be pushed over TCP alone", e.Name, host)
-	}
-	o := image.PushOptions{
-		Registry:   host,
-		Repository: ns + "/" + name,
-		Tag:        "latest",
-		PlainHTTP:  !useTLS,
-		Token:      a.registryToken,
-		Progress:   showStage(p),
-	}
-	if useTLS {
-		if o.TLS, err = e.TLS(); err != nil {
-			return image.PushOptions{}, err
-		}
-	}
-	return o, nil
-}
-
-// showStage shows what image does.
-func showStage(p *progress) func(image.Event) {
-	return func(e image.Event) {
-		switch {
-		case e.Warning:
-			p.note("warning: " + e.Message)
-		case e.Stage == image.Fetching && e.Done > 0:
-			p.update(fmt.Sprintf("%s %s", e.Message, byteSize(e.Done)))
-		case e.Total > 0 && e.Done < e.Total:
-			p.update(fmt.Sprintf("%s %d%% of %s", e.Message, e.Done*100/e.Total, byteSize(e.Total)))
-		}
-	}
-}
-
-// explainBuild turns the errors of image into what a person is told.
-func explainBuild(err error) error {
-	var build *image.BuildError
-	var pkg *image.PackageError
-	var engine *image.EngineError
-	var private *image.AuthError
-	switch {
-	case errors.As(err, &build):
-		return &Error{Message: "the source does not compile", Details: build.Lines, Hint: build.Hint, Exit: ExitError}
-	case errors.As(err, &pkg):
-		e := &Error{Message: err.Error(), Exit: ExitError}
-		if len(pkg.Mains) > 0 {
-			e.Hint = "micro run " + pkg.Mains[0]
-		}
-		return e
-	case errors.As(err, &engine):
-		return &Error{Message: engine.Engine + " " + engine.Command + " failed", Details: engine.Lines, Exit: ExitError}
-	case errors.Is(err, image.ErrProgram) && !errors.Is(err, image.ErrDynamic), errors.Is(err, image.ErrPlatform), errors.Is(err, image.ErrEngine):
-		return &Error{Message: err.Error(), Exit: ExitError}
-	case errors.Is(err, image.ErrDynamic):
-		return &Error{Message: err.Error(), Hint: "CGO_ENABLED=0 go build", Exit: ExitError}
-	case errors.As(err, &private):
-		e := &Error{Message: err.Error(), Hint: "micro git login " + private.Host, Exit: ExitLogin}
-		if private.SSH {
-			e.Hint = "ssh-add"
-		}
-		return e
-	case errors.Is(err, image.ErrAuth):
-		return &Error{Message: err.Error(), Exit: ExitLogin}
-	case errors.Is(err, image.ErrDenied):
-		return &Error{Message: err.Error(), Exit: ExitDenied}
-	case errors.Is(err, image.ErrUnreachable):
-		return &Error{Message: err.Error(), Exit: ExitUnreachable}
-	case errors.Is(err, image.ErrNotFound):
-		return &Error{Message: err.Error(), Exit: ExitNotFound}
-	default:
-		return err
-	}
 }
 
 // byteSize writes a number of bytes in the unit that people read it in.

@@ -77,9 +77,9 @@ func (a *App) settled(ctx context.Context, client runtimev1.RuntimeClient, s *ru
 	if c != nil {
 		p.start("waiting", fmt.Sprintf("%s release %d", s.GetName(), s.GetStatus().GetRelease()))
 	}
-	s, err := awaitRunning(ctx, client, s.GetName(), s.GetStatus().GetRelease())
+	s, err := p.awaitRunning(ctx, client, s.GetName(), s.GetStatus().GetRelease())
 	if err != nil {
-		p.fail()
+		p.fail(err)
 		return err
 	}
 	p.finish()
@@ -147,9 +147,18 @@ func (a *App) kill(ctx context.Context, client runtimev1.RuntimeClient, name str
 	if _, err := client.Delete(ctx, &runtimev1.DeleteRequest{Name: name}); err != nil {
 		return err
 	}
+	return a.stopped(ctx, client, name)
+}
+
+// stopped waits until a service that should not run any more does not, and says so.
+func (a *App) stopped(ctx context.Context, client runtimev1.RuntimeClient, name string) error {
 	if err := awaitGone(ctx, client, name); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.Out, "%s is stopped\n", front.Line(name))
+	e, ns, err := a.target()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.Out, "%s is stopped (environment %q, namespace %s)\n", front.Line(name), e.Name, front.Line(ns))
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -128,7 +129,7 @@ func TestAwaitRunning(t *testing.T) {
 			t.Parallel()
 			app, _, _ := testApp(t)
 			connect(t, app, test.srv.register)
-			_, err := awaitRunning(t.Context(), runtimev1.NewRuntimeClient(app.conn), "shop", 2)
+			_, err := awaitRunning(t.Context(), runtimev1.NewRuntimeClient(app.conn), "shop", 2, func(string) {})
 			if test.want == nil {
 				if err != nil {
 					t.Error(err)
@@ -142,6 +143,24 @@ func TestAwaitRunning(t *testing.T) {
 				t.Errorf("(-want +got)\n%s", d)
 			}
 		})
+	}
+}
+
+// TestAwaitStarting says what a service that starts is waited for.
+func TestAwaitStarting(t *testing.T) {
+	t.Parallel()
+	app, _, _ := testApp(t)
+	connect(t, app, (&runtimeServer{services: []*runtimev1.Service{
+		state(2, runtimev1.Phase_PHASE_STARTING,
+			&runtimev1.Instance{Release: 1, Phase: runtimev1.Phase_PHASE_STARTING, Reason: "another"},
+			&runtimev1.Instance{Release: 2, Phase: runtimev1.Phase_PHASE_STARTING, Reason: "it does not listen"},
+			&runtimev1.Instance{Release: 2, Phase: runtimev1.Phase_PHASE_STARTING}),
+		state(2, runtimev1.Phase_PHASE_RUNNING),
+	}}).register)
+	var got []string
+	_, err := awaitRunning(t.Context(), runtimev1.NewRuntimeClient(app.conn), "shop", 2, func(reason string) { got = append(got, reason) })
+	if want := []string{"it does not listen"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %q, %v, want %q", got, err, want)
 	}
 }
 

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -103,24 +102,14 @@ func (o *statsOptions) follow(ctx context.Context, app *App, conn *grpc.ClientCo
 	if err != nil {
 		return err
 	}
-	for {
-		rsp, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		err = o.out.element(app.Out, rsp.GetFrame(), func(w io.Writer) error {
+	return receive(stream, func(rsp *statsv1.WatchResponse) error {
+		return o.out.element(app.Out, rsp.GetFrame(), func(w io.Writer) error {
 			fmt.Fprintln(w, rsp.GetFrame().GetTime().AsTime().Local().Format("15:04:05"))
 			t := newTable(w)
 			o.table(t, rsp.GetFrame(), name)
 			return t.flush()
 		})
-		if err != nil {
-			return err
-		}
-	}
+	})
 }
 
 // table writes a row for each service, or for each part of the one that was named.

@@ -1,22 +1,16 @@
 package cli
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/micro/micro/v3/cli/front"
-	"github.com/micro/micro/v3/dynamic"
 	"github.com/micro/micro/v3/dynamic/request"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
@@ -86,7 +80,7 @@ func (o *statusOptions) run(cmd *cobra.Command, app *App, name string) error {
 }
 
 // nearestRun adds to an error about a service that does not run which one may have been
-// meant, or that it runs elsewhere.
+// meant, or that it was killed, or runs elsewhere.
 func (a *App) nearestRun(cmd *cobra.Command, name string, err error) error {
 	if status.Code(err) != codes.NotFound {
 		return err
@@ -101,7 +95,13 @@ func (a *App) nearestRun(cmd *cobra.Command, name string, err error) error {
 		e.Hint = "micro get service " + name
 		return e
 	}
-	rsp, err := runtimev1.NewRuntimeClient(conn).List(ctx, &runtimev1.ListRequest{})
+	client := runtimev1.NewRuntimeClient(conn)
+	if rsp, err := client.Changes(ctx, &runtimev1.ChangesRequest{Name: name}); err == nil && len(rsp.GetChanges()) > 0 {
+		e.Message += ": it was killed " + ago(a.Now(), rsp.GetChanges()[0].GetTime().AsTime())
+		e.Hint = "micro undo " + name
+		return e
+	}
+	rsp, err := client.List(ctx, &runtimev1.ListRequest{})
 	if err != nil {
 		return e
 	}
@@ -180,7 +180,7 @@ func describeInstances(app *App, t *tableWriter, s *runtimev1.Service) {
 			text += ", started " + ago(app.Now(), in.GetStarted().AsTime())
 		}
 		if in.GetRestarts() > 0 {
-			text += fmt.Sprintf(", restarted %d times", in.GetRestarts())
+			text += ", restarted " + timesText(in.GetRestarts())
 		}
 		if in.GetReason() != "" {
 			text += ": " + in.GetReason()
@@ -210,6 +210,13 @@ func running(s *runtimev1.Service) int {
 		}
 	}
 	return n
+}
+
+func timesText(n int32) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }
 
 func phaseText(p runtimev1.Phase) string {
@@ -258,84 +265,6 @@ func ago(now, t time.Time) string {
 	}
 }
 
-func newServicesCmd(app *App) *cobra.Command {
-	var out format
-	var watch bool
-	cmd := &cobra.Command{
-		Use:   "services",
-		Short: "List the services that can be called",
-		Long: `List the services of the namespace. On a server without micro, list the gRPC services
-that it tells of by reflection.`,
-		Example: `  micro services
-  micro services --watch`,
-		Args: exactly(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, conn, err := app.connFor(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if watch {
-				return app.watchServices(ctx, conn, out)
-			}
-			rsp, err := app.services(ctx, conn)
-			if err != nil {
-				return err
-			}
-			app.rememberServices(serviceNames(rsp))
-			return out.print(app.Out, rsp, func(t *tableWriter) {
-				for _, s := range rsp.GetServices() {
-					t.row(s.GetName())
-				}
-			})
-		},
-	}
-	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show the services with their instances, and then each change, until Ctrl-C")
-	outputFlag(cmd, &out)
-	return cmd
-}
-
-// watchServices prints the services that there are, and then each change.
-func (a *App) watchServices(ctx context.Context, conn *grpc.ClientConn, out format) error {
-	stream, err := registryv1.NewRegistryClient(conn).Watch(ctx, &registryv1.WatchRequest{})
-	if err != nil {
-		return err
-	}
-	for {
-		rsp, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if rsp.GetService() == nil { // all that was there has been shown
-			continue
-		}
-		err = out.element(a.Out, rsp.GetService(), func(w io.Writer) error {
-			_, err := fmt.Fprintln(w, front.Line(serviceText(rsp.GetService())))
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// serviceText says how many instances a service has, and of which versions.
-func serviceText(s *registryv1.Service) string {
-	var versions []string
-	for _, in := range s.GetInstances() {
-		if v := in.GetVersion(); v != "" && !slices.Contains(versions, v) {
-			versions = append(versions, v)
-		}
-	}
-	text := s.GetName() + ": " + countText(len(s.GetInstances()), "instance")
-	if len(versions) > 0 {
-		text += " (" + strings.Join(versions, ", ") + ")"
-	}
-	return text
-}
-
 // countText writes a number with what it counts.
 func countText(n int, what string) string {
 	switch n {
@@ -346,40 +275,6 @@ func countText(n int, what string) string {
 	default:
 		return fmt.Sprintf("%d %ss", n, what)
 	}
-}
-
-func serviceNames(rsp *registryv1.ListResponse) []string {
-	var names []string
-	for _, s := range rsp.GetServices() {
-		names = append(names, s.GetName())
-	}
-	return names
-}
-
-// services lists the services that can be called: those of micro, or else those that
-// reflection tells of.
-func (a *App) services(ctx context.Context, conn *grpc.ClientConn) (*registryv1.ListResponse, error) {
-	rsp, err := registryv1.NewRegistryClient(conn).List(ctx, &registryv1.ListRequest{})
-	if err == nil {
-		return rsp, nil
-	}
-	plain, may := a.mayReflect(ctx, conn, err)
-	if !plain || !may {
-		return nil, err
-	}
-	e, err := a.Env()
-	if err != nil {
-		return nil, err
-	}
-	names, err := dynamic.ReflectServices(callContextOf(ctx, &front.Origin{Plain: true}, nil), conn)
-	if err != nil {
-		return nil, explainReflection(e, err)
-	}
-	rsp = &registryv1.ListResponse{}
-	for _, n := range names {
-		rsp.Services = append(rsp.Services, &registryv1.Service{Name: n})
-	}
-	return rsp, nil
 }
 
 // completeDeployed completes the names of services that should run.

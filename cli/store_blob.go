@@ -215,7 +215,7 @@ func (t *transfer) end(err error) {
 	switch {
 	case t.progress == nil:
 	case err != nil:
-		t.progress.fail()
+		t.progress.fail(err)
 	default:
 		t.progress.finish()
 	}

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -56,18 +55,9 @@ func (o *storeWatchOptions) run(ctx context.Context, app *App) error {
 	if err != nil {
 		return err
 	}
-	for {
-		rsp, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if err := o.print(app.Out, rsp); err != nil {
-			return err
-		}
-	}
+	return receive(stream, func(rsp *storev1.WatchResponse) error {
+		return o.print(app.Out, rsp)
+	})
 }
 
 func (o *storeWatchOptions) print(w io.Writer, rsp *storev1.WatchResponse) error {

@@ -1,7 +1,9 @@
 package deploy
 
 import (
+	"errors"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/micro/micro/v3/backend/runtime"
@@ -17,7 +19,7 @@ func (e *exitError) Error() string {
 	case e.Signal != "":
 		return "killed by " + e.Signal
 	default:
-		return exitedWith(e.Code)
+		return "exited with code " + strconv.Itoa(e.Code)
 	}
 }
 
@@ -52,6 +54,9 @@ func signs() []sign {
 // likelyCause says what most likely made an instance end, by how it ended and by what
 // it wrote last; empty when nothing is known.
 func likelyCause(why error, lines []string) string {
+	if _, never := errors.AsType[*unhealthyError](why); never && errors.As(why, new(refusedError)) {
+		return "it listens elsewhere: a service listens where the environment variable MICRO_ADDRESS says (or PORT)"
+	}
 	exit, ok := why.(*exitError) //nolint:errorlint // as it was made in watch
 	if !ok {
 		return ""

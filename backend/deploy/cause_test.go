@@ -19,6 +19,9 @@ func TestLikelyCause(t *testing.T) {
 		want  string // begins like this; empty: nothing
 	}{
 		{"nothing", code(1), "bye", ""},
+		{"nobody listens", deploy.UnhealthyError(deploy.RefusedError("127.0.0.1:1")), "listening on :8080", "it listens elsewhere"},
+		{"somebody listens", deploy.UnhealthyError(errors.New("its health is NOT_SERVING")), "", ""},
+		{"nobody listens any more", deploy.RefusedError("127.0.0.1:1"), "", ""},
 		{"no exit", errors.New("its probe failed"), "listen tcp :80: bind: address already in use", ""},
 		{"port", code(1), "starting\nlisten tcp :8080: bind: address already in use", "the port that it listens on is in use"},
 		{"port of node", code(1), "Error: listen EADDRINUSE: address already in use :::3000", "the port that it listens on is in use"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/micro/micro/v3/backend/runtime"
 )
@@ -18,3 +19,9 @@ var (
 
 // ExitError returns the end of an instance as a keeper sees it.
 func ExitError(e runtime.Exit) error { return &exitError{e} }
+
+// UnhealthyError returns why an instance that never became healthy is started again.
+func UnhealthyError(err error) error { return &unhealthyError{time.Second, err} }
+
+// RefusedError returns what a probe finds where nobody listens.
+func RefusedError(address string) error { return refusedError{address} }

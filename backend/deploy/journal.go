@@ -241,12 +241,8 @@ func (d *Deployer) Journal(ctx context.Context, ns, name string, tail int, follo
 			return nil
 		}
 		tail = 0
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-d.ctx.Done():
-			return store.ErrClosed
+		if err := d.wait(ctx, changed); err != nil {
+			return err
 		}
 	}
 }

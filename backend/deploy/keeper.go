@@ -6,10 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"math/rand/v2"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -24,11 +21,6 @@ const (
 	shortPause = 100 * time.Millisecond
 	firstPause = time.Second
 	longPause  = 5 * time.Minute
-	// While an instance starts it is asked more often than its probe's period.
-	fastProbe = 5 * time.Millisecond
-	slowProbe = 250 * time.Millisecond
-	// How long a runtime may take to start an instance, with an image that it has to get.
-	startIn = 10 * time.Minute
 	// How often it is looked whether there is what an instance lacks.
 	lookAgain = time.Second
 	// How many of its last lines tell why an instance ended.
@@ -164,7 +156,6 @@ func (k *keeper) run(ctx context.Context, found *runtime.Instance) {
 		if errors.Is(err, runtime.ErrImage) {
 			d = longPause // it is the image that is wrong, and that never changes
 		}
-		k.r.failed(k.release.Number, err.Error(), errors.Is(err, runtime.ErrImage))
 		k.pause(ctx, d, err)
 		if ctx.Err() != nil {
 			return
@@ -199,15 +190,16 @@ func pauseAfter(crashes int, healthy bool) time.Duration {
 	return d + time.Duration(rand.Int64N(int64(d)/5))
 }
 
-// pause waits before the next start.
+// pause says why an instance ended, and waits before the next start.
 func (k *keeper) pause(ctx context.Context, d time.Duration, why error) {
-	lines := k.lastLines(ctx)
-	cause := likelyCause(why, lines)
-	next := time.Now().Add(d)
-	kind := KindCrashed
-	if errors.As(why, new(*startError)) {
-		kind = KindNotStarted
+	kind := KindNotStarted
+	var lines []string
+	if !errors.As(why, new(*startError)) {
+		kind, lines = KindCrashed, k.lastLines(ctx)
 	}
+	cause := likelyCause(why, lines)
+	k.r.failed(k.release.Number, joinReason(why.Error(), cause), errors.Is(why, runtime.ErrImage))
+	next := time.Now().Add(d)
 	k.record(kind, "%s; it is started again in %s", joinReason(why.Error(), cause), d.Round(100*time.Millisecond))
 	k.set(func(s *Status) {
 		s.Phase, s.Reason, s.Cause, s.LastLines, s.NextStart, s.Address = Crashed, why.Error(), cause, lines, next, ""
@@ -308,257 +300,6 @@ func (k *keeper) watch(ctx context.Context, in runtime.Instance, cancel context.
 	}
 }
 
-func exitedWith(code int) string { return fmt.Sprintf("exited with code %d", code) }
-
-// startError is why an instance could not be started.
-type startError struct{ err error }
-
-func (e *startError) Error() string { return "cannot be started: " + e.err.Error() }
-
-func (e *startError) Unwrap() error { return e.err }
-
-// start starts the instance. It gives up when the instance is retired, or the runtime
-// takes too long.
-func (k *keeper) start(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, startIn, fmt.Errorf("the runtime has not done it within %s", startIn))
-	defer cancel()
-	go func() {
-		select {
-		case <-k.retiree:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	select {
-	case <-k.exited: // of a run before
-	default:
-	}
-	spec := k.release.Spec
-	env, err := k.environment(ctx)
-	if err != nil {
-		return err
-	}
-	identity, err := k.config().Directory.Identify(ctx, k.entry(runtime.Instance{}))
-	if err != nil {
-		return err
-	}
-	// It may run even when Start says that it does not.
-	k.mu.Lock()
-	k.instance.ID, k.instance.State = k.id, runtime.Running
-	k.mu.Unlock()
-	started, err := k.startAnew(ctx, runtime.Spec{
-		ID:        k.id,
-		Namespace: k.r.ns,
-		Service:   k.r.name,
-		Release:   k.release.Number,
-		Image:     spec.Image,
-		Args:      spec.Args,
-		Env:       env,
-		Identity:  identity,
-		Resources: runtime.Resources(spec.Resources),
-	})
-	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return context.Cause(ctx)
-	}
-	if err != nil {
-		return err
-	}
-	k.mu.Lock()
-	k.instance = started
-	k.mu.Unlock()
-	return nil
-}
-
-// environment returns the environment of the instance, with what the configuration has
-// now.
-func (k *keeper) environment(ctx context.Context) (map[string]string, error) {
-	spec := k.release.Spec
-	env := map[string]string{}
-	for _, name := range slices.Sorted(maps.Keys(spec.Env)) {
-		v := spec.Env[name]
-		env[name] = v.Text
-		if v.Config == "" {
-			continue
-		}
-		text, err := k.config().Lookup(ctx, k.r.ns, v.Config)
-		switch {
-		case errors.Is(err, ErrNotFound):
-			return nil, &missingConfigError{name, v.Config}
-		case err != nil:
-			return nil, fmt.Errorf("its environment variable %s refers to the configuration %s: %w", name, v.Config, err)
-		case strings.ContainsRune(text, 0):
-			return nil, fmt.Errorf("its environment variable %s refers to the configuration %s, which holds a zero byte", name, v.Config)
-		}
-		env[name] = text
-	}
-	maps.Copy(env, k.config().Env)
-	maps.Copy(env, map[string]string{
-		"MICRO_NAMESPACE":       k.r.ns,
-		"MICRO_SERVICE_NAME":    k.r.name,
-		"MICRO_SERVICE_VERSION": spec.Version,
-		"MICRO_INSTANCE_ID":     k.id,
-	})
-	return env, nil
-}
-
-// startAnew starts what may run from a start before that seemed to have failed.
-func (k *keeper) startAnew(ctx context.Context, spec runtime.Spec) (runtime.Instance, error) {
-	in, err := k.config().Runtime.Start(ctx, spec)
-	if !errors.Is(err, runtime.ErrRunning) {
-		return in, err
-	}
-	if err := k.config().Runtime.Stop(ctx, k.id, k.grace()); err != nil {
-		return runtime.Instance{}, err
-	}
-	return k.config().Runtime.Start(ctx, spec)
-}
-
-// tend probes the instance until ctx ends or it is to be started again. began says how
-// this life of it did.
-func (k *keeper) tend(ctx context.Context, in runtime.Instance, began string) (healthy bool, why error) {
-	startup, readiness, liveness, deadAfter := k.release.Spec.Probes.plan()
-	if err := k.awaitHealthy(ctx, in, startup, began); err != nil {
-		return false, err
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var probes sync.WaitGroup
-	defer probes.Wait()
-	if readiness != nil {
-		probes.Go(func() { cancel(k.watchReadiness(ctx, in, *readiness, startup.within(), deadAfter)) })
-	}
-	if liveness != nil {
-		probes.Go(func() { cancel(k.watchLiveness(ctx, in, *liveness)) })
-	}
-	<-ctx.Done()
-	return true, context.Cause(ctx)
-}
-
-// awaitHealthy probes a starting instance until it is healthy and callable. It
-// returns why it is not when that takes too long.
-func (k *keeper) awaitHealthy(ctx context.Context, in runtime.Instance, p Probe, began string) error {
-	start := time.Now()
-	came := func() string {
-		return fmt.Sprintf("healthy and called, %s after it %s", time.Since(start).Round(time.Millisecond), began)
-	}
-	deadline := time.NewTimer(p.within())
-	defer deadline.Stop()
-	good := 0
-	for wait := fastProbe; ; wait = min(2*wait, slowProbe, p.Period) {
-		err := k.config().ask(ctx, in, p)
-		good++
-		if err != nil {
-			good = 0
-		} else if good >= p.Successes {
-			if err = k.raise(ctx, in, p.within(), came); err == nil {
-				return nil
-			}
-		} else {
-			err = fmt.Errorf("it was well %d of %d times in a row", good, p.Successes)
-		}
-		k.mu.Lock()
-		k.state.Reason = err.Error() // not worth waking anybody
-		k.mu.Unlock()
-		select {
-		case <-time.After(wait):
-		case <-deadline.C:
-			return fmt.Errorf("did not become healthy within %s: %w", p.within(), err)
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// watchReadiness has the instance called only while it can be. It returns when ctx ends,
-// or when the instance was not ready deadAfter times in a row, unless that is 0.
-func (k *keeper) watchReadiness(ctx context.Context, in runtime.Instance, p Probe, within time.Duration, deadAfter int) error {
-	ready, good, bad := true, 0, 0
-	return k.ask(ctx, in, p, func(err error) error {
-		if err == nil {
-			bad = 0
-			if good++; ready || good < p.Successes {
-				return nil
-			}
-			failed := k.raise(ctx, in, within, func() string { return "called again: its readiness probe succeeded" })
-			if ready = failed == nil; !ready {
-				k.set(func(s *Status) { s.Reason = failed.Error() })
-			}
-			return nil
-		}
-		good = 0
-		bad++
-		why := probeError("readiness", bad, err)
-		if ready && bad >= p.Failures {
-			ready = false
-			k.record(KindUnready, "not called any more: %s", why)
-			k.set(func(s *Status) { s.Phase, s.Reason = Unhealthy, why.Error() })
-			k.down(ctx)
-		}
-		if deadAfter > 0 && bad >= deadAfter {
-			return why
-		}
-		return nil
-	})
-}
-
-// watchLiveness returns when ctx ends, or why the instance does not live any more.
-func (k *keeper) watchLiveness(ctx context.Context, in runtime.Instance, p Probe) error {
-	bad := 0
-	return k.ask(ctx, in, p, func(err error) error {
-		if err == nil {
-			bad = 0
-			return nil
-		}
-		if bad++; bad >= p.Failures {
-			return probeError("liveness", bad, err)
-		}
-		return nil
-	})
-}
-
-func probeError(which string, failures int, err error) error {
-	return fmt.Errorf("its %s probe failed %d times: %w", which, failures, err)
-}
-
-// ask probes the instance each period until ctx ends or judge, which gets what came out,
-// returns an error.
-func (k *keeper) ask(ctx context.Context, in runtime.Instance, p Probe, judge func(error) error) error {
-	tick := time.NewTicker(p.Period)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		err := k.config().ask(ctx, in, p)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err := judge(err); err != nil {
-			return err
-		}
-	}
-}
-
-// raise makes the instance callable; how says in the journal how that came.
-func (k *keeper) raise(ctx context.Context, in runtime.Instance, within time.Duration, how func() string) error {
-	k.mu.Lock()
-	k.up = true // whatever Up says
-	k.mu.Unlock()
-	up, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	if err := k.config().Directory.Up(up, k.entry(in)); err != nil {
-		return err
-	}
-	if ctx.Err() != nil {
-		return ctx.Err() // it has ended meanwhile, and is not called any more in a moment
-	}
-	k.record(KindHealthy, "%s", how())
-	k.set(func(s *Status) { s.Phase, s.Reason, s.Cause, s.LastLines = Running, "", "", nil })
-	return nil
-}
-
 // down makes the instance be called no more; it reports whether it was called.
 func (k *keeper) down(ctx context.Context) bool {
 	k.mu.Lock()
@@ -624,10 +365,10 @@ func (k *keeper) insist(ctx context.Context, failure string, f func() error) {
 	}
 }
 
-// lastLines returns what the instance wrote last.
+// lastLines returns what the instance wrote last since it was started.
 func (k *keeper) lastLines(ctx context.Context) []string {
 	var lines []string
-	q := runtime.LogQuery{Namespace: k.r.ns, Service: k.r.name, Instance: k.id, Tail: lastLines}
+	q := runtime.LogQuery{Namespace: k.r.ns, Service: k.r.name, Instance: k.id, Since: k.last().Started, Tail: lastLines}
 	for l, err := range k.config().Runtime.Logs(ctx, q) {
 		if err != nil {
 			break

@@ -98,15 +98,18 @@ func (prober) grpc(ctx context.Context, address, service string) error {
 	case codes.NotFound:
 		return fmt.Errorf("it knows no service %q to ask the health of", service)
 	case codes.Unavailable:
-		return refused(address)
+		return refusedError{address}
 	default:
 		return errors.New(status.Convert(err).Message())
 	}
 }
 
-func refused(address string) error {
-	return unreachable("it does not accept connections on %s", address)
-}
+// refusedError is an [ErrUnreachable]: nobody listens on the address.
+type refusedError struct{ address string }
+
+func (e refusedError) Error() string { return "it does not accept connections on " + e.address }
+
+func (e refusedError) Is(target error) bool { return target == ErrUnreachable }
 
 // http asks for a page. Redirections are not followed: they may lead elsewhere.
 func (prober) http(ctx context.Context, address, path string) error {
@@ -121,7 +124,7 @@ func (prober) http(ctx context.Context, address, path string) error {
 	}
 	rsp, err := client.Do(req)
 	if errors.Is(err, syscall.ECONNREFUSED) {
-		return refused(address)
+		return refusedError{address}
 	}
 	if err != nil {
 		return fmt.Errorf("GET %s: %w", path, errors.Unwrap(err))
@@ -137,7 +140,7 @@ func (prober) http(ctx context.Context, address, path string) error {
 func (prober) tcp(ctx context.Context, address string) error {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if errors.Is(err, syscall.ECONNREFUSED) {
-		return refused(address)
+		return refusedError{address}
 	}
 	if err != nil {
 		return err

@@ -92,7 +92,7 @@ func (d *Deployer) Changes(ctx context.Context, ns, name string) (all []Change, 
 // Images returns the references of the images that a namespace needs, ordered: those
 // of all releases that are kept.
 func (d *Deployer) Images(ctx context.Context, ns string) ([]string, error) {
-	all, err := loadAll[Release](ctx, d.config.Store, ns+"/deploy/release/")
+	all, err := loadAll[Release](ctx, d.config.Store, releasesPrefix(ns))
 	if err != nil {
 		return nil, err
 	}
@@ -121,12 +121,20 @@ func (d *Deployer) Watch(ctx context.Context, ns, name string, f func(Service) e
 		if err := f(s); err != nil {
 			return err
 		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-d.ctx.Done():
-			return store.ErrClosed
+		if err := d.wait(ctx, changed); err != nil {
+			return err
 		}
+	}
+}
+
+// wait returns when something has changed, or why it is not waited for any more.
+func (d *Deployer) wait(ctx context.Context, changed <-chan struct{}) error {
+	select {
+	case <-changed:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-d.ctx.Done():
+		return store.ErrClosed
 	}
 }

@@ -94,3 +94,36 @@ func TestWatchAll(t *testing.T) {
 		}
 	})
 }
+
+// TestWatchStarting tells watchers why an instance that starts is not healthy yet.
+func TestWatchStarting(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(w *world) {
+		w.sim.behave("a", behaviour{ready: time.Hour})
+		w.apply("a", 1)
+		var mu sync.Mutex
+		var last deploy.Service
+		ctx, cancel := context.WithCancel(w.Context())
+		ended := make(chan error, 1)
+		go func() {
+			ended <- w.d.Watch(ctx, ns, "shop", func(s deploy.Service) error {
+				mu.Lock()
+				defer mu.Unlock()
+				last = s
+				return nil
+			})
+		}()
+		w.pass(3 * time.Second)
+		w.sim.behave("a", behaviour{sick: true})
+		w.pass(time.Second)
+		mu.Lock()
+		if len(last.Instances) != 1 || last.Instances[0].Phase != deploy.Starting || last.Instances[0].Reason != "its health is NOT_SERVING" {
+			t.Errorf("seen last was %+v", last.Instances)
+		}
+		mu.Unlock()
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+}

@@ -237,6 +237,9 @@ func (s *sim) Watch(ctx context.Context) iter.Seq2[runtime.Event, error] {
 
 func (s *sim) Logs(_ context.Context, q runtime.LogQuery) iter.Seq2[runtime.Line, error] {
 	return func(yield func(runtime.Line, error) bool) {
+		if q.Since.IsZero() && !yield(runtime.Line{Instance: q.Instance, Stream: runtime.Stderr, Text: "words of a life before"}, nil) {
+			return
+		}
 		_ = yield(runtime.Line{Instance: q.Instance, Stream: runtime.Stderr, Text: "last words"}, nil) &&
 			yield(runtime.Line{Instance: q.Instance, Stream: runtime.System, Text: "exited"}, nil)
 	}

@@ -11,9 +11,9 @@ import (
 // tree, which this package does not see.
 func Commands() []string {
 	return []string{
-		"apply", "auth", "backup", "build", "call", "completion", "config", "delete", "describe", "diff", "env", "events", "exit-codes", "export", "gen", "get",
+		"apply", "auth", "backup", "build", "call", "completion", "config", "dashboard", "delete", "describe", "dev", "diff", "env", "events", "exit-codes", "export", "gen", "get",
 		"git", "health", "help", "history", "image", "inspect", "kill", "login", "logout", "logs", "namespace", "new", "promote", "releases",
-		"restart", "restore", "rollback", "run", "scale", "schema", "server", "services", "signup", "stats", "status", "store", "stream", "undo", "update",
+		"restart", "restore", "rollback", "run", "scale", "schema", "server", "services", "signup", "stats", "status", "store", "stream", "top", "undo", "update",
 		"user", "version",
 	}
 }
@@ -22,7 +22,7 @@ func Commands() []string {
 // to be renamed then, and build-cache, the repository of what builds have compiled.
 func planned() []string {
 	return []string{
-		"build-cache", "dashboard", "dev", "doctor", "micro", "network", "registry", "runtime", "top", "web",
+		"build-cache", "doctor", "micro", "network", "registry", "runtime", "web",
 	}
 }
 

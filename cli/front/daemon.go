@@ -12,9 +12,9 @@ import (
 // looked for. A test holds the list against the command tree.
 func IsCommand(word string) bool {
 	switch word {
-	case "apply", "auth", "backup", "build", "call", "completion", "config", "delete", "describe", "diff", "env", "events", "exit-codes", "export", "gen", "get",
+	case "apply", "auth", "backup", "build", "call", "completion", "config", "dashboard", "delete", "describe", "dev", "diff", "env", "events", "exit-codes", "export", "gen", "get",
 		"git", "health", "help", "history", "image", "inspect", "kill", "login", "logout", "logs", "namespace", "new", "promote", "releases",
-		"restart", "restore", "rollback", "run", "scale", "schema", "server", "services", "signup", "stats", "status", "store", "stream", "undo", "update",
+		"restart", "restore", "rollback", "run", "scale", "schema", "server", "services", "signup", "stats", "status", "store", "stream", "top", "undo", "update",
 		"user", "version",
 		"__complete", "__completeNoDesc":
 		return true

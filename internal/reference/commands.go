@@ -29,7 +29,28 @@ func pages(schema []byte) (map[string][]byte, error) {
 	for _, c := range commandsBelow(root) {
 		all[pageName(c)] = commandPage(c)
 	}
+	all[keysPage] = dashboardKeys()
 	return all, nil
+}
+
+// keysPage is the page of the keys of the dashboard.
+const keysPage = "dashboard-keys.md"
+
+// dashboardKeys returns the page of the keys of the dashboard.
+func dashboardKeys() []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s# Keys of the dashboard\n\nWhat keys do in [micro dashboard](micro-dashboard.md). Those that change something ask first, and do nothing while it is read-only.\n", notice)
+	for _, g := range cli.DashboardKeys() {
+		fmt.Fprintf(&b, "\n## %s\n\n| key | |\n| --- | --- |\n", g.Title)
+		for _, k := range g.Keys {
+			help := cell(k.Help)
+			if k.Changes {
+				help += "; a change"
+			}
+			fmt.Fprintf(&b, "| %s | %s |\n", cell(k.Names()), help)
+		}
+	}
+	return b.Bytes()
 }
 
 // commandTree returns the commands as they are run, with those that cobra adds.

@@ -1,0 +1,123 @@
+// Package tui is what micro shows on a whole terminal: one model with a stack of
+// screens, which the state of a server is fed to.
+//
+//	feeds ──messages──▶ Model.Update ──▶ screens ──lines──▶ Model.View
+//	keys  ─────────────────▲
+//
+// House rules. Update asks nobody for anything and View changes nothing: whatever takes
+// time is a feed or a command, runs beside the model, and comes back as a message. A
+// key is looked up in one key map, which is the footer, the help page and the
+// documentation as well, and screens are told the action that it stands for. Whatever
+// comes from a server or a service goes through [Config.Line] or [Config.Colored]
+// before it is a part of a frame. A frame has exactly as many lines as the terminal,
+// none wider than it.
+package tui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"google.golang.org/grpc"
+)
+
+// Config is what a program is made of.
+type Config struct {
+	In  io.Reader
+	Out io.Writer
+	// Environ has the variables that say what the terminal can do.
+	Environ []string
+	Now     func() time.Time
+	// Theme is "light", "dark" or "none"; empty: as the terminal's background is.
+	Theme string
+	// ReadOnly keeps the program from changing anything, for good.
+	ReadOnly bool
+	// Session is what is shown first.
+	Session Session
+	// Connect returns the session of an environment and namespace; an empty namespace
+	// is the one of the environment.
+	Connect func(env, namespace string) (Session, error)
+	// Environments lists the environments that there are.
+	Environments func() ([]Environment, error)
+	// Line returns text as a part of one line that does nothing to a terminal, and
+	// Colored the same with its colours left.
+	Line, Colored func(string) string
+	// Explain says what an error is, for people.
+	Explain func(error) string
+}
+
+// Session is an environment and a namespace to work in.
+type Session struct {
+	Environment, Address, Namespace string
+	// Protected: nothing is changed before somebody allowed it.
+	Protected bool
+	// Dial returns the connection, and the context that calls on it are made with. It
+	// is safe for concurrent use.
+	Dial func(ctx context.Context) (context.Context, grpc.ClientConnInterface, error)
+	// Run runs a micro command and returns what it wrote.
+	Run func(ctx context.Context, args []string) (string, error)
+	// Close ends what the session holds.
+	Close func()
+}
+
+// Environment is a line of the list of environments.
+type Environment struct {
+	Name, Address, Account, Namespace, Description string
+	Protected                                      bool
+}
+
+// framesPerSecond is how often the screen is drawn at most.
+const framesPerSecond = 30
+
+// ErrInterrupted is returned when somebody pressed Ctrl-C.
+var ErrInterrupted = errors.New("interrupted")
+
+// Run shows the dashboard until somebody quits, and gives the terminal back as it was.
+func Run(ctx context.Context, c Config) error {
+	ctx, cancel := context.WithCancel(ctx)
+	m := newModel(&c)
+	p := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(c.In), tea.WithOutput(c.Out), tea.WithEnvironment(c.Environ),
+		tea.WithFPS(framesPerSecond), tea.WithoutSignalHandler())
+	var feeds sync.WaitGroup
+	m.launch = func(f feed, id int, s *Session, stop <-chan struct{}) {
+		feeds.Go(func() {
+			defer func() {
+				if r := recover(); r != nil {
+					p.Send(brokenMsg{fmt.Errorf("the feed %s: %v", f.name, r)})
+				}
+			}()
+			follow(ctx, f, id, s.Dial, p.Send, stop)
+		})
+	}
+	m.run = func(s *Session, args []string) tea.Cmd {
+		return func() tea.Msg {
+			out, err := s.Run(ctx, args)
+			return ranMsg{args: args, out: out, err: err}
+		}
+	}
+	_, err := p.Run()
+	cancel()
+	feeds.Wait()
+	m.session.close()
+	switch {
+	case errors.Is(err, tea.ErrInterrupted):
+		return ErrInterrupted
+	case errors.Is(err, tea.ErrProgramPanic):
+		return errors.New("the dashboard has a fault, and had to end")
+	case err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return context.Canceled
+	case err != nil:
+		return err
+	}
+	return m.broken
+}
+
+func (s *Session) close() {
+	if s.Close != nil {
+		s.Close()
+	}
+}
