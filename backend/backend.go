@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"github.com/micro/micro/v3/backend/events"
 	eventsembedded "github.com/micro/micro/v3/backend/events/embedded"
 	"github.com/micro/micro/v3/backend/runtime"
+	runtimedocker "github.com/micro/micro/v3/backend/runtime/docker"
 	runtimeembedded "github.com/micro/micro/v3/backend/runtime/embedded"
 	"github.com/micro/micro/v3/backend/store"
 	storeembedded "github.com/micro/micro/v3/backend/store/embedded"
@@ -27,7 +29,7 @@ type Config struct {
 	DataDir string
 	Store   string // a URL, for example "embedded:"
 	Events  string // a URL, for example "embedded:"
-	Runtime string // a URL, for example "embedded:", or "embedded:?confine=no": see [runtimeembedded.Config]
+	Runtime string // a URL, for example "embedded:", "embedded:?confine=no" or "docker:"
 	Logger  *slog.Logger
 	// Memory keeps what the embedded engines hold in memory, for tests: it is gone
 	// when they are closed.
@@ -113,9 +115,15 @@ func (b *Backend) open(ctx context.Context) error {
 
 func (b *Backend) onClose(f func() error) { b.close = append(b.close, f) }
 
+// runtimeConfig is what the URL of a runtime says.
+type runtimeConfig struct {
+	unconfined bool   // see [runtimeembedded.Config]
+	engine     string // see [runtimedocker.Config]; empty: the embedded runtime
+}
+
 // parseRuntime reads the URL of a runtime.
-func parseRuntime(text string) (c runtimeembedded.Config, err error) {
-	if err := checkEngine(text, "embedded"); err != nil {
+func parseRuntime(text string) (c runtimeConfig, err error) {
+	if err := checkEngine(text, "embedded", "docker"); err != nil {
 		return c, err
 	}
 	u, err := url.Parse(text)
@@ -126,10 +134,14 @@ func parseRuntime(text string) (c runtimeembedded.Config, err error) {
 	if err != nil {
 		return c, err
 	}
+	if u.Scheme == "docker" {
+		c.engine, err = engineAddress(u)
+		return c, err
+	}
 	for name := range options {
 		switch value := options.Get(name); {
 		case name == "confine" && (value == "yes" || value == "no"):
-			c.Unconfined = value == "no"
+			c.unconfined = value == "no"
 		default:
 			return c, fmt.Errorf("%w: %q; what can be said of it is confine=yes or confine=no", ErrEngine, text)
 		}
@@ -140,15 +152,46 @@ func parseRuntime(text string) (c runtimeembedded.Config, err error) {
 	return c, nil
 }
 
+// engineAddress returns where the engine of a URL is. Containers are reached on loopback,
+// so it is on this machine.
+func engineAddress(u *url.URL) (string, error) {
+	host := u.Hostname()
+	ip := net.ParseIP(host)
+	switch {
+	case u.Opaque+u.RawQuery+u.Fragment != "" || u.User != nil, host != "" && (u.Path != "" || u.Port() == ""):
+		return "", fmt.Errorf("%w: %q; want docker:, docker:///PATH/OF/SOCKET or docker://127.0.0.1:PORT", ErrEngine, u)
+	case host != "" && host != "localhost" && (ip == nil || !ip.IsLoopback()):
+		return "", fmt.Errorf("%w: %q; it has to be on this machine, where its containers are reached", ErrEngine, u)
+	case host != "":
+		return "tcp://" + u.Host, nil
+	case u.Path != "":
+		return "unix://" + u.Path, nil
+	default:
+		return runtimedocker.DefaultEngine, nil
+	}
+}
+
 // OpenRuntime opens what services run on. The caller closes it.
 func (b *Backend) OpenRuntime(ctx context.Context, images runtime.OpenImage) (runtime.Runtime, error) {
 	c, err := parseRuntime(b.config.Runtime)
 	if err != nil {
 		return nil, err
 	}
-	c.Dir, c.Private = filepath.Join(b.config.DataDir, "runtime"), b.config.DataDir
-	c.OpenImage, c.Logger = images, b.config.Logger
-	return runtimeembedded.Open(ctx, c)
+	if c.engine != "" {
+		return runtimedocker.Open(ctx, runtimedocker.Config{
+			Dir:       filepath.Join(b.config.DataDir, "containers"),
+			Engine:    c.engine,
+			OpenImage: images,
+			Logger:    b.config.Logger,
+		})
+	}
+	return runtimeembedded.Open(ctx, runtimeembedded.Config{
+		Dir:        filepath.Join(b.config.DataDir, "runtime"),
+		Private:    b.config.DataDir,
+		OpenImage:  images,
+		Logger:     b.config.Logger,
+		Unconfined: c.unconfined,
+	})
 }
 
 // Close closes the engines in the order in which they depend on each other.

@@ -82,7 +82,7 @@ mail server is MICRO_SERVER_SMTP_PASSWORD, or in a file.`,
 	f.String("data", "", "directory of the server's data (the user's data directory)")
 	f.String("store", "embedded:", "engine that keeps accounts, rules and desired state")
 	f.String("events", "embedded:", "engine that keeps what is published")
-	f.String("runtime", "embedded:", "engine that runs services")
+	f.String("runtime", "embedded:", "engine that runs services: embedded:, or docker: for containers of Docker or Podman")
 	f.String("signup", "auto", "who may make a namespace: on, off, invite, mail, or auto for on when only this machine can reach the server, else off")
 	f.String("smtp-address", "", "mail server as HOST:PORT, which has to offer STARTTLS; smtps://HOST:PORT for TLS from the beginning")
 	f.String("smtp-from", "", "address that mail comes from, such as \"Acme <no-reply@example.com>\"")

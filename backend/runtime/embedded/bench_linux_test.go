@@ -3,6 +3,7 @@ package embedded
 import (
 	"fmt"
 	"os"
+	"sync"
 	"testing"
 
 	"github.com/micro/micro/v3/backend/runtime/runtimetest"
@@ -31,8 +32,14 @@ func BenchmarkInstances(b *testing.B) {
 			b.Fatal("this process is not there")
 		}
 		b.ReportMetric(float64((after.pages-before.pages)*int64(os.Getpagesize()))/n, "bytes/instance")
-		if err := r.stopAll(closeGrace); err != nil {
-			b.Fatal(err)
+		var stops sync.WaitGroup
+		for _, in := range r.Running() {
+			stops.Go(func() {
+				if err := r.Stop(b.Context(), in.ID, waitTime); err != nil {
+					b.Error(err)
+				}
+			})
 		}
+		stops.Wait()
 	}
 }

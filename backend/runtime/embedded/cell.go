@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/backend/runtime/supervisor"
 )
 
 // A cell is what holds the processes of one run of an instance: it bounds what they
@@ -12,7 +13,7 @@ import (
 // so each has its own:
 //
 //	start(p) (*process, error)  start a program inside
-//	unmet() []unmet             bounds that were asked for and are not held
+//	unmet() []supervisor.Unmet             bounds that were asked for and are not held
 //	memoryKills() int64         how many processes in it were killed for want of memory
 //	usage() (usage, bool)       what it has used; false: it does not know
 //	kill() (bool, error)        end all that runs inside, whatever it calls itself; false:
@@ -34,7 +35,7 @@ import (
 var (
 	_ interface {
 		start(p program) (*process, error)
-		unmet() []unmet
+		unmet() []supervisor.Unmet
 		memoryKills() int64
 		usage() (usage, bool)
 		kill() (bool, error)
@@ -57,22 +58,15 @@ type cellsConfig struct {
 	proc    string // see [Config]
 }
 
-// unmet is a bound that is not held.
-type unmet struct {
-	what   string // "memory is not bounded to 64 MiB", for example
-	reason string
-	bounds runtime.Resources // this one alone
-}
-
 // unmetOf returns all bounds as not held, for one reason.
-func unmetOf(b runtime.Resources, reason string) []unmet {
-	var list []unmet
-	for _, u := range []unmet{
-		{fmt.Sprintf("its use of processors is not bounded to %g", float64(b.CPU)/1000), reason, runtime.Resources{CPU: b.CPU}},
-		{fmt.Sprintf("its memory is not bounded to %d bytes", b.Memory), reason, runtime.Resources{Memory: b.Memory}},
-		{fmt.Sprintf("its processes are not bounded to %d", b.Processes), reason, runtime.Resources{Processes: b.Processes}},
+func unmetOf(b runtime.Resources, reason string) []supervisor.Unmet {
+	var list []supervisor.Unmet
+	for _, u := range []supervisor.Unmet{
+		{What: fmt.Sprintf("its use of processors is not bounded to %g", float64(b.CPU)/1000), Reason: reason, Bounds: runtime.Resources{CPU: b.CPU}},
+		{What: fmt.Sprintf("its memory is not bounded to %d bytes", b.Memory), Reason: reason, Bounds: runtime.Resources{Memory: b.Memory}},
+		{What: fmt.Sprintf("its processes are not bounded to %d", b.Processes), Reason: reason, Bounds: runtime.Resources{Processes: b.Processes}},
 	} {
-		if u.bounds != (runtime.Resources{}) {
+		if u.Bounds != (runtime.Resources{}) {
 			list = append(list, u)
 		}
 	}
@@ -83,9 +77,4 @@ func unmetOf(b runtime.Resources, reason string) []unmet {
 type usage struct {
 	cpu    time.Duration // of all processors together
 	memory int64         // bytes now
-}
-
-// addBounds adds the bounds of b to a, of which no two are of the same kind.
-func addBounds(a, b runtime.Resources) runtime.Resources {
-	return runtime.Resources{CPU: a.CPU + b.CPU, Memory: a.Memory + b.Memory, Processes: a.Processes + b.Processes}
 }

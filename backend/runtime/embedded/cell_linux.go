@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/backend/runtime/supervisor"
 )
 
 // cells makes cells of control groups, users and views, as far as the kernel and the
@@ -163,7 +164,7 @@ func (cs *cells) describe() runtime.Description {
 type cell struct {
 	cells   *cells
 	group   *group // nil: it has none
-	lacks   []unmet
+	lacks   []supervisor.Unmet
 	user    *syscall.Credential // nil: the server's
 	starter *starter
 
@@ -218,11 +219,11 @@ func (c *cell) mark(pid int) {
 	_ = unix.Prlimit(pid, unix.RLIMIT_CORE, &unix.Rlimit{}, nil) // a core would hold its secrets
 }
 
-func (c *cell) unmet() []unmet { return c.lacks }
+func (c *cell) unmet() []supervisor.Unmet { return c.lacks }
 
 func (c *cell) memoryKills() int64 {
 	if c.group == nil || c.group.dirs[memoryController] == "" {
-		return memoryKills()
+		return supervisor.MemoryKills()
 	}
 	return c.group.memoryKills()
 }

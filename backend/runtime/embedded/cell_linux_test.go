@@ -63,13 +63,13 @@ func checkLeftGroups(t *testing.T, proc string) {
 	t.Helper()
 	dir := t.TempDir()
 	r := mustOpen(t, Config{Dir: dir, OpenImage: noImages, proc: proc})
-	if r.cells.groups == nil {
+	if r.engine.cells.groups == nil {
 		if err := r.Close(); err != nil {
 			t.Error(err)
 		}
-		t.Skip(r.cells.noGroups)
+		t.Skip(r.engine.cells.noGroups)
 	}
-	paths := r.cells.groups.paths()
+	paths := r.engine.cells.groups.paths()
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -135,8 +135,8 @@ func TestEscapedFromAll(t *testing.T) {
 func checkEscaped(t *testing.T, c Config) {
 	t.Helper()
 	r, image := openProgram(t, c)
-	if r.cells.groups == nil {
-		t.Skip(r.cells.noGroups)
+	if r.engine.cells.groups == nil {
+		t.Skip(r.engine.cells.noGroups)
 	}
 	if _, err := r.Start(t.Context(), alphaSpec("a", image, "bare=session;ignore;pid;hang", "wait", "exit=2")); err != nil {
 		t.Fatal(err)
@@ -228,13 +228,13 @@ func TestConfined(t *testing.T) {
 				t.Fatal(err)
 			}
 			awaitLines(t, r, func(line runtime.Line) bool { return line.Text == "waiting" })
-			theirs := r.instances["other"]
-			leader := theirs.run.process.pid()
+			theirs, their := runOf(t, r, "other"), homeOf(r, "other")
+			leader := theirs.process.pid()
 			environ := fmt.Sprintf("/proc/%d/environ", leader)
 			server := fmt.Sprintf("/proc/%d/environ", os.Getpid())
-			own := filepath.Join(r.dir, "instances", "a", "work", "x")
-			program := filepath.Join(theirs.image.dir, imageRoot, "app", "program.exe")
-			secrets := []string{key, filepath.Join(theirs.home.work(), "secret"), theirs.home.identity(), theirs.home.state(), theirs.log.path(1), environ, server}
+			own := filepath.Join(r.engine.dir, "instances", "a", "work", "x")
+			program := filepath.Join(unpackedDir(theirs), imageRoot, "app", "program.exe")
+			secrets := []string{key, filepath.Join(their.work(), "secret"), their.identity(), filepath.Join(string(their), "state.json"), filepath.Join(data, "runtime", "logs", "micro", "alpha", "other", "00000001.log"), environ, server}
 			var args []string
 			for _, name := range slices.Concat(secrets, []string{"/etc/hosts", program}) {
 				args = append(args, "read="+name)
@@ -246,7 +246,7 @@ func TestConfined(t *testing.T) {
 				want = append(want, "read "+name+may)
 			}
 			want = append(want, "read /etc/hosts yes", "read "+program+" yes", "write "+own+" yes", "read "+own+" yes", "write "+key+may, "write "+program+" no", "signal"+may, "signal"+may)
-			if confined && r.cells.users == nil && landlockABI() < 6 {
+			if confined && r.engine.cells.users == nil && landlockABI() < 6 {
 				want[len(want)-1], want[len(want)-2] = "signal yes", "signal yes"
 			}
 			if !confined {
@@ -267,12 +267,12 @@ func TestUsers(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	r, image := openProgram(t, Config{Dir: dir})
-	if r.cells.users == nil {
-		t.Skip(r.cells.noUsers)
+	if r.engine.cells.users == nil {
+		t.Skip(r.engine.cells.noUsers)
 	}
 	first := outputs(t, r, alphaSpec("a", image, "user", "write=kept"))
 	second := outputs(t, r, alphaSpec("b", image, "user"))
-	uid := strconv.Itoa(r.cells.users.first)
+	uid := strconv.Itoa(r.engine.cells.users.first)
 	if first[0] != "user "+uid+" "+uid {
 		t.Errorf("the first is %q, want user and group %s", first[0], uid)
 	}

@@ -7,6 +7,7 @@ import (
 	goruntime "runtime"
 
 	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/backend/runtime/supervisor"
 )
 
 // cells bound and hide nothing here.
@@ -43,7 +44,9 @@ func (c *cell) start(p program) (*process, error) {
 	}
 }
 
-func (c *cell) unmet() []unmet { return unmetOf(c.bounds, "this system has no control groups") }
+func (c *cell) unmet() []supervisor.Unmet {
+	return unmetOf(c.bounds, "this system has no control groups")
+}
 
 func (*cell) memoryKills() int64 { return 0 }
 

@@ -1,11 +1,10 @@
 // Package embedded runs instances as supervised processes of this machine, with
 // all that they need and leave in one directory:
 //
-//	images/<digest>/                          unpacked images
-//	instances/<id>/                           where an instance runs
-//	logs/<namespace>/<service>/<id>/          what it wrote
-//	staging/                                  what is being made or removed
+//	images/<digest>/     unpacked images
+//	instances/<id>/      where an instance runs
 //
+// and what package supervisor keeps there, which has the instances' lives in its hands.
 // An instance sees the machine's files and processes as other programs do, but neither
 // the server's environment nor what the server keeps. How far that is so, and whether
 // what it uses is bounded, depends on the system and on the rights of the server: see
@@ -16,19 +15,14 @@ package embedded
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
-	"errors"
 	"fmt"
-	"io/fs"
-	"iter"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/micro/micro/v3/backend/runtime"
-	"github.com/micro/micro/v3/internal/filelock"
+	"github.com/micro/micro/v3/backend/runtime/supervisor"
 )
 
 // Config says how to open a [Runtime].
@@ -58,30 +52,11 @@ type Config struct {
 	proc string // where Linux tells of this process; empty: /proc/self
 }
 
-// closeGrace is how long instances may take to end when the runtime is closed.
-const closeGrace = 3 * time.Second
-
 // Runtime is a [runtime.Runtime] of processes.
 type Runtime struct {
-	dir    string
-	id     string // of the directory, in all marks
-	boot   string
-	log    *slog.Logger
-	lock   *os.File
-	images *images
-	logs   *logs
-	ports  *ports
-	memory *memoryWatch
-	cells  *cells
+	*supervisor.Runtime
 
-	cancel chan struct{}  // closed when Close begins
-	closed chan struct{}  // closed when Close has ended all instances
-	calls  sync.WaitGroup // of Start and Remove
-
-	mu        sync.Mutex
-	closing   bool
-	instances map[string]*instance
-	watchers  map[*watcher]struct{}
+	engine *engine
 }
 
 var _ runtime.Runtime = (*Runtime)(nil)
@@ -89,183 +64,115 @@ var _ runtime.Runtime = (*Runtime)(nil)
 // Open opens the runtime of a directory. It ends what a runtime of before, which
 // was not closed, has left running.
 func Open(ctx context.Context, c Config) (*Runtime, error) {
-	r, err := open(ctx, c)
+	if c.OpenImage == nil {
+		return nil, fmt.Errorf("open runtime %q: want images", c.Dir)
+	}
+	r := &Runtime{}
+	var err error
+	r.Runtime, err = supervisor.Open(ctx, supervisor.Config{
+		Dir:      c.Dir,
+		Logger:   c.Logger,
+		LogSize:  c.LogSize,
+		LogFiles: c.LogFiles,
+		LogAge:   c.LogAge,
+	}, func(p supervisor.Place) (supervisor.Engine, error) {
+		r.engine, err = openEngine(c, p)
+		return r.engine, err
+	})
 	if err != nil {
-		return nil, fmt.Errorf("open runtime %q: %w", c.Dir, err)
+		return nil, err
 	}
 	return r, nil
 }
 
-func open(ctx context.Context, c Config) (_ *Runtime, err error) {
-	if c.Dir == "" || c.OpenImage == nil {
-		return nil, errors.New("want a directory and images")
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	dir, err := makeDirs(c.Dir)
-	if err != nil {
-		return nil, err
-	}
-	lock, err := filelock.Lock(filepath.Join(dir, "lock"))
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, filelock.Unlock(lock))
-		}
-	}()
-	r := &Runtime{
-		dir:       dir,
-		boot:      bootID(),
-		log:       c.Logger,
-		lock:      lock,
-		ports:     &ports{used: map[int]bool{}},
-		memory:    &memoryWatch{},
-		cancel:    make(chan struct{}),
-		closed:    make(chan struct{}),
-		instances: map[string]*instance{},
-		watchers:  map[*watcher]struct{}{},
-	}
-	if r.log == nil {
-		r.log = slog.New(slog.DiscardHandler)
-	}
-	if c.LogSize <= 0 {
-		c.LogSize = 10 << 20
-	}
-	if c.LogFiles <= 0 {
-		c.LogFiles = 5
-	}
-	if c.LogAge <= 0 {
-		c.LogAge = 30 * 24 * time.Hour
-	}
-	r.images = &images{
-		dir:     filepath.Join(dir, "images"),
-		staging: filepath.Join(dir, "staging"),
+// engine is a [supervisor.Engine] of processes.
+type engine struct {
+	id     string // of the directory, in all marks
+	dir    string
+	boot   string // of the machine; empty: unknown
+	log    *slog.Logger
+	images *images
+	memory *supervisor.MemoryWatch
+	cells  *cells
+}
+
+var _ supervisor.Engine = (*engine)(nil)
+
+// openEngine ends what runs in the cells of before.
+func openEngine(c Config, p supervisor.Place) (*engine, error) {
+	e := &engine{id: p.ID, dir: p.Dir, boot: bootID(), log: p.Logger, memory: &supervisor.MemoryWatch{}}
+	e.images = &images{
+		dir:     filepath.Join(p.Dir, "images"),
+		staging: p.Staging,
 		open:    c.OpenImage,
 		limits:  defaultLimits,
-		boot:    r.boot,
-		log:     r.log,
+		boot:    e.boot,
+		log:     e.log,
 		uses:    map[string]*image{},
 	}
-	if r.id, err = readID(filepath.Join(dir, "id")); err != nil {
+	if err := os.MkdirAll(e.images.dir, 0o700); err != nil {
 		return nil, err
 	}
-	if r.logs, err = openLogs(filepath.Join(dir, "logs"), c.LogSize, c.LogFiles, c.LogAge); err != nil {
+	private, err := filepath.Abs(cmp.Or(c.Private, p.Dir))
+	if err != nil {
 		return nil, err
 	}
-	if c.Private, err = filepath.Abs(cmp.Or(c.Private, dir)); err != nil {
-		return nil, err
-	}
-	if err := r.inherit(ctx, cellsConfig{id: r.id, dir: dir, private: c.Private, confine: !c.Unconfined, proc: c.proc}); err != nil {
-		return nil, err
-	}
-	return r, nil
+	e.cells, err = openCells(cellsConfig{id: p.ID, dir: p.Dir, private: private, confine: !c.Unconfined, proc: c.proc})
+	return e, err
 }
 
-// makeDirs makes the directories and returns the path of the outer one without
-// symbolic links.
-func makeDirs(name string) (string, error) {
-	if err := os.MkdirAll(name, 0o700); err != nil {
-		return "", err
-	}
-	dir, err := filepath.Abs(name)
+// Image implements [supervisor.Engine].
+func (e *engine) Image(ctx context.Context, ref string) (supervisor.Image, error) {
+	img, err := e.images.acquire(ctx, ref)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	if dir, err = filepath.EvalSymlinks(dir); err != nil {
-		return "", err
+	return img, nil
+}
+
+// Adopt implements [supervisor.Engine].
+func (e *engine) Adopt(key string) supervisor.Image {
+	if img := e.images.adopt(key); img != nil {
+		return img
 	}
-	for _, sub := range []string{"images", "instances", "logs"} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
-			return "", err
+	return nil
+}
+
+// TakeOver implements [supervisor.Engine]: it ends what still runs.
+func (e *engine) TakeOver(ctx context.Context, left []supervisor.Left) (map[string]supervisor.Process, error) {
+	l := leftover{mark: markOf(e.id), known: map[processID]bool{}, groups: map[int]bool{}, dir: e.dir}
+	for _, in := range left {
+		if p := readMark(in.Mark); p.PID != 0 && p.Boot != "" && p.Boot == e.boot {
+			l.known[p.processID] = true
+			l.groups[p.PID] = true
 		}
 	}
-	return dir, nil
-}
-
-// readID returns the id of a directory, which it gets when it has none.
-func readID(name string) (string, error) {
-	id, err := os.ReadFile(name)
-	if err == nil && len(id) == len(rand.Text()) {
-		return string(id), nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", err
-	}
-	text := rand.Text()
-	next := name + ".next"
-	if err := os.WriteFile(next, []byte(text), 0o600); err != nil {
-		return "", err
-	}
-	return text, os.Rename(next, name)
-}
-
-// trashName returns a name in staging that nothing has.
-func trashName(staging string) string {
-	return filepath.Join(staging, "trash-"+rand.Text())
-}
-
-// call makes a call that Close waits for. Its context ends with ctx, and when
-// Close begins; its error is [runtime.ErrClosed] then.
-func (r *Runtime) call(ctx context.Context, do func(context.Context) error) error {
-	r.mu.Lock()
-	if r.closing {
-		r.mu.Unlock()
-		return runtime.ErrClosed
-	}
-	r.calls.Add(1)
-	r.mu.Unlock()
-	defer r.calls.Done()
-
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	go func() {
-		select {
-		case <-r.cancel:
-			cancel(runtime.ErrClosed)
-		case <-ctx.Done():
-		}
-	}()
-	err := do(ctx)
-	if errors.Is(err, context.Canceled) && errors.Is(context.Cause(ctx), runtime.ErrClosed) {
-		return runtime.ErrClosed
-	}
-	return err
-}
-
-// Logs implements [runtime.Runtime].
-func (r *Runtime) Logs(ctx context.Context, q runtime.LogQuery) iter.Seq2[runtime.Line, error] {
-	return r.logs.read(ctx, q, r.closed)
-}
-
-// Close implements [runtime.Runtime]. To close a closed runtime is no error.
-func (r *Runtime) Close() error {
-	r.mu.Lock()
-	if r.closing {
-		r.mu.Unlock()
-		<-r.closed
-		return nil
-	}
-	r.closing = true
-	close(r.cancel)
-	r.mu.Unlock()
-	r.calls.Wait()
-
-	err := r.stopAll(closeGrace)
-	close(r.closed)
+	killed, err := sweep(ctx, l)
 	if err != nil {
-		return fmt.Errorf("close runtime %q: %w", r.dir, err)
+		return nil, fmt.Errorf("end what still runs: %w", err)
 	}
-	return errors.Join(r.cells.close(), filelock.Unlock(r.lock))
+	if killed > 0 {
+		e.log.Info("ended processes of a server that was not stopped", "processes", killed)
+	}
+	for _, in := range left {
+		if err := home(in.Home).dropIdentity(); err != nil {
+			e.log.Warn("the identity of an ended instance stays on the disk", "instance", in.ID, "err", err)
+		}
+	}
+	return nil, e.images.clean()
 }
+
+// Forget implements [supervisor.Engine].
+func (e *engine) Forget(id string) { e.cells.forget(home(filepath.Join(e.dir, "instances", id))) }
+
+// Close implements [supervisor.Engine]. Nothing runs any more.
+func (e *engine) Close() error { return e.cells.close() }
 
 var _ runtime.Describer = (*Runtime)(nil)
 
 // Describe implements [runtime.Describer].
 func (r *Runtime) Describe() runtime.Description {
-	d := r.cells.describe()
+	d := r.engine.cells.describe()
 	d.Kind = "processes of this machine"
 	return d
 }

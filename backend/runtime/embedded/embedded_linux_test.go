@@ -3,6 +3,7 @@ package embedded
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/backend/runtime/logfile"
 	"github.com/micro/micro/v3/backend/runtime/runtimetest"
 )
 
@@ -49,7 +51,7 @@ func awaitLines(t *testing.T, r *Runtime, do func(runtime.Line) bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), waitTime)
 	defer cancel()
-	q := runtime.LogQuery{Namespace: alpha.namespace, Service: alpha.service, Follow: true}
+	q := runtime.LogQuery{Namespace: alpha.Namespace, Service: alpha.Name, Follow: true}
 	for line, err := range r.Logs(ctx, q) {
 		if err != nil {
 			t.Fatalf("wait for lines: %v", err)
@@ -224,7 +226,7 @@ func checkKilled(t *testing.T, dir string, pids []int) {
 			t.Errorf("instance %q is %+v, want it killed and not stopped", id, in)
 		}
 		var last runtime.Line
-		q := runtime.LogQuery{Namespace: alpha.namespace, Service: alpha.service, Instance: id, Tail: 1}
+		q := runtime.LogQuery{Namespace: alpha.Namespace, Service: alpha.Name, Instance: id, Tail: 1}
 		for line, err := range r.Logs(t.Context(), q) {
 			if err != nil {
 				t.Fatal(err)
@@ -234,7 +236,7 @@ func checkKilled(t *testing.T, dir string, pids []int) {
 		if last.Stream != runtime.System || !strings.HasPrefix(last.Text, "killed") {
 			t.Errorf("the last line of %q is %+v", id, last)
 		}
-		if _, err := os.Stat(r.instances[id].home.identity()); err == nil {
+		if _, err := os.Stat(homeOf(r, id).identity()); err == nil {
 			t.Errorf("the identity of %q is still there", id)
 		}
 		if _, err := r.Start(t.Context(), alphaSpec(id, image, "exit=0")); err != nil {
@@ -255,9 +257,13 @@ func TestDeathWithServer(t *testing.T) {
 	killServer(t, dir)
 	leaders := 0
 	for _, id := range []string{"plain", "family", "orphans"} {
-		rec, err := readRecord(filepath.Join(dir, "instances", id, "state.json"))
+		var rec struct{ Process processMark }
+		text, err := os.ReadFile(filepath.Join(dir, "instances", id, "state.json"))
+		if err == nil {
+			err = json.Unmarshal(text, &rec)
+		}
 		if err != nil || rec.Process.PID == 0 {
-			t.Fatalf("record of %q: %+v, %v", id, rec, err)
+			t.Fatalf("record of %q: %s, %v", id, text, err)
 		}
 		awaitEnd(t, rec.Process.PID)
 		leaders++
@@ -297,11 +303,7 @@ func TestFamilyEnds(t *testing.T) {
 					t.Fatal(err)
 				}
 			} else {
-				rec, err := readRecord(r.instances["a"].home.state())
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := unix.Kill(rec.Process.PID, unix.SIGTERM); err != nil {
+				if err := unix.Kill(runOf(t, r, "a").process.pid(), unix.SIGTERM); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -388,7 +390,7 @@ func TestCloseEndsAll(t *testing.T) {
 		"good":     {Stopped: true},
 		"stubborn": {Code: -1, Signal: "SIGKILL", Stopped: true},
 	} {
-		got := r.instances[id].info.Exit
+		got := known(t, r, id).Exit
 		got.At = time.Time{}
 		if got != want {
 			t.Errorf("%q ended with %+v, want %+v", id, got, want)
@@ -515,21 +517,18 @@ func TestDiskFull(t *testing.T) {
 			t.Errorf("start without room for %s: got error %v, want %v", what, err, unix.ENOSPC)
 		}
 	}
-	if entries := files(t, filepath.Join(r.dir, "staging")); len(entries) > 0 {
+	if entries := files(t, filepath.Join(r.engine.dir, "staging")); len(entries) > 0 {
 		t.Errorf("staging holds %q", entries)
 	}
 
-	rec, err := readRecord(r.instances["a"].home.state())
-	if err != nil {
-		t.Fatal(err)
-	}
+	current := runOf(t, r, "a")
 	terminate := func() {
-		if err := unix.Kill(rec.Process.PID, unix.SIGTERM); err != nil {
+		if err := unix.Kill(current.process.pid(), unix.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
 	}
 	terminate() // and it writes what cannot be kept
-	awaitLost(t, r.instances["a"].log)
+	awaitLost(t, current.start.Output.Log)
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
@@ -572,17 +571,14 @@ func fill(t *testing.T, name string) {
 }
 
 // awaitLost waits until a log has lost a line.
-func awaitLost(t *testing.T, l *instanceLog) {
+func awaitLost(t *testing.T, l *logfile.Log) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), waitTime)
 	defer cancel()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for {
-		l.mu.Lock()
-		lost := l.lost
-		l.mu.Unlock()
-		if lost > 0 {
+		if l.Lost() > 0 {
 			return
 		}
 		select {

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/backend/runtime/logfile"
 	"github.com/micro/micro/v3/backend/runtime/runtimetest"
 )
 
@@ -37,7 +38,7 @@ func mustOpen(t *testing.T, c Config) *Runtime {
 }
 
 func alphaSpec(id, image string, args ...string) runtime.Spec {
-	return runtime.Spec{ID: id, Namespace: alpha.namespace, Service: alpha.service, Release: 1, Image: image, Args: args}
+	return runtime.Spec{ID: id, Namespace: alpha.Namespace, Service: alpha.Name, Release: 1, Image: image, Args: args}
 }
 
 func noImages(context.Context, string) (*runtime.Image, error) { return nil, runtime.ErrNotFound }
@@ -123,30 +124,71 @@ func TestOpenCleans(t *testing.T) {
 	if left := files(t, filepath.Join(dir, "instances")); !slices.Equal(left, []string{"torn"}) {
 		t.Errorf("instances: %q, want the one that has a log", left)
 	}
-	in := r.instances["torn"].info
+	in := known(t, r, "torn")
 	if in.State != runtime.Exited || in.Exit.Signal != "SIGKILL" || in.Namespace != "micro" || in.Service != "alpha" {
 		t.Errorf("the instance is %+v, want it killed", in)
 	}
-	if got := readTexts(t, r.logs, runtime.LogQuery{}); len(got) != 2 || got[0] != "kept" {
+	var got []string
+	for line, err := range r.Logs(t.Context(), runtime.LogQuery{Namespace: alpha.Namespace, Service: alpha.Name}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, line.Text)
+	}
+	if len(got) != 2 || got[0] != "kept" {
 		t.Errorf("its lines are %q, want the one that was whole and the runtime's own", got)
 	}
-	if _, err := os.Stat(r.instances["torn"].home.identity()); err == nil {
+	if _, err := os.Stat(homeOf(r, "torn").identity()); err == nil {
 		t.Errorf("its identity is still there")
 	}
 }
 
-func TestPorts(t *testing.T) {
-	t.Parallel()
-	p := &ports{used: map[int]bool{}}
-	seen := map[int]bool{}
-	for range 200 {
-		port, err := p.take(t.Context())
+var alpha = logfile.Service{Namespace: "micro", Name: "alpha"}
+
+func files(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// known returns an instance as it is.
+func known(t *testing.T, r *Runtime, id string) runtime.Instance {
+	t.Helper()
+	for event, err := range r.Watch(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if seen[port] || port < minPort || port > maxPort {
-			t.Fatalf("port %d was given twice, or is out of range", port)
+		if event.Instance.ID == id {
+			return event.Instance
 		}
-		seen[port] = true
+		if event.Synced {
+			break
+		}
 	}
+	t.Fatalf("there is no instance %q", id)
+	return runtime.Instance{}
 }
+
+// runOf returns what runs of an instance.
+func runOf(t *testing.T, r *Runtime, id string) *run {
+	t.Helper()
+	for p, in := range r.Running() {
+		if current, ok := p.(*run); ok && in.ID == id {
+			return current
+		}
+	}
+	t.Fatalf("instance %q does not run", id)
+	return nil
+}
+
+func homeOf(r *Runtime, id string) home { return home(filepath.Join(r.engine.dir, "instances", id)) }
+
+// unpackedDir returns where the image of a run is.
+func unpackedDir(c *run) string { return c.start.Of.(*image).dir }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/backend/runtime/supervisor"
 )
 
 // markVariable holds which data directory and which instance a process belongs
@@ -23,13 +24,13 @@ const markVariable = "MICRO_RUNTIME_ID"
 //	work/       where its program runs, kept from start to start
 //	tmp/        emptied before each start
 //	identity    what it proves who it is with, while it runs
-//	state.json  see record
+//
+// The supervisor keeps its record there too.
 type home string
 
 func (h home) work() string     { return filepath.Join(string(h), "work") }
 func (h home) tmp() string      { return filepath.Join(string(h), "tmp") }
 func (h home) identity() string { return filepath.Join(string(h), "identity") }
-func (h home) state() string    { return filepath.Join(string(h), "state.json") }
 
 // prepare makes the folder ready for a start.
 func (h home) prepare(identity []byte) error {
@@ -87,7 +88,7 @@ func environment(spec runtime.Spec, img *image, h home, port int, m mark) []stri
 	vars["HOME"], vars["TMPDIR"] = h.work(), h.tmp()
 	maps.Copy(vars, spec.Env)
 	vars["PORT"] = strconv.Itoa(port)
-	vars["MICRO_ADDRESS"] = net.JoinHostPort(host, vars["PORT"])
+	vars["MICRO_ADDRESS"] = net.JoinHostPort(supervisor.Host, vars["PORT"])
 	vars["MICRO_IDENTITY_FILE"] = h.identity()
 	vars[markVariable] = string(m)
 	env := make([]string, 0, len(vars))

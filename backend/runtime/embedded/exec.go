@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/backend/runtime/supervisor"
 )
 
 var _ runtime.Executor = (*Runtime)(nil)
@@ -21,8 +22,9 @@ var _ runtime.Executor = (*Runtime)(nil)
 // Exec implements [runtime.Executor].
 func (r *Runtime) Exec(ctx context.Context, id string, args []string) (runtime.Result, error) {
 	var result runtime.Result
-	err := r.call(ctx, func(ctx context.Context) (err error) {
-		result, err = r.exec(ctx, id, args)
+	err := r.With(ctx, id, func(ctx context.Context, p supervisor.Process, ended <-chan struct{}) (err error) {
+		current, _ := p.(*run)
+		result, err = current.exec(ctx, args, ended)
 		return err
 	})
 	if err != nil {
@@ -31,23 +33,16 @@ func (r *Runtime) Exec(ctx context.Context, id string, args []string) (runtime.R
 	return result, nil
 }
 
-func (r *Runtime) exec(ctx context.Context, id string, args []string) (result runtime.Result, err error) {
+func (c *run) exec(ctx context.Context, args []string, ended <-chan struct{}) (result runtime.Result, err error) {
 	if len(args) == 0 || args[0] == "" || strings.ContainsRune(strings.Join(args, ""), 0) {
 		return result, fmt.Errorf("%w: it has no name, or a zero byte", runtime.ErrCommand)
 	}
-	if err := ctx.Err(); err != nil {
-		return result, err
-	}
-	current, img := r.use(id)
-	if current == nil {
-		return result, runtime.ErrNotRunning
-	}
-	defer r.images.release(img)
-	p := current.program
+	img, _ := c.start.Of.(*image)
+	p := c.program
 	if p.path, err = img.find(args[0]); err != nil {
 		return result, commandError(err)
 	}
-	m := markOf(r.id, id, rand.Text())
+	m := markOf(c.engine.id, c.start.ID, rand.Text())
 	p.argv, p.env = args, p.marked(m)
 	out, in, err := os.Pipe()
 	if err != nil {
@@ -55,28 +50,16 @@ func (r *Runtime) exec(ctx context.Context, id string, args []string) (result ru
 	}
 	defer out.Close()
 	p.stdout, p.stderr = in, in
-	started, err := current.cell.start(p)
+	started, err := c.cell.start(p)
 	if closeErr := in.Close(); err != nil || closeErr != nil {
 		return result, errors.Join(commandError(err), closeErr)
 	}
-	return r.attend(ctx, current, started, m, out)
-}
-
-// use returns what runs of an instance, and its image, which the caller releases;
-// nil when nothing runs.
-func (r *Runtime) use(id string) (*run, *image) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	in := r.instances[id]
-	if in == nil || in.run == nil {
-		return nil, nil
-	}
-	return in.run, r.images.adopt(in.image.digest)
+	return c.attend(ctx, ended, started, m, out)
 }
 
 // attend waits for the end of a command, and kills it when ctx or the instance
 // ends first.
-func (r *Runtime) attend(ctx context.Context, current *run, p *process, m mark, out *os.File) (runtime.Result, error) {
+func (c *run) attend(ctx context.Context, over <-chan struct{}, p *process, m mark, out *os.File) (runtime.Result, error) {
 	output := make(chan []byte, 1)
 	go func() {
 		kept, err := io.ReadAll(io.LimitReader(out, runtime.MaxOutput))
@@ -90,7 +73,7 @@ func (r *Runtime) attend(ctx context.Context, current *run, p *process, m mark, 
 		exit := p.wait(func(session int) {
 			_, err := sweep(context.Background(), leftover{mark: m, session: session})
 			if err != nil {
-				r.log.Warn("a command left processes behind", "instance", current.in.id, "err", err)
+				c.engine.log.Warn("a command left processes behind", "instance", c.start.ID, "err", err)
 			}
 		})
 		exit.At = time.Now()
@@ -102,7 +85,7 @@ func (r *Runtime) attend(ctx context.Context, current *run, p *process, m mark, 
 	case exit = <-ended:
 	case <-ctx.Done():
 		why = ctx.Err()
-	case <-current.ended:
+	case <-over:
 		why = runtime.ErrNotRunning
 	}
 	if why != nil {
@@ -110,7 +93,7 @@ func (r *Runtime) attend(ctx context.Context, current *run, p *process, m mark, 
 		exit = <-ended
 	}
 	select {
-	case <-current.ended: // it may have been killed with it
+	case <-over: // it may have been killed with it
 		why = runtime.ErrNotRunning
 	default:
 	}

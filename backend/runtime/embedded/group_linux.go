@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/backend/runtime/supervisor"
 )
 
 // group is the control group of a cell.
@@ -24,7 +25,7 @@ type group struct {
 	groups *groups
 	dirs   map[string]string // of each controller; of version 2 also of ""
 	dir    *os.File          // of version 2: the directory
-	lacks  []unmet
+	lacks  []supervisor.Unmet
 }
 
 func (g *group) paths() []string { return slices.Compact(slices.Sorted(maps.Values(g.dirs))) }

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -11,10 +12,10 @@ import (
 	"os"
 	"path/filepath"
 	goruntime "runtime"
-	"strings"
 	"sync"
 
 	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/backend/runtime/supervisor"
 )
 
 // images is what was unpacked, once for each digest and for all instances:
@@ -40,6 +41,7 @@ type images struct {
 
 // image is an unpacked image. It stays as long as it is in use.
 type image struct {
+	images *images
 	digest string // in hex
 	dir    string
 	config imageConfig
@@ -48,6 +50,12 @@ type image struct {
 	ready chan struct{} // closed when unpacking has ended
 	err   error         // of unpacking
 }
+
+// Key implements [supervisor.Image].
+func (img *image) Key() string { return img.digest }
+
+// Release implements [supervisor.Image].
+func (img *image) Release() { img.images.release(img) }
 
 // imageConfig is what is kept of a [runtime.Image].
 type imageConfig struct {
@@ -65,7 +73,7 @@ const (
 // acquire returns the image of a reference and unpacks it when that has not been
 // done. The caller releases it once.
 func (is *images) acquire(ctx context.Context, ref string) (*image, error) {
-	digest, err := digestOf(ref)
+	digest, err := supervisor.DigestOf(ref)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +82,7 @@ func (is *images) acquire(ctx context.Context, ref string) (*image, error) {
 		img := is.uses[digest]
 		mine := img == nil
 		if mine {
-			img = &image{digest: digest, dir: filepath.Join(is.dir, digest), ready: make(chan struct{})}
+			img = &image{images: is, digest: digest, dir: filepath.Join(is.dir, digest), ready: make(chan struct{})}
 			is.uses[digest] = img
 		}
 		img.uses++
@@ -111,10 +119,10 @@ func (is *images) adopt(digest string) *image {
 		img.uses++
 		return img
 	}
-	if b, err := hex.DecodeString(digest); err != nil || len(b) != digestSize || is.boot == "" {
+	if b, err := hex.DecodeString(digest); err != nil || len(b) != sha256.Size || is.boot == "" {
 		return nil
 	}
-	img := &image{digest: digest, dir: filepath.Join(is.dir, digest), uses: 1, ready: make(chan struct{})}
+	img := &image{images: is, digest: digest, dir: filepath.Join(is.dir, digest), uses: 1, ready: make(chan struct{})}
 	text, err := os.ReadFile(filepath.Join(img.dir, imageFile))
 	if err != nil || json.Unmarshal(text, &img.config) != nil || img.config.Boot != is.boot {
 		return nil
@@ -134,7 +142,7 @@ func (is *images) release(img *image) {
 	}
 	delete(is.uses, img.digest)
 	// Out of the way before the next one with this digest can come.
-	trash := trashName(is.staging)
+	trash := supervisor.TrashName(is.staging)
 	err := os.Rename(img.dir, trash)
 	is.mu.Unlock()
 	if err == nil {
@@ -168,19 +176,6 @@ func (is *images) clean() error {
 	return err
 }
 
-const digestSize = 32
-
-// digestOf returns the digest of a reference in hex.
-func digestOf(ref string) (string, error) {
-	_, digest, _ := strings.Cut(ref, "@")
-	digits, ok := strings.CutPrefix(digest, "sha256:")
-	b, err := hex.DecodeString(digits)
-	if !ok || err != nil || len(b) != digestSize || digits != strings.ToLower(digits) {
-		return "", refuse("image reference %q: want REPOSITORY@sha256:HEX", ref)
-	}
-	return digits, nil
-}
-
 // unpack opens an image and puts its files into img.dir.
 func (is *images) unpack(ctx context.Context, ref string, img *image) (err error) {
 	from, err := is.open(ctx, ref)
@@ -188,7 +183,7 @@ func (is *images) unpack(ctx context.Context, ref string, img *image) (err error
 		return fmt.Errorf("open image %q: %w", ref, err)
 	}
 	if from.OS != goruntime.GOOS || from.Architecture != goruntime.GOARCH {
-		return refuse("it is made for %s/%s, and this machine is %s/%s", from.OS, from.Architecture, goruntime.GOOS, goruntime.GOARCH)
+		return supervisor.Refuse("it is made for %s/%s, and this machine is %s/%s", from.OS, from.Architecture, goruntime.GOOS, goruntime.GOARCH)
 	}
 	img.config = imageConfig{Boot: is.boot, Entrypoint: from.Entrypoint, Cmd: from.Cmd, Env: from.Env}
 	config, err := json.Marshal(img.config)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/micro/micro/v3/backend/runtime"
 	"github.com/micro/micro/v3/backend/runtime/runtimetest"
+	"github.com/micro/micro/v3/backend/runtime/supervisor"
 )
 
 // counted counts how often its images are opened.
@@ -208,15 +209,15 @@ func TestImageFailure(t *testing.T) {
 func TestDigestOf(t *testing.T) {
 	t.Parallel()
 	const hex = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-	if got, err := digestOf("micro/helloworld@sha256:" + hex); err != nil || got != hex {
+	if got, err := supervisor.DigestOf("micro/helloworld@sha256:" + hex); err != nil || got != hex {
 		t.Errorf("digestOf = %q, %v", got, err)
 	}
 	for _, ref := range []string{
 		"", "@", "a", "a:latest", "a@" + hex, "a@sha512:" + hex, "a@sha256:", "a@sha256:" + hex[1:],
 		"a@sha256:" + hex + "0", "a@sha256:G" + hex[1:], "a@sha256:A" + hex[1:], "a@sha256:../" + hex[3:],
 	} {
-		if got, err := digestOf(ref); !errors.Is(err, runtime.ErrImage) {
-			t.Errorf("digestOf(%q) = %q, %v", ref, got, err)
+		if got, err := supervisor.DigestOf(ref); !errors.Is(err, runtime.ErrImage) {
+			t.Errorf("supervisor.DigestOf(%q) = %q, %v", ref, got, err)
 		}
 	}
 }

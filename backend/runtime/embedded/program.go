@@ -9,6 +9,8 @@ import (
 	goruntime "runtime"
 	"slices"
 	"strings"
+
+	"github.com/micro/micro/v3/backend/runtime/supervisor"
 )
 
 // command returns the program that an image starts, as a file of this machine,
@@ -21,7 +23,7 @@ func (img *image) command(args []string) (program string, argv []string, err err
 	}
 	argv = slices.Concat(img.config.Entrypoint, args)
 	if len(argv) == 0 || argv[0] == "" {
-		return "", nil, refuse("it does not say which program to start")
+		return "", nil, supervisor.Refuse("it does not say which program to start")
 	}
 	program, err = img.find(argv[0])
 	return program, argv, err
@@ -41,7 +43,7 @@ func (img *image) find(program string) (string, error) {
 			continue
 		}
 		if !info.Mode().IsRegular() || goruntime.GOOS != "windows" && info.Mode()&0o111 == 0 {
-			return "", refuse("its program %q is not executable", program)
+			return "", supervisor.Refuse("its program %q is not executable", program)
 		}
 		if err := checkLoader(root, name); err != nil {
 			return "", err
@@ -51,14 +53,14 @@ func (img *image) find(program string) (string, error) {
 			return "", err
 		}
 		if rel, err := filepath.Rel(root.Name(), file); err != nil || !filepath.IsLocal(rel) {
-			return "", refuse("its program %q leads out of it", program)
+			return "", supervisor.Refuse("its program %q leads out of it", program)
 		}
 		return file, nil
 	}
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		return "", refuse("its program %q is not in it", program)
+		return "", supervisor.Refuse("its program %q is not in it", program)
 	}
-	return "", refuse("its program %q: %w", program, err)
+	return "", supervisor.Refuse("its program %q: %w", program, err)
 }
 
 // candidates returns where below the root a program may be: a path is meant from

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"github.com/micro/micro/v3/backend/runtime/supervisor"
 )
 
 // checkLoader refuses a program that needs another program to load it, if that
@@ -25,10 +27,10 @@ func checkLoader(root *os.Root, name string) error {
 		return nil
 	}
 	if _, err := root.Stat(local(loader)); err == nil {
-		return refuse("its program %q needs the image's own %q, and only a container has that in its place; a static program would run", name, loader)
+		return supervisor.Refuse("its program %q needs the image's own %q, and only a container has that in its place; a static program would run", name, loader)
 	}
 	if _, err := os.Stat(loader); err != nil {
-		return refuse("its program %q needs %q, which neither image nor machine has; a static program would run", name, loader)
+		return supervisor.Refuse("its program %q needs %q, which neither image nor machine has; a static program would run", name, loader)
 	}
 	return nil
 }

@@ -68,6 +68,3 @@ func bootID() string {
 	}
 	return id
 }
-
-// memoryKills is not known here.
-func memoryKills() int64 { return 0 }

@@ -160,18 +160,3 @@ func bootID() string {
 	}
 	return strings.TrimSpace(string(id))
 }
-
-// memoryKills returns how many processes of the machine were killed for want of
-// memory since it was started, 0 when that is unknown.
-func memoryKills() int64 {
-	text, err := os.ReadFile("/proc/vmstat")
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(text)) {
-		if count, ok := strings.CutPrefix(line, "oom_kill "); ok {
-			return int64(number(bytes.TrimSpace([]byte(count))))
-		}
-	}
-	return 0
-}

@@ -12,6 +12,3 @@ func identify(pid int) processID { return processID{PID: pid} }
 // bootID returns what tells this start of the machine from others; it is not
 // known here.
 func bootID() string { return "" }
-
-// memoryKills is not known here.
-func memoryKills() int64 { return 0 }

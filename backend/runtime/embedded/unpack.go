@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/backend/runtime/supervisor"
 )
 
 // limits bound what an image may take of the machine. It comes from a stranger.
@@ -36,11 +37,6 @@ var defaultLimits = limits{
 	component: 255,
 	depth:     64,
 	trailer:   1 << 20,
-}
-
-// refuse returns an error that says why an image cannot run here.
-func refuse(format string, args ...any) error {
-	return fmt.Errorf("%w: %w", runtime.ErrImage, fmt.Errorf(format, args...))
 }
 
 // unpacker lays the layers of one image over each other, below a root that
@@ -75,7 +71,7 @@ func (u *unpacker) layer(ctx context.Context, r io.Reader) error {
 			break
 		}
 		if errors.Is(err, tar.ErrHeader) {
-			return refuse("read archive: %w", err)
+			return supervisor.Refuse("read archive: %w", err)
 		}
 		if err != nil {
 			return fmt.Errorf("read archive: %w", err)
@@ -90,7 +86,7 @@ func (u *unpacker) layer(ctx context.Context, r io.Reader) error {
 		return fmt.Errorf("read archive: %w", err)
 	}
 	if n > u.limits.trailer {
-		return refuse("there is data after the archive's end")
+		return supervisor.Refuse("there is data after the archive's end")
 	}
 	return nil
 }
@@ -111,7 +107,7 @@ func (u *unpacker) entry(header *tar.Header, content io.Reader) error {
 	u.limits.entries--
 	u.limits.names -= len(header.Name)
 	if u.limits.entries < 0 || u.limits.names < 0 {
-		return refuse("it has too many files")
+		return supervisor.Refuse("it has too many files")
 	}
 	if header.Typeflag == tar.TypeXGlobalHeader {
 		return nil
@@ -142,7 +138,7 @@ func (u *unpacker) entry(header *tar.Header, content io.Reader) error {
 	case tar.TypeChar, tar.TypeBlock, tar.TypeFifo:
 		return nil
 	default:
-		return refuse("%.100q is of an unknown kind (%q)", name, header.Typeflag)
+		return supervisor.Refuse("%.100q is of an unknown kind (%q)", name, header.Typeflag)
 	}
 	return u.blame(name, err)
 }
@@ -150,20 +146,20 @@ func (u *unpacker) entry(header *tar.Header, content io.Reader) error {
 // name returns the name of an entry as a local path, "." for the root.
 func (u *unpacker) name(name string) (string, error) {
 	if len(name) > u.limits.path {
-		return "", refuse("%.100q…: the name is too long", name)
+		return "", supervisor.Refuse("%.100q…: the name is too long", name)
 	}
 	clean := path.Clean(strings.TrimLeft(name, "/"))
 	if strings.Count(clean, "/") >= u.limits.depth {
-		return "", refuse("%.100q…: the name is too deep", name)
+		return "", supervisor.Refuse("%.100q…: the name is too deep", name)
 	}
 	for part := range strings.SplitSeq(name, "/") {
 		if part == ".." || len(part) > u.limits.component {
-			return "", refuse("%.100q: a part of the name is too long or leads upward", name)
+			return "", supervisor.Refuse("%.100q: a part of the name is too long or leads upward", name)
 		}
 	}
 	foreign := goruntime.GOOS == "windows" && strings.ContainsAny(name, `\:`)
 	if foreign || strings.ContainsRune(name, 0) || !filepath.IsLocal(filepath.FromSlash(clean)) {
-		return "", refuse("%.100q is no name of a file on this system", name)
+		return "", supervisor.Refuse("%.100q is no name of a file on this system", name)
 	}
 	return clean, nil
 }
@@ -176,12 +172,12 @@ func (u *unpacker) blame(name string, err error) error {
 	}
 	errno, isErrno := errors.AsType[syscall.Errno](err)
 	if !isErrno { // a root's own: the path leaves it
-		return refuse("%.100q: %w", name, err)
+		return supervisor.Refuse("%.100q: %w", name, err)
 	}
 	switch errno {
 	case syscall.ENOENT, syscall.EEXIST, syscall.ENOTDIR, syscall.EISDIR, syscall.ELOOP,
 		syscall.ENAMETOOLONG, syscall.EINVAL, syscall.EXDEV, syscall.EILSEQ, syscall.EMLINK:
-		return refuse("%.100q: %w", name, err)
+		return supervisor.Refuse("%.100q: %w", name, err)
 	default:
 		return err
 	}
@@ -220,7 +216,7 @@ func (u *unpacker) folder(name string, mode fs.FileMode) error {
 // file writes a regular file. Errors of content are as they are.
 func (u *unpacker) file(name string, mode fs.FileMode, size int64, content io.Reader) error {
 	if u.limits.bytes -= size; size < 0 || u.limits.bytes < 0 {
-		return refuse("it is too large")
+		return supervisor.Refuse("it is too large")
 	}
 	if _, err := u.place(name, false); err != nil {
 		return u.blame(name, err)
@@ -237,7 +233,7 @@ func (u *unpacker) file(name string, mode fs.FileMode, size int64, content io.Re
 // root means, in the image's own world, something below the root: so it does here.
 func (u *unpacker) symlink(name, target string) error {
 	if target == "" || len(target) > u.limits.path || strings.ContainsRune(target, 0) {
-		return refuse("%.100q links to nothing", name)
+		return supervisor.Refuse("%.100q links to nothing", name)
 	}
 	dir := path.Dir(name)
 	if path.IsAbs(target) || !filepath.IsLocal(path.Join(dir, target)) {
@@ -263,14 +259,14 @@ func (u *unpacker) link(name, target string) error {
 		return err
 	}
 	if old == name {
-		return refuse("%.100q links to itself", name)
+		return supervisor.Refuse("%.100q links to itself", name)
 	}
 	info, err := u.root.Lstat(old)
 	if err != nil {
 		return err
 	}
 	if info.IsDir() {
-		return refuse("%.100q is a hard link to a folder", name)
+		return supervisor.Refuse("%.100q is a hard link to a folder", name)
 	}
 	if _, err := u.place(name, false); err != nil {
 		return err
@@ -281,7 +277,7 @@ func (u *unpacker) link(name, target string) error {
 // remove takes away what layers below have brought under a name.
 func (u *unpacker) remove(dir, base string) error {
 	if base == "" || base == "." || base == ".." {
-		return refuse("a whiteout of %q", base)
+		return supervisor.Refuse("a whiteout of %q", base)
 	}
 	name := path.Join(dir, base)
 	info, err := u.root.Lstat(name)
@@ -307,7 +303,7 @@ func (u *unpacker) remove(dir, base string) error {
 // something of this layer stays in it.
 func (u *unpacker) hide(dir string, depth int) (spared bool, err error) {
 	if depth < 0 {
-		return false, refuse("%.100q…: the name is too deep", dir)
+		return false, supervisor.Refuse("%.100q…: the name is too deep", dir)
 	}
 	f, err := u.root.Open(dir)
 	if errors.Is(err, fs.ErrNotExist) {

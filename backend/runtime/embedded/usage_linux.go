@@ -19,8 +19,9 @@ const tickTime = time.Second / 100
 func (r *Runtime) Usage(ctx context.Context) ([]runtime.Usage, error) {
 	var list []runtime.Usage
 	sessions := map[int]*runtime.Usage{}
-	for _, current := range r.runs() {
-		u := runtime.Usage{ID: current.in.id, Namespace: current.in.service.namespace, Service: current.in.service.service}
+	for p, in := range r.Running() {
+		current, _ := p.(*run)
+		u := runtime.Usage{ID: in.ID, Namespace: in.Namespace, Service: in.Service}
 		used, ok := current.cell.usage()
 		if !ok {
 			sessions[current.process.pid()] = &u

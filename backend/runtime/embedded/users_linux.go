@@ -141,3 +141,20 @@ func has(capability int) bool {
 	}
 	return false
 }
+
+// folders calls do with the name of each folder in dir.
+func folders(dir string, do func(name string) error) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		if err := do(e.Name()); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -21,7 +21,7 @@ func testEnvironment(t *testing.T, open Open) {
 		spec := f.spec("a", "env")
 		spec.Image = f.images.Add(img)
 		spec.Env = map[string]string{
-			"BOTH": "spec", "SPEC": "a=b c\n\xff", "TMPDIR": "/spec",
+			"BOTH": "spec", "SPEC": "a=b c\nd", "TMPDIR": "/spec",
 			"PORT": "1", "MICRO_ADDRESS": "spec", "MICRO_IDENTITY_FILE": "/spec",
 		}
 		address := f.run(t, spec).Address
@@ -29,8 +29,8 @@ func testEnvironment(t *testing.T, open Open) {
 		if err != nil {
 			t.Fatalf("address: %v", err)
 		}
-		text := strings.Join(f.output(t, "a"), "\n")
-		if want := "\nSPEC=a=b c\n\xff\n"; !strings.Contains(text, want) {
+		text := "\n" + strings.Join(f.output(t, "a"), "\n") + "\n"
+		if want := "\nSPEC=a=b c\nd\n"; !strings.Contains(text, want) {
 			t.Errorf("the environment %q does not hold %q", text, want)
 		}
 		got := map[string]string{}
@@ -46,13 +46,30 @@ func testEnvironment(t *testing.T, open Open) {
 			}
 			delete(got, name)
 		}
-		delete(got, "MICRO_RUNTIME_ID")
+		for _, name := range []string{"MICRO_RUNTIME_ID", "HOSTNAME", "TERM", "container"} { // engines add the latter
+			delete(got, name)
+		}
 		want := map[string]string{
 			"IMAGE": "image", "EMPTY": "", "BOTH": "spec", "SPEC": "a=b c", "TMPDIR": "/spec",
 			"PORT": port, "MICRO_ADDRESS": address,
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("environment (-want +got), of %q:\n%s", slices.Sorted(maps.Keys(got)), diff)
+		}
+	})
+
+	t.Run("bytes that are no UTF-8", func(t *testing.T) {
+		t.Parallel()
+		f := newFixture(t, open)
+		spec := f.spec("a", "env")
+		spec.Env = map[string]string{"SPEC": "a\xffb"}
+		if _, err := f.Start(within(t), spec); err != nil {
+			f.wantNothing(t) // a driver that cannot pass them on refuses them
+			return
+		}
+		f.awaitExit(t, "a")
+		if got := f.output(t, "a"); !slices.Contains(got, "SPEC=a\xffb") {
+			t.Errorf("the environment is %q", got)
 		}
 	})
 

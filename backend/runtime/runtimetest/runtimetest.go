@@ -50,7 +50,7 @@ func Test(t *testing.T, open Open) {
 }
 
 // timeout bounds whatever a test waits for.
-const timeout = 30 * time.Second
+const timeout = 2 * time.Minute
 
 // fixture is a runtime with an image in it.
 type fixture struct {

@@ -1,10 +1,10 @@
-package embedded
+package supervisor
 
 import "testing"
 
 func TestMemoryWatch(t *testing.T) {
 	t.Parallel()
-	w := &memoryWatch{}
+	w := &MemoryWatch{}
 	for i, step := range []struct {
 		before, after int64
 		want          bool
@@ -18,7 +18,7 @@ func TestMemoryWatch(t *testing.T) {
 		{9, 9, false}, // 9 was somebody else's, before the start
 		{0, 0, false}, // a system that does not count
 	} {
-		if got := w.took(step.before, step.after); got != step.want {
+		if got := w.Took(step.before, step.after); got != step.want {
 			t.Errorf("step %d: took(%d, %d) = %t, want %t", i, step.before, step.after, got, step.want)
 		}
 	}

@@ -1,4 +1,4 @@
-package embedded
+package logfile
 
 import (
 	"bytes"
@@ -36,9 +36,9 @@ func (c *clock) next() time.Time {
 // epoch is the time of a clock before its first line.
 var epoch = time.Date(2026, 11, 5, 10, 0, 0, 0, time.UTC)
 
-func newLogs(tb testing.TB, dir string, segmentSize int64, segments int) *logs {
+func newLogs(tb testing.TB, dir string, segmentSize int64, segments int) *Logs {
 	tb.Helper()
-	ls, err := openLogs(dir, segmentSize, segments, 0)
+	ls, err := Open(dir, segmentSize, segments, 0)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -46,23 +46,23 @@ func newLogs(tb testing.TB, dir string, segmentSize int64, segments int) *logs {
 	return ls
 }
 
-var alpha = serviceKey{"micro", "alpha"}
+var alpha = Service{"micro", "alpha"}
 
-func newLog(tb testing.TB, ls *logs, id string) *instanceLog {
+func newLog(tb testing.TB, ls *Logs, id string) *Log {
 	tb.Helper()
-	l, err := ls.open(alpha, id)
+	l, err := ls.Open(alpha, id)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(l.rest)
+	tb.Cleanup(l.Rest)
 	return l
 }
 
-func readTexts(tb testing.TB, ls *logs, q runtime.LogQuery) []string {
+func readTexts(tb testing.TB, ls *Logs, q runtime.LogQuery) []string {
 	tb.Helper()
-	q.Namespace, q.Service = alpha.namespace, alpha.service
+	q.Namespace, q.Service = alpha.Namespace, alpha.Name
 	var texts []string
-	for line, err := range ls.read(tb.Context(), q, nil) {
+	for line, err := range ls.Read(tb.Context(), q, nil) {
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -70,6 +70,10 @@ func readTexts(tb testing.TB, ls *logs, q runtime.LogQuery) []string {
 	}
 	return texts
 }
+
+type readFunc func([]byte) (int, error)
+
+func (f readFunc) Read(b []byte) (int, error) { return f(b) }
 
 func files(t *testing.T, dir string) []string {
 	t.Helper()
@@ -92,7 +96,7 @@ func TestLogRotation(t *testing.T) {
 	var want []string
 	for i := range 200 {
 		text := fmt.Sprintf("line %d", i)
-		l.append(1, runtime.Stdout, []byte(text))
+		l.Append(1, runtime.Stdout, []byte(text))
 		want = append(want, text)
 	}
 	for _, name := range files(t, l.dir) {
@@ -123,7 +127,7 @@ func TestLogRotation(t *testing.T) {
 	if diff := cmp.Diff(got, readTexts(t, ls, runtime.LogQuery{})); diff != "" {
 		t.Errorf("opened again (-want +got):\n%s", diff)
 	}
-	newLog(t, ls, "a").append(2, runtime.Stdout, []byte("more"))
+	newLog(t, ls, "a").Append(2, runtime.Stdout, []byte("more"))
 	again := readTexts(t, ls, runtime.LogQuery{Tail: 2})
 	if diff := cmp.Diff([]string{want[len(want)-1], "more"}, again); diff != "" {
 		t.Errorf("written on (-want +got):\n%s", diff)
@@ -137,21 +141,21 @@ func TestLogNumbers(t *testing.T) {
 	ls := newLogs(t, t.TempDir(), 1000, 3)
 	l := newLog(t, ls, "a")
 	for i := range 100 {
-		l.append(1, runtime.Stdout, fmt.Append(nil, i))
+		l.Append(1, runtime.Stdout, fmt.Append(nil, i))
 	}
-	l.rest()
+	l.Rest()
 	ls = newLogs(t, ls.dir, 1000, 3)
 	l = newLog(t, ls, "a")
 	ls.now = (&clock{now: epoch.Add(time.Hour)}).next
-	q := runtime.LogQuery{Namespace: alpha.namespace, Service: alpha.service, Follow: true, Tail: 1}
+	q := runtime.LogQuery{Namespace: alpha.Namespace, Service: alpha.Name, Follow: true, Tail: 1}
 	closed := make(chan struct{})
-	next, stop := iter.Pull2(ls.read(t.Context(), q, closed))
+	next, stop := iter.Pull2(ls.Read(t.Context(), q, closed))
 	defer stop()
 	if line, err, _ := next(); err != nil || line.Text != "99" {
 		t.Fatalf("last line: %+v, %v", line, err)
 	}
 	for i := range 400 {
-		l.append(1, runtime.Stdout, fmt.Append(nil, 100+i))
+		l.Append(1, runtime.Stdout, fmt.Append(nil, 100+i))
 	}
 	got := readTexts(t, ls, runtime.LogQuery{})
 	kept := len(got) - 1
@@ -178,7 +182,7 @@ func TestLogAge(t *testing.T) {
 	ls.now = func() time.Time { return now }
 	l := newLog(t, ls, "a")
 	write := func(text string) {
-		l.append(1, runtime.Stdout, []byte(text))
+		l.Append(1, runtime.Stdout, []byte(text))
 		if err := os.Chtimes(l.path(l.last), now, now); err != nil {
 			t.Fatal(err)
 		}
@@ -192,14 +196,14 @@ func TestLogAge(t *testing.T) {
 	if want := []string{"6 older lines are gone: there were more than are kept", "6", "7"}; !slices.Equal(got[:3], want) {
 		t.Errorf("got %q, want %q at first", got, want)
 	}
-	l.rest()
+	l.Rest()
 	old := time.Now().Add(-20 * time.Hour)
 	for _, name := range files(t, l.dir) {
 		if err := os.Chtimes(filepath.Join(l.dir, name), old, old); err != nil {
 			t.Fatal(err)
 		}
 	}
-	ls, err := openLogs(dir, 1<<20, 100, 10*time.Hour)
+	ls, err := Open(dir, 1<<20, 100, 10*time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +211,7 @@ func TestLogAge(t *testing.T) {
 		t.Errorf("%d files are left, want the last", n)
 	}
 	l = newLog(t, ls, "a")
-	l.append(1, runtime.Stdout, []byte("next"))
+	l.Append(1, runtime.Stdout, []byte("next"))
 	if got := readTexts(t, ls, runtime.LogQuery{Tail: 1}); !slices.Equal(got, []string{"next"}) {
 		t.Errorf("got %q", got)
 	}
@@ -224,7 +228,7 @@ func TestLogBatch(t *testing.T) {
 		text := strings.Repeat("x", i%100)
 		lines, want = append(lines, []byte(text)), append(want, text)
 	}
-	l.append(1, runtime.Stderr, lines...)
+	l.Append(1, runtime.Stderr, lines...)
 	if got := readTexts(t, ls, runtime.LogQuery{}); !slices.Equal(got, want) {
 		t.Errorf("%d lines, want %d, or others", len(got), len(want))
 	}
@@ -242,9 +246,9 @@ func TestLogTorn(t *testing.T) {
 	ls := newLogs(t, t.TempDir(), 1<<20, 5)
 	l := newLog(t, ls, "a")
 	for i := range 3 {
-		l.append(1, runtime.Stdout, fmt.Appendf(nil, "line %d", i))
+		l.Append(1, runtime.Stdout, fmt.Appendf(nil, "line %d", i))
 	}
-	l.rest()
+	l.Rest()
 	whole, err := os.ReadFile(l.path(1))
 	if err != nil {
 		t.Fatal(err)
@@ -265,8 +269,8 @@ func TestLogTorn(t *testing.T) {
 				t.Fatalf("cut at %d with %d zeros: got %q, want %q", n, zeros, got, want)
 			}
 			l := newLog(t, ls, "a")
-			l.append(1, runtime.Stdout, []byte("next"))
-			l.rest()
+			l.Append(1, runtime.Stdout, []byte("next"))
+			l.Rest()
 			for _, tail := range []int{0, 10} {
 				if got := readTexts(t, ls, runtime.LogQuery{Tail: tail}); !slices.Equal(got, append(want, "next")) {
 					t.Fatalf("cut at %d with %d zeros, written on: got %q, want %q and next", n, zeros, got, want)
@@ -281,8 +285,8 @@ func TestLogDamaged(t *testing.T) {
 	t.Parallel()
 	ls := newLogs(t, t.TempDir(), 1<<20, 5)
 	l := newLog(t, ls, "a")
-	l.append(1, runtime.Stdout, []byte("first"))
-	l.rest()
+	l.Append(1, runtime.Stdout, []byte("first"))
+	l.Rest()
 	f, err := os.OpenFile(l.path(1), os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -296,7 +300,7 @@ func TestLogDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	ls = newLogs(t, ls.dir, 1<<20, 5)
-	newLog(t, ls, "a").append(1, runtime.Stdout, []byte("second"))
+	newLog(t, ls, "a").Append(1, runtime.Stdout, []byte("second"))
 	for _, tail := range []int{0, 100} {
 		if got, want := readTexts(t, ls, runtime.LogQuery{Tail: tail}), []string{"first", "second"}; !slices.Equal(got, want) {
 			t.Errorf("tail %d: got %q, want %q", tail, got, want)
@@ -311,7 +315,7 @@ func TestLogTailReadsLittle(t *testing.T) {
 	ls := newLogs(t, t.TempDir(), 1<<20, 5)
 	l := newLog(t, ls, "a")
 	for i := range 3000 {
-		l.append(1, runtime.Stdout, fmt.Appendf(nil, "%d %s", i, strings.Repeat("x", 1000)))
+		l.Append(1, runtime.Stdout, fmt.Appendf(nil, "%d %s", i, strings.Repeat("x", 1000)))
 	}
 	first, end := l.ends()
 	c := &cursor{log: l, next: first, end: end}
@@ -334,8 +338,8 @@ func TestLogClockGoesBack(t *testing.T) {
 		return at
 	}
 	a, b := newLog(t, ls, "a"), newLog(t, ls, "b")
-	for i, l := range []*instanceLog{a, b, a, b, a} {
-		l.append(1, runtime.Stdout, fmt.Appendf(nil, "%d", i))
+	for i, l := range []*Log{a, b, a, b, a} {
+		l.Append(1, runtime.Stdout, fmt.Appendf(nil, "%d", i))
 	}
 	got := readTexts(t, ls, runtime.LogQuery{})
 	if slices.Index(got, "0") > slices.Index(got, "2") || slices.Index(got, "2") > slices.Index(got, "4") ||
@@ -350,16 +354,16 @@ func TestLogFollowerFallsBehind(t *testing.T) {
 	t.Parallel()
 	ls := newLogs(t, t.TempDir(), 1000, 3)
 	l := newLog(t, ls, "a")
-	l.append(1, runtime.Stdout, []byte("0"))
+	l.Append(1, runtime.Stdout, []byte("0"))
 	closed := make(chan struct{})
-	q := runtime.LogQuery{Namespace: alpha.namespace, Service: alpha.service, Follow: true}
-	next, stop := iter.Pull2(ls.read(t.Context(), q, closed))
+	q := runtime.LogQuery{Namespace: alpha.Namespace, Service: alpha.Name, Follow: true}
+	next, stop := iter.Pull2(ls.Read(t.Context(), q, closed))
 	defer stop()
 	if line, err, _ := next(); err != nil || line.Text != "0" {
 		t.Fatalf("first line: %+v, %v", line, err)
 	}
 	for i := range 500 {
-		l.append(1, runtime.Stdout, fmt.Append(nil, i+1))
+		l.Append(1, runtime.Stdout, fmt.Append(nil, i+1))
 	}
 	close(closed)
 	last, n, gone := 0, 0, 0
@@ -393,19 +397,19 @@ func TestLogLost(t *testing.T) {
 	t.Parallel()
 	ls := newLogs(t, t.TempDir(), 1<<20, 5)
 	l := newLog(t, ls, "a")
-	l.append(1, runtime.Stdout, []byte("first"))
-	l.rest()
+	l.Append(1, runtime.Stdout, []byte("first"))
+	l.Rest()
 	broken, err := os.Open(l.path(1)) // it cannot be written to
 	if err != nil {
 		t.Fatal(err)
 	}
 	l.file = broken
-	l.append(1, runtime.Stdout, []byte("lost"), []byte("lost"))
-	l.append(1, runtime.Stdout, []byte("lost"))
-	l.append(1, runtime.Stderr, []byte("lost"), []byte("lost"))
-	l.rest()
-	l.append(1, runtime.Stdout, []byte("second"))
-	l.append(1, runtime.Stdout, []byte("third"))
+	l.Append(1, runtime.Stdout, []byte("lost"), []byte("lost"))
+	l.Append(1, runtime.Stdout, []byte("lost"))
+	l.Append(1, runtime.Stderr, []byte("lost"), []byte("lost"))
+	l.Rest()
+	l.Append(1, runtime.Stdout, []byte("second"))
+	l.Append(1, runtime.Stdout, []byte("third"))
 	got := readTexts(t, ls, runtime.LogQuery{})
 	if len(got) != 4 || !strings.HasPrefix(got[1], "5 lines could not be kept: ") {
 		t.Errorf("got %q, want a line that tells of 5 lines", got)
@@ -420,16 +424,16 @@ func TestLogForgets(t *testing.T) {
 	dir := t.TempDir()
 	ls := newLogs(t, dir, 1<<20, 5)
 	a, b := newLog(t, ls, "a"), newLog(t, ls, "b")
-	a.append(1, runtime.Stdout, []byte("a"))
-	b.append(1, runtime.Stdout, []byte("b"))
+	a.Append(1, runtime.Stdout, []byte("a"))
+	b.Append(1, runtime.Stdout, []byte("b"))
 	trash := t.TempDir()
-	if err := ls.remove(a, filepath.Join(trash, "a")); err != nil {
+	if err := ls.Remove(a, filepath.Join(trash, "a")); err != nil {
 		t.Fatal(err)
 	}
 	if got := readTexts(t, ls, runtime.LogQuery{}); !slices.Equal(got, []string{"b"}) {
 		t.Errorf("after a was removed: %q", got)
 	}
-	if err := ls.remove(b, filepath.Join(trash, "b")); err != nil {
+	if err := ls.Remove(b, filepath.Join(trash, "b")); err != nil {
 		t.Fatal(err)
 	}
 	if left := files(t, dir); len(left) > 0 {
@@ -468,7 +472,7 @@ func TestReadLines(t *testing.T) {
 				t.Parallel()
 				ls := newLogs(t, t.TempDir(), 10<<20, 5)
 				in := strings.NewReader(tt.in)
-				readLines(readFunc(func(b []byte) (int, error) { return in.Read(b[:min(len(b), chunk)]) }), newLog(t, ls, "a"), 1, runtime.Stdout)
+				ReadLines(readFunc(func(b []byte) (int, error) { return in.Read(b[:min(len(b), chunk)]) }), newLog(t, ls, "a"), 1, runtime.Stdout)
 				if got := readTexts(t, ls, runtime.LogQuery{}); !slices.Equal(got, tt.want) {
 					t.Errorf("got %.60q, want %.60q", got, tt.want)
 				}

@@ -1,15 +1,20 @@
-package embedded
+// Package logfile keeps what instances write, in files, for the drivers that have to do
+// so themselves. It knows neither processes nor containers.
+package logfile
 
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
 
-// logs is what all instances wrote, in the folder of each:
+// Logs is what all instances wrote, in the folder of each:
 //
 //	<dir>/<namespace>/<service>/<instance>/00000001.log
 //
@@ -17,7 +22,7 @@ import (
 // known from the moment it has one until it has none.
 //
 // All methods are safe for concurrent use.
-type logs struct {
+type Logs struct {
 	dir         string
 	segmentSize int64
 	segments    int
@@ -25,67 +30,55 @@ type logs struct {
 	now         func() time.Time
 
 	mu       sync.Mutex
-	services map[serviceKey]*serviceLogs
+	services map[Service]*serviceLogs
 }
 
-// serviceKey names a service.
-type serviceKey struct {
-	namespace, service string
+// Service names a service.
+type Service struct {
+	Namespace, Name string
 }
 
 // serviceLogs is kept while it has logs or somebody waits for some.
 type serviceLogs struct {
-	instances map[string]*instanceLog
+	instances map[string]*Log
 	waiters   int
 	changed   chan struct{} // closed at the next change; nil while nobody waits
 }
 
-// openLogs finds the logs below dir, which must exist.
-func openLogs(dir string, segmentSize int64, segments int, maxAge time.Duration) (*logs, error) {
-	ls := &logs{dir: dir, segmentSize: segmentSize, segments: segments, maxAge: maxAge, now: time.Now, services: map[serviceKey]*serviceLogs{}}
-	err := folders(dir, func(namespace string) error {
-		return folders(filepath.Join(dir, namespace), func(service string) error {
-			return folders(filepath.Join(dir, namespace, service), func(id string) error {
-				_, err := ls.open(serviceKey{namespace, service}, id)
-				return err
-			})
-		})
-	})
+// Open finds the logs below dir, which must exist. A file of a log grows to segmentSize
+// bytes, so many segments of each are kept, and lines until they are maxAge old; 0: for
+// as long as there is room.
+func Open(dir string, segmentSize int64, segments int, maxAge time.Duration) (*Logs, error) {
+	ls := &Logs{dir: dir, segmentSize: segmentSize, segments: segments, maxAge: maxAge, now: time.Now, services: map[Service]*serviceLogs{}}
+	found, err := fs.Glob(os.DirFS(dir), "*/*/*")
 	if err != nil {
 		return nil, err
+	}
+	for _, name := range found {
+		at := strings.Split(name, "/")
+		info, err := os.Stat(filepath.Join(dir, filepath.FromSlash(name)))
+		if err == nil && info.IsDir() {
+			_, err = ls.Open(Service{at[0], at[1]}, at[2])
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 	return ls, nil
 }
 
-// folders calls do with the name of each folder in dir.
-func folders(dir string, do func(name string) error) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if !e.IsDir() {
-			continue
-		}
-		if err := do(e.Name()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// open returns the log of an instance, and makes it when there is none.
-func (ls *logs) open(service serviceKey, id string) (*instanceLog, error) {
+// Open returns the log of an instance, and makes it when there is none.
+func (ls *Logs) Open(service Service, id string) (*Log, error) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	if s := ls.services[service]; s != nil && s.instances[id] != nil {
 		return s.instances[id], nil
 	}
-	dir := filepath.Join(ls.dir, service.namespace, service.service, id)
+	dir := filepath.Join(ls.dir, service.Namespace, service.Name, id)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	l, err := openInstanceLog(ls, service, id, dir)
+	l, err := openLog(ls, service, id, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -93,20 +86,31 @@ func (ls *logs) open(service serviceKey, id string) (*instanceLog, error) {
 	return l, nil
 }
 
+// All returns the logs that there are.
+func (ls *Logs) All() []*Log {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	var all []*Log
+	for _, s := range ls.services {
+		all = slices.AppendSeq(all, maps.Values(s.instances))
+	}
+	return all
+}
+
 // service returns the entry of a service, a new one when there is none.
-func (ls *logs) service(key serviceKey) *serviceLogs {
+func (ls *Logs) service(key Service) *serviceLogs {
 	s := ls.services[key]
 	if s == nil {
-		s = &serviceLogs{instances: map[string]*instanceLog{}}
+		s = &serviceLogs{instances: map[string]*Log{}}
 		ls.services[key] = s
 	}
 	return s
 }
 
-// remove forgets a log. Its folder is moved to trash, a name that does not exist
+// Remove forgets a log. Its folder is moved to trash, a name that does not exist
 // yet, in one step; the folders above go when they are empty.
-func (ls *logs) remove(l *instanceLog, trash string) error {
-	l.rest()
+func (ls *Logs) Remove(l *Log, trash string) error {
+	l.Rest()
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	if err := os.Rename(l.dir, trash); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -122,13 +126,13 @@ func (ls *logs) remove(l *instanceLog, trash string) error {
 }
 
 // wake tells who waits for a service that there is more to read.
-func (ls *logs) wake(service serviceKey) {
+func (ls *Logs) wake(service Service) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	ls.changed(service)
 }
 
-func (ls *logs) changed(service serviceKey) {
+func (ls *Logs) changed(service Service) {
 	s := ls.services[service]
 	if s == nil {
 		return
@@ -144,13 +148,13 @@ func (ls *logs) changed(service serviceKey) {
 
 // subscribe keeps a service's entry, so that look can wait for what it does not
 // have yet. The caller calls unsubscribe once.
-func (ls *logs) subscribe(service serviceKey) {
+func (ls *Logs) subscribe(service Service) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	ls.service(service).waiters++
 }
 
-func (ls *logs) unsubscribe(service serviceKey) {
+func (ls *Logs) unsubscribe(service Service) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	ls.services[service].waiters--
@@ -160,14 +164,14 @@ func (ls *logs) unsubscribe(service serviceKey) {
 // look returns the logs that a service has now, of one instance or of all when
 // id is empty, and a channel that is closed when that or what they hold changes.
 // The service must be subscribed to.
-func (ls *logs) look(service serviceKey, id string) ([]*instanceLog, <-chan struct{}) {
+func (ls *Logs) look(service Service, id string) ([]*Log, <-chan struct{}) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	s := ls.services[service]
 	if s.changed == nil {
 		s.changed = make(chan struct{})
 	}
-	var found []*instanceLog
+	var found []*Log
 	for _, l := range s.instances {
 		if id == "" || id == l.id {
 			found = append(found, l)

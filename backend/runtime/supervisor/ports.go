@@ -1,4 +1,4 @@
-package embedded
+package supervisor
 
 import (
 	"context"
@@ -9,9 +9,9 @@ import (
 	"sync"
 )
 
-// host is where instances listen: nobody but this machine reaches them past the
+// Host is where instances listen: nobody but this machine reaches them past the
 // proxy.
-const host = "127.0.0.1"
+const Host = "127.0.0.1"
 
 // Ports are taken from below those that systems give to outgoing connections, so
 // that none of these is in the way between choosing a port and listening on it.
@@ -66,6 +66,16 @@ func (p *ports) give(port int) {
 // free reports whether a port can be listened on.
 func free(ctx context.Context, port int) bool {
 	var config net.ListenConfig
-	l, err := config.Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	l, err := config.Listen(ctx, "tcp", net.JoinHostPort(Host, strconv.Itoa(port)))
 	return err == nil && l.Close() == nil
+}
+
+// portOf returns the port of an address that take has chosen.
+func portOf(address string) (int, bool) {
+	_, text, err := net.SplitHostPort(address)
+	if err != nil {
+		return 0, false
+	}
+	port, err := strconv.Atoi(text)
+	return port, err == nil
 }

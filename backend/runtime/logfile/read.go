@@ -1,4 +1,4 @@
-package embedded
+package logfile
 
 import (
 	"cmp"
@@ -16,10 +16,10 @@ import (
 // errEnough says that the consumer has ended its loop.
 var errEnough = errors.New("enough")
 
-// read yields what a query asks for, as [runtime.Runtime] says of Logs. One that
+// Read yields what a query asks for, as [runtime.Runtime] says of Logs. One that
 // follows ends with [runtime.ErrClosed] when closed is closed, after what was
 // written until then.
-func (ls *logs) read(ctx context.Context, q runtime.LogQuery, closed <-chan struct{}) iter.Seq2[runtime.Line, error] {
+func (ls *Logs) Read(ctx context.Context, q runtime.LogQuery, closed <-chan struct{}) iter.Seq2[runtime.Line, error] {
 	return func(yield func(runtime.Line, error) bool) {
 		err := ls.each(ctx, q, closed, func(line runtime.Line) bool { return yield(line, nil) })
 		if err != nil && !errors.Is(err, errEnough) {
@@ -28,13 +28,13 @@ func (ls *logs) read(ctx context.Context, q runtime.LogQuery, closed <-chan stru
 	}
 }
 
-func (ls *logs) each(ctx context.Context, q runtime.LogQuery, closed <-chan struct{}, yield func(runtime.Line) bool) error {
+func (ls *Logs) each(ctx context.Context, q runtime.LogQuery, closed <-chan struct{}, yield func(runtime.Line) bool) error {
 	select {
 	case <-closed:
 		return runtime.ErrClosed
 	default:
 	}
-	service := serviceKey{q.Namespace, q.Service}
+	service := Service{q.Namespace, q.Service}
 	ls.subscribe(service)
 	defer ls.unsubscribe(service)
 
@@ -67,7 +67,7 @@ func (ls *logs) each(ctx context.Context, q runtime.LogQuery, closed <-chan stru
 
 // begin returns cursors of logs, each from where the query begins to what there
 // is now.
-func begin(found []*instanceLog, q runtime.LogQuery) ([]*cursor, error) {
+func begin(found []*Log, q runtime.LogQuery) ([]*cursor, error) {
 	cursors := make([]*cursor, len(found))
 	for i, l := range found {
 		first, end := l.ends()
@@ -101,7 +101,7 @@ func begin(found []*instanceLog, q runtime.LogQuery) ([]*cursor, error) {
 
 // notBefore returns a position in front of all records that are not older than
 // since, not far from the first of them.
-func (l *instanceLog) notBefore(since time.Time, first, end position) position {
+func (l *Log) notBefore(since time.Time, first, end position) position {
 	// A file's time may be taken from a coarser clock than its records'.
 	const slack = time.Second
 	for !since.IsZero() && first.segment < end.segment {
@@ -148,8 +148,8 @@ func tail(cursors []*cursor, n int, since time.Time) error {
 
 // advance returns cursors of logs up to what there is now: those that there were
 // go on, those of new logs begin.
-func advance(cursors []*cursor, found []*instanceLog) []*cursor {
-	known := make(map[*instanceLog]*cursor, len(cursors))
+func advance(cursors []*cursor, found []*Log) []*cursor {
+	known := make(map[*Log]*cursor, len(cursors))
 	for _, c := range cursors {
 		known[c.log] = c
 	}

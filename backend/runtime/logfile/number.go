@@ -1,4 +1,4 @@
-package embedded
+package logfile
 
 import (
 	"bufio"
@@ -11,7 +11,7 @@ import (
 
 // numberAt returns how many lines were written before a position. It reads no more
 // than from the last head in front of it; first is the first segment that there is.
-func (l *instanceLog) numberAt(p position, first int64) (int64, error) {
+func (l *Log) numberAt(p position, first int64) (int64, error) {
 	for n, segment, end := int64(0), p.segment, p.offset; ; segment, end = segment-1, -1 {
 		if segment < max(first, 1) {
 			return n, nil

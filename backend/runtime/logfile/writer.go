@@ -1,4 +1,4 @@
-package embedded
+package logfile
 
 import (
 	"bytes"
@@ -16,15 +16,15 @@ import (
 	"github.com/micro/micro/v3/backend/runtime"
 )
 
-// instanceLog is what one instance wrote: numbered segment files, of which the
+// Log is what one instance wrote: numbered segment files, of which the
 // newest grows until it is full and the oldest goes when there are too many.
 // Nothing is synced: a log survives the death of this process, and loses its
 // last seconds with the machine's power.
 //
 // All methods are safe for concurrent use.
-type instanceLog struct {
-	logs    *logs
-	service serviceKey
+type Log struct {
+	logs    *Logs
+	service Service
 	id      string
 	dir     string
 
@@ -55,10 +55,10 @@ func segmentName(n int64) string {
 	return fmt.Sprintf("%08d%s", n, segmentSuffix)
 }
 
-// openInstanceLog finds the segments in dir, which must exist, and cuts off what
+// openLog finds the segments in dir, which must exist, and cuts off what
 // a crash has left of a record.
-func openInstanceLog(ls *logs, service serviceKey, id, dir string) (*instanceLog, error) {
-	l := &instanceLog{logs: ls, service: service, id: id, dir: dir}
+func openLog(ls *Logs, service Service, id, dir string) (*Log, error) {
+	l := &Log{logs: ls, service: service, id: id, dir: dir}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
@@ -112,15 +112,25 @@ func trim(name string) (int64, error) {
 	return end, f.Truncate(end)
 }
 
-func (l *instanceLog) path(segment int64) string {
+// Of returns whose log it is.
+func (l *Log) Of() (Service, string) { return l.service, l.id }
+
+// Lost returns how many lines could not be kept and have not been told of yet.
+func (l *Log) Lost() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lost
+}
+
+func (l *Log) path(segment int64) string {
 	return filepath.Join(l.dir, segmentName(segment))
 }
 
-// append writes lines that came from one stream, all with the time of now. A line
+// Append writes lines that came from one stream, all with the time of now. A line
 // longer than [runtime.MaxLine] is written in parts. What cannot be written is
 // counted, and told as soon as something can be again: a full disk holds nobody
 // up.
-func (l *instanceLog) append(release int64, stream runtime.Stream, lines ...[]byte) {
+func (l *Log) Append(release int64, stream runtime.Stream, lines ...[]byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t := l.logs.now() // here, so that times are in the order of the records
@@ -139,7 +149,7 @@ func (l *instanceLog) append(release int64, stream runtime.Stream, lines ...[]by
 }
 
 // write encodes lines and writes them, with as few calls as segments allow.
-func (l *instanceLog) write(t time.Time, release int64, stream runtime.Stream, lines ...[]byte) {
+func (l *Log) write(t time.Time, release int64, stream runtime.Stream, lines ...[]byte) {
 	var space [64]byte
 	prefix := appendPrefix(space[:0], t, stream, release)
 	count := int64(0)
@@ -179,7 +189,7 @@ func (l *instanceLog) write(t time.Time, release int64, stream runtime.Stream, l
 const flushSize = 256 << 10
 
 // flush writes the buffer behind the last whole record, and empties it.
-func (l *instanceLog) flush() error {
+func (l *Log) flush() error {
 	if len(l.buf) == 0 {
 		return nil
 	}
@@ -214,7 +224,7 @@ func cause(err error) error {
 
 // isOld reports whether the last segment was begun so long ago that a new one should
 // be, because segments go as a whole.
-func (l *instanceLog) isOld(now time.Time) bool {
+func (l *Log) isOld(now time.Time) bool {
 	if l.logs.maxAge <= 0 || l.size == 0 {
 		return false
 	}
@@ -229,7 +239,7 @@ func (l *instanceLog) isOld(now time.Time) bool {
 
 // rotate begins a new segment, and removes the oldest ones beyond the limits. The
 // buffer must be empty; it holds the head of the new segment then.
-func (l *instanceLog) rotate(now time.Time) error {
+func (l *Log) rotate(now time.Time) error {
 	if l.number < 0 {
 		n, err := l.numberAt(position{l.last, l.size}, l.first)
 		if err != nil {
@@ -255,7 +265,7 @@ func (l *instanceLog) rotate(now time.Time) error {
 }
 
 // drop removes the oldest segments beyond the limits, never the last one.
-func (l *instanceLog) drop(now time.Time) {
+func (l *Log) drop(now time.Time) {
 	for l.first < l.last && (l.last-l.first+1 > int64(l.logs.segments) || l.expired(now)) {
 		if err := os.Remove(l.path(l.first)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return // a reader holds it open, where that matters: next time
@@ -265,7 +275,7 @@ func (l *instanceLog) drop(now time.Time) {
 }
 
 // expired reports whether the first segment holds nothing that is young enough.
-func (l *instanceLog) expired(now time.Time) bool {
+func (l *Log) expired(now time.Time) bool {
 	if l.logs.maxAge <= 0 {
 		return false
 	}
@@ -273,9 +283,9 @@ func (l *instanceLog) expired(now time.Time) bool {
 	return err == nil && now.Sub(info.ModTime()) > l.logs.maxAge
 }
 
-// rest closes the file and gives memory back when nothing will be written for
+// Rest closes the file and gives memory back when nothing will be written for
 // a while. A later append opens it again.
-func (l *instanceLog) rest() {
+func (l *Log) Rest() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.file != nil {
@@ -286,7 +296,7 @@ func (l *instanceLog) rest() {
 
 // ends returns the first position that there is, and the one after the last
 // record.
-func (l *instanceLog) ends() (begin, end position) {
+func (l *Log) ends() (begin, end position) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return position{l.first, 0}, position{l.last, l.size}
@@ -294,7 +304,7 @@ func (l *instanceLog) ends() (begin, end position) {
 
 // readAt reads from a segment, up to its end when that is known to be nearer
 // than b's. The error is [fs.ErrNotExist] when rotation has taken the segment.
-func (l *instanceLog) readAt(b []byte, at position) (int, error) {
+func (l *Log) readAt(b []byte, at position) (int, error) {
 	f, err := os.Open(l.path(at.segment))
 	if err != nil {
 		return 0, err

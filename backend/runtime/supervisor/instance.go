@@ -1,4 +1,4 @@
-package embedded
+package supervisor
 
 import (
 	"context"
@@ -10,32 +10,33 @@ import (
 	"time"
 
 	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/backend/runtime/logfile"
 )
 
 // instance is an instance that has been started, is being started, or was found
 // on the disk.
 type instance struct {
 	id      string
-	service serviceKey
-	home    home
-	log     *instanceLog
+	service logfile.Service
+	home    string // its folder
+	log     *logfile.Log
 	// op is held by the one call that starts or removes the instance.
 	op chan struct{}
 
 	// Guarded by Runtime.mu:
 	info    runtime.Instance // its State is 0 before the first start
 	run     *run             // nil when it does not run
-	image   *image           // of the last start; nil when it is not unpacked
+	image   Image            // of the last start; nil when it is not ready
 	removed bool
 }
 
 // newInstance returns an instance that has not been started. Its log comes with
 // the first start.
-func (r *Runtime) newInstance(id string, service serviceKey) *instance {
+func (r *Runtime) newInstance(id string, service logfile.Service) *instance {
 	return &instance{
 		id:      id,
 		service: service,
-		home:    home(filepath.Join(r.dir, "instances", id)),
+		home:    filepath.Join(r.dir, "instances", id),
 		op:      make(chan struct{}, 1),
 	}
 }
@@ -121,14 +122,14 @@ func (r *Runtime) Start(ctx context.Context, spec runtime.Spec) (runtime.Instanc
 }
 
 func (r *Runtime) start(ctx context.Context, spec runtime.Spec) (info runtime.Instance, err error) {
-	service := serviceKey{spec.Namespace, spec.Service}
+	service := logfile.Service{Namespace: spec.Namespace, Name: spec.Service}
 	in, err := r.acquire(ctx, spec.ID, func() *instance { return r.newInstance(spec.ID, service) })
 	if err != nil {
 		return info, err
 	}
 	defer in.release()
 	if in.service != service {
-		return info, fmt.Errorf("it is one of service %q in namespace %q", in.service.service, in.service.namespace)
+		return info, fmt.Errorf("it is one of service %q in namespace %q", in.service.Name, in.service.Namespace)
 	}
 	if err := r.idle(ctx, in); err != nil {
 		return info, err
@@ -138,19 +139,19 @@ func (r *Runtime) start(ctx context.Context, spec runtime.Spec) (info runtime.In
 			r.forgetUnstarted(in)
 		}
 	}()
-	img, err := r.images.acquire(ctx, spec.Image)
+	img, err := r.engine.Image(ctx, spec.Image)
 	if err != nil {
 		return info, err
 	}
 	if in.log == nil {
-		if in.log, err = r.logs.open(service, in.id); err != nil {
-			r.images.release(img)
+		if in.log, err = r.logs.Open(service, in.id); err != nil {
+			img.Release()
 			return info, err
 		}
 	}
 	info, err = r.launch(ctx, in, spec, img)
 	if err != nil {
-		r.images.release(img)
+		img.Release()
 	}
 	return info, err
 }
@@ -192,10 +193,9 @@ func (r *Runtime) Remove(ctx context.Context, id string) error {
 // not run. It is forgotten in one step, when its log is out of its place; what
 // stays on the disk then is removed by the next runtime at the latest.
 func (r *Runtime) drop(in *instance) error {
-	staging := filepath.Join(r.dir, "staging")
 	if in.log != nil {
-		trash := trashName(staging)
-		if err := r.logs.remove(in.log, trash); err != nil {
+		trash := TrashName(r.staging())
+		if err := r.logs.Remove(in.log, trash); err != nil {
 			return err
 		}
 		defer r.discard(trash)
@@ -212,11 +212,11 @@ func (r *Runtime) drop(in *instance) error {
 	in.image = nil
 	r.mu.Unlock()
 	if img != nil {
-		r.images.release(img)
+		img.Release()
 	}
-	r.cells.forget(in.home)
-	trash := trashName(staging)
-	if err := os.Rename(string(in.home), trash); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	r.engine.Forget(in.id)
+	trash := TrashName(r.staging())
+	if err := os.Rename(in.home, trash); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	r.discard(trash)

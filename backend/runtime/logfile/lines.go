@@ -1,7 +1,8 @@
-package embedded
+package logfile
 
 import (
 	"bytes"
+	"errors"
 	"io"
 
 	"github.com/micro/micro/v3/backend/runtime"
@@ -14,10 +15,11 @@ const (
 	maxLines = 2 * runtime.MaxLine
 )
 
-// readLines reads r to its end and appends its lines to log, what there is at a
-// time with one call. A last line without an end counts as a line. It ends with
-// any error, which says nothing to whom the lines are for.
-func readLines(r io.Reader, log *instanceLog, release int64, stream runtime.Stream) {
+// ReadLines reads r to its end and appends its lines to log, what there is at a
+// time with one call. A last line without an end counts as a line, unless r ends with
+// [io.ErrUnexpectedEOF]: then it comes again as a whole. It ends with any error, which
+// says nothing to whom the lines are for.
+func ReadLines(r io.Reader, log *Log, release int64, stream runtime.Stream) {
 	buf := make([]byte, minLines)
 	var lines [][]byte
 	have := 0
@@ -40,11 +42,11 @@ func readLines(r io.Reader, log *instanceLog, release int64, stream runtime.Stre
 			lines = append(lines, rest[:cut])
 			rest = rest[cut:]
 		}
-		if err != nil && len(rest) > 0 {
+		if err != nil && len(rest) > 0 && !errors.Is(err, io.ErrUnexpectedEOF) {
 			lines = append(lines, rest)
 		}
 		if len(lines) > 0 {
-			log.append(release, stream, lines...)
+			log.Append(release, stream, lines...)
 		}
 		if err != nil {
 			return

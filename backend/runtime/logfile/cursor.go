@@ -1,4 +1,4 @@
-package embedded
+package logfile
 
 import (
 	"bytes"
@@ -18,7 +18,7 @@ const blockSize = 32 << 10
 
 // cursor reads the log of one instance forward.
 type cursor struct {
-	log  *instanceLog
+	log  *Log
 	next position // of the first record that has not been read
 	end  position // where to stop
 
@@ -198,7 +198,7 @@ func (c *backCursor) fill() (bool, error) {
 }
 
 // segmentEnd returns the size of a segment that is not the last.
-func (l *instanceLog) segmentEnd(segment int64) (int64, error) {
+func (l *Log) segmentEnd(segment int64) (int64, error) {
 	info, err := os.Stat(l.path(segment))
 	if err != nil {
 		return 0, err

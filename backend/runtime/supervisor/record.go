@@ -1,4 +1,4 @@
-package embedded
+package supervisor
 
 import (
 	"encoding/json"
@@ -14,13 +14,13 @@ import (
 // its log says. It is not synced: after a loss of power it may be as it was before,
 // missing or cut off, and then the instance has ended in a way that nobody knows.
 type record struct {
-	Release int64         `json:"release"`
-	Image   string        `json:"image"` // its digest in hex
-	Address string        `json:"address"`
-	Started time.Time     `json:"started"`
-	Boot    string        `json:"boot"`           // of the machine when it was started
-	Process processID     `json:"process"`        // empty if it had ended before this was written
-	Exit    *runtime.Exit `json:"exit,omitempty"` // nil: it has not ended
+	Release int64             `json:"release"`
+	Image   string            `json:"image"` // its key
+	Address string            `json:"address"`
+	Started time.Time         `json:"started"`
+	Unmet   runtime.Resources `json:"unmet,omitzero"`
+	Process json.RawMessage   `json:"process,omitempty"` // see [Started.Mark]
+	Exit    *runtime.Exit     `json:"exit,omitempty"`    // nil: it has not ended
 }
 
 // write puts the record in the place of the one that there is.
