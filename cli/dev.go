@@ -99,6 +99,7 @@ type dev struct {
 	building chan struct{} // holds a token while one is built: they share the machine
 	logs     *logReader
 	follows  sync.WaitGroup
+	gens     sync.Mutex // held while code is made: services may share a directory
 
 	mu sync.Mutex // of what is written to standard error, and of names
 }
@@ -122,11 +123,9 @@ func (d *dev) add(place, dir string, request func(context.Context, *progress) (*
 	if err != nil {
 		return err
 	}
-	w.gen = func(ctx context.Context) error {
-		_, err := generator.Gen(ctx, dir)
-		return err
-	}
-	d.services = append(d.services, &devService{place: place, watch: w, request: request, changed: make(chan struct{}, 1)})
+	s := &devService{place: place, watch: w, request: request, changed: make(chan struct{}, 1)}
+	w.gen = func(ctx context.Context, dir string) error { return d.gen(ctx, s, dir) }
+	d.services = append(d.services, s)
 	return nil
 }
 
@@ -189,6 +188,17 @@ func (d *dev) declared(path, name string) func(context.Context, *progress) (*run
 		}
 		return nil, &Error{Message: path + " does not declare it any more", Exit: ExitError}
 	}
+}
+
+// gen makes the code of the .proto files below a directory.
+func (d *dev) gen(ctx context.Context, s *devService, dir string) error {
+	d.gens.Lock()
+	defer d.gens.Unlock()
+	made, err := generator.Gen(ctx, dir)
+	for _, name := range made.Written {
+		d.say(s, name+" is made anew")
+	}
+	return explainGen(err)
 }
 
 // tend makes a service and makes it again after each change. A change while it is made

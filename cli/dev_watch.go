@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,8 +28,9 @@ type sourceWatch struct {
 	dir    string // absolute, without symbolic links
 	ignore *image.Ignore
 	fs     *fsnotify.Watcher
-	// gen makes code of the .proto files when one has changed.
-	gen func(ctx context.Context) error
+	// gen makes code of the .proto files when one has changed, in the folder of the
+	// source or, where the file is not below that, in the file's module.
+	gen func(ctx context.Context, dir string) error
 
 	mu    sync.Mutex
 	needs map[string]bool // folders of packages, and of files that are embedded; nil: not known
@@ -81,7 +83,7 @@ func (s *sourceWatch) addTree(dir string) error {
 // ignored reports whether a file or folder of the source does not count.
 func (s *sourceWatch) ignored(name string, isDir bool) bool {
 	rel, err := filepath.Rel(s.dir, name)
-	if err != nil || rel == "." || strings.HasPrefix(rel, "..") {
+	if err != nil || rel == "." || !isBelow(s.dir, name) {
 		return false
 	}
 	return s.ignore.Match(filepath.ToSlash(rel), isDir)
@@ -92,7 +94,7 @@ func (s *sourceWatch) ignored(name string, isDir bool) bool {
 func (s *sourceWatch) run(ctx context.Context, changed chan<- struct{}, report func(error)) {
 	quiet := time.NewTimer(0)
 	<-quiet.C
-	protos := false
+	protos := map[string]bool{} // where to make code
 	for {
 		select {
 		case e, ok := <-s.fs.Events:
@@ -100,7 +102,9 @@ func (s *sourceWatch) run(ctx context.Context, changed chan<- struct{}, report f
 				return
 			}
 			if s.counts(e) {
-				protos = protos || filepath.Ext(e.Name) == ".proto"
+				if filepath.Ext(e.Name) == ".proto" {
+					protos[s.protoDir(e.Name)] = true
+				}
 				quiet.Reset(quietTime)
 			}
 		case err, ok := <-s.fs.Errors:
@@ -112,12 +116,12 @@ func (s *sourceWatch) run(ctx context.Context, changed chan<- struct{}, report f
 			}
 			quiet.Reset(quietTime) // what was missed may count
 		case <-quiet.C:
-			if protos && s.gen != nil {
-				protos = false
-				if err := s.gen(ctx); err != nil {
+			if len(protos) > 0 {
+				if err := s.genAll(ctx, protos); err != nil {
 					report(err)
 					continue
 				}
+				clear(protos)
 				quiet.Reset(quietTime) // what was made changes, too
 				continue
 			}
@@ -129,6 +133,38 @@ func (s *sourceWatch) run(ctx context.Context, changed chan<- struct{}, report f
 			return
 		}
 	}
+}
+
+// genAll makes code of the .proto files of some folders.
+func (s *sourceWatch) genAll(ctx context.Context, dirs map[string]bool) error {
+	for _, dir := range slices.Sorted(maps.Keys(dirs)) {
+		if err := s.gen(ctx, dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// protoDir returns where to make code of a .proto file: files import others of the same
+// module, so elsewhere that is where the module begins.
+func (s *sourceWatch) protoDir(name string) string {
+	if isBelow(s.dir, name) {
+		return s.dir
+	}
+	for dir := filepath.Dir(name); ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		if dir == filepath.Dir(dir) {
+			return filepath.Dir(name)
+		}
+	}
+}
+
+// isBelow reports whether a file or folder is in a folder, or it.
+func isBelow(dir, name string) bool {
+	rel, err := filepath.Rel(dir, name)
+	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
 }
 
 // counts reports whether a change may make another program, and watches new folders.
@@ -154,7 +190,13 @@ func (s *sourceWatch) counts(e fsnotify.Event) bool {
 	s.mu.Unlock()
 	needed := needs == nil || needs[filepath.Clean(dir)]
 	switch {
-	case base == "go.mod" || base == "go.sum" || base == "go.work" || base == manifestName || base == ".microignore" || strings.HasPrefix(base, "Dockerfile"):
+	case base == ".gitignore" || base == ".microignore":
+		if isBelow(s.dir, e.Name) {
+			s.ignore = image.NewIgnore(s.dir) // which has the rules as they are now
+			_ = s.addTree(s.dir)              // what was ignored may be not any more
+		}
+		return true
+	case base == "go.mod" || base == "go.sum" || base == "go.work" || base == manifestName || strings.HasPrefix(base, "Dockerfile"):
 		return true
 	case strings.HasPrefix(base, ".") || strings.HasSuffix(base, "~") || strings.HasSuffix(base, "_test.go"):
 		return false
@@ -188,7 +230,7 @@ func (s *sourceWatch) know(ctx context.Context) {
 				continue
 			}
 			needs[line] = true
-			if rel, err := filepath.Rel(s.dir, line); err != nil || strings.HasPrefix(rel, "..") {
+			if !isBelow(s.dir, line) {
 				_ = s.fs.Add(line) // when it cannot be watched, it is built at the next change
 			}
 		}
