@@ -361,6 +361,9 @@ func (d *dev) fail(s *devService, err error) {
 	for _, line := range e.Details {
 		fmt.Fprintln(d.app.Err, front.Line(line))
 	}
+	if e.Hint != "" {
+		fmt.Fprintf(d.app.Err, "hint: %s\n", front.Line(e.Hint))
+	}
 }
 
 func (d *dev) title(s *devService) string {

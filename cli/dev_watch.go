@@ -8,9 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -47,7 +49,7 @@ func watchSource(dir string, files ...string) (*sourceWatch, error) {
 	}
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
-		return nil, err
+		return nil, explainWatch(dir, err)
 	}
 	s := &sourceWatch{dir: dir, ignore: image.NewIgnore(dir), fs: w}
 	err = s.addTree(dir)
@@ -56,7 +58,7 @@ func watchSource(dir string, files ...string) (*sourceWatch, error) {
 		err = errors.Join(err, w.Add(filepath.Dir(f)))
 	}
 	if err != nil {
-		return nil, errors.Join(err, w.Close())
+		return nil, errors.Join(explainWatch(dir, err), w.Close())
 	}
 	return s, nil
 }
@@ -80,6 +82,38 @@ func (s *sourceWatch) addTree(dir string) error {
 	})
 }
 
+// addLater is addTree while changes are told of. What cannot be watched may be gone again,
+// so only that there are too many is an error.
+func (s *sourceWatch) addLater(dir string) error {
+	err := s.addTree(dir)
+	if isWatchLimit(err) {
+		return explainWatch(s.dir, err)
+	}
+	return nil
+}
+
+// isWatchLimit reports whether no more can be watched.
+func isWatchLimit(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EMFILE)
+}
+
+// explainWatch turns an error of watching a source into what a person is told. On Linux
+// there are limits for a user, elsewhere each file that is watched is an open one.
+func explainWatch(dir string, err error) error {
+	if !isWatchLimit(err) {
+		return err
+	}
+	e := &Error{Message: "watch " + dir + ": the system watches no more files for this user", Hint: "ulimit -n 65536", Exit: ExitError}
+	switch {
+	case runtime.GOOS != "linux":
+	case errors.Is(err, syscall.ENOSPC):
+		e.Hint = "sudo sysctl fs.inotify.max_user_watches=1048576"
+	default:
+		e.Hint = "sudo sysctl fs.inotify.max_user_instances=1024"
+	}
+	return e
+}
+
 // ignored reports whether a file or folder of the source does not count.
 func (s *sourceWatch) ignored(name string, isDir bool) bool {
 	rel, err := filepath.Rel(s.dir, name)
@@ -101,7 +135,11 @@ func (s *sourceWatch) run(ctx context.Context, changed chan<- struct{}, report f
 			if !ok {
 				return
 			}
-			if s.counts(e) {
+			counts, err := s.counts(e)
+			if err != nil {
+				report(err)
+			}
+			if counts {
 				if filepath.Ext(e.Name) == ".proto" {
 					protos[s.protoDir(e.Name)] = true
 				}
@@ -167,10 +205,11 @@ func isBelow(dir, name string) bool {
 	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
 }
 
-// counts reports whether a change may make another program, and watches new folders.
-func (s *sourceWatch) counts(e fsnotify.Event) bool {
+// counts reports whether a change may make another program, and watches new folders. An
+// error says that there are too many.
+func (s *sourceWatch) counts(e fsnotify.Event) (bool, error) {
 	if !e.Has(fsnotify.Create) && !e.Has(fsnotify.Write) && !e.Has(fsnotify.Remove) && !e.Has(fsnotify.Rename) {
-		return false
+		return false, nil
 	}
 	isDir := false
 	if e.Has(fsnotify.Create) {
@@ -178,11 +217,10 @@ func (s *sourceWatch) counts(e fsnotify.Event) bool {
 		isDir = err == nil && info.IsDir()
 	}
 	if s.ignored(e.Name, isDir) {
-		return false
+		return false, nil
 	}
 	if isDir {
-		_ = s.addTree(e.Name) // it may be gone again
-		return true
+		return true, s.addLater(e.Name)
 	}
 	dir, base := filepath.Split(e.Name)
 	s.mu.Lock()
@@ -193,19 +231,19 @@ func (s *sourceWatch) counts(e fsnotify.Event) bool {
 	case base == ".gitignore" || base == ".microignore":
 		if isBelow(s.dir, e.Name) {
 			s.ignore = image.NewIgnore(s.dir) // which has the rules as they are now
-			_ = s.addTree(s.dir)              // what was ignored may be not any more
+			return true, s.addLater(s.dir)    // what was ignored may be not any more
 		}
-		return true
+		return true, nil
 	case base == "go.mod" || base == "go.sum" || base == "go.work" || base == manifestName || strings.HasPrefix(base, "Dockerfile"):
-		return true
+		return true, nil
 	case strings.HasPrefix(base, ".") || strings.HasSuffix(base, "~") || strings.HasSuffix(base, "_test.go"):
-		return false
+		return false, nil
 	case filepath.Ext(base) == ".proto", filepath.Ext(base) == ".yaml":
-		return true
+		return true, nil
 	case slices.Contains([]string{".go", ".s", ".S", ".c", ".h"}, filepath.Ext(base)):
-		return needed
+		return needed, nil
 	default: // it counts where files are embedded
-		return needs[filepath.Clean(dir)+embedded]
+		return needs[filepath.Clean(dir)+embedded], nil
 	}
 }
 

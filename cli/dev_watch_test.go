@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/fsnotify/fsnotify"
@@ -26,13 +29,11 @@ func TestSourceWatchCounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.close()
-	counts := func(name string) bool {
-		return w.counts(fsnotify.Event{Name: filepath.Join(dir, filepath.FromSlash(name)), Op: fsnotify.Write})
-	}
 	check := func(name string, want bool) {
 		t.Helper()
-		if got := counts(name); got != want {
-			t.Errorf("%s counts: %t, want %t", name, got, want)
+		got, err := w.counts(fsnotify.Event{Name: filepath.Join(dir, filepath.FromSlash(name)), Op: fsnotify.Write})
+		if got != want || err != nil {
+			t.Errorf("%s counts: %t, %v, want %t", name, got, err, want)
 		}
 	}
 	for name, want := range map[string]bool{
@@ -74,6 +75,20 @@ func TestSourceWatchProtoDir(t *testing.T) {
 	} {
 		if got := w.protoDir(filepath.Join(dir, filepath.FromSlash(name))); got != filepath.Join(dir, want) {
 			t.Errorf("protoDir(%s) = %s, want %s", name, got, want)
+		}
+	}
+}
+
+// Limits of the system are told of with what raises them.
+func TestExplainWatch(t *testing.T) {
+	other := errors.New("no")
+	if err := explainWatch("a", other); !errors.Is(err, other) {
+		t.Errorf("got %v, want %v", err, other)
+	}
+	for _, limit := range []error{syscall.ENOSPC, syscall.EMFILE} {
+		e, ok := errors.AsType[*Error](explainWatch("a", fmt.Errorf("add: %w", limit)))
+		if !ok || e.Hint == "" || e.Exit != ExitError {
+			t.Errorf("%v: got %+v", limit, e)
 		}
 	}
 }
