@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/cli/resume"
 	"github.com/micro/micro/v3/generator"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
@@ -297,7 +298,7 @@ func (d *dev) follow(ctx context.Context, s *devService, rsp *runtimev1.ApplyRes
 	if since == nil { // it ran and nothing differs
 		since = timestamppb.New(d.app.Now())
 	}
-	reader := &serviceReader{name: s.name, since: since, known: map[string]*lastLine{}}
+	reader := &serviceReader{name: s.name, place: resume.At(since)}
 	d.follows.Go(func() {
 		if err := d.logs.follow(ctx, reader); err != nil && ctx.Err() == nil {
 			d.fail(s, err)
