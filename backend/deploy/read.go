@@ -92,7 +92,7 @@ func (d *Deployer) Changes(ctx context.Context, ns, name string) (all []Change, 
 // Images returns the references of the images that a namespace needs, ordered: those
 // of all releases that are kept.
 func (d *Deployer) Images(ctx context.Context, ns string) ([]string, error) {
-	all, err := loadAll[Release](ctx, d.config.Store, ns+"/deploy/release/")
+	all, err := loadAll[Release](ctx, d.config.Store, releasesPrefix(ns))
 	if err != nil {
 		return nil, err
 	}

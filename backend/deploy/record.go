@@ -109,7 +109,9 @@ func indexKey(ns, name string) string { return index + ns + "/" + name }
 
 func serviceKey(ns, name string) string { return ns + "/deploy/service/" + name }
 
-func releasePrefix(ns, name string) string { return ns + "/deploy/release/" + name + "/" }
+func releasesPrefix(ns string) string { return ns + "/deploy/release/" }
+
+func releasePrefix(ns, name string) string { return releasesPrefix(ns) + name + "/" }
 
 func changePrefix(ns, name string) string { return ns + "/deploy/change/" + name + "/" }
 

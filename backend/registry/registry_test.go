@@ -223,6 +223,10 @@ func TestLeaseAndClock(t *testing.T) {
 		register(t, r, ns, theirs, registry.MaxLease)
 		for _, by := range []time.Duration{time.Hour, -2 * time.Hour, time.Hour} {
 			now = now.Add(by)
+			anew := directory(t, newRegistry(t, s), ns) // it asks the store what has expired
+			if diff := cmp.Diff(map[string][]string{"shop": {"a", "theirs"}}, ids(anew)); diff != "" {
+				t.Fatalf("who looks after the clock was set by %v (-want +got):\n%s", by, diff)
+			}
 			<-time.After(registry.MaxLease / 4)
 			synctest.Wait()
 			if diff := cmp.Diff(map[string][]string{"shop": {"a", "theirs"}}, ids(d)); diff != "" {

@@ -223,7 +223,7 @@ func (s *statuses) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, 
 
 func (s *statuses) stream(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
 	defer func() { err = s.of(orPanic(err, recover())) }()
-	return next(srv, ss)
+	return next(srv, readStream{ss})
 }
 
 // orPanic returns the error that a panic is: one request must not end the server, and

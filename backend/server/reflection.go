@@ -34,7 +34,7 @@ type reflector struct {
 var apisSchema []byte
 
 // register makes a gRPC server answer both versions.
-func (r *reflector) register(s *grpc.Server) {
+func (r *reflector) register(s grpc.ServiceRegistrar) {
 	reflectv1.RegisterServerReflectionServer(s, reflectorV1{r})
 	reflectv1alpha.RegisterServerReflectionServer(s, reflectorV1alpha{r})
 }

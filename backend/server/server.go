@@ -424,7 +424,7 @@ func (s *Server) build(apis *dynamic.Schema) error {
 	observer := &observer{stats: s.stats, tracer: s.tracer, methods: s.guard.methods}
 	s.health = health.NewServer()
 	s.grpc = grpc.NewServer(
-		grpc.ForceServerCodecV2(proxy.Codec()),
+		grpc.ForceServerCodecV2(lenientCodec{proxy.Codec()}),
 		grpc.InTapHandle(s.door.tap),
 		grpc.ChainUnaryInterceptor(observer.unary, s.statuses.unary, s.guard.unary),
 		grpc.ChainStreamInterceptor(observer.stream, s.statuses.stream, s.guard.stream),
@@ -439,34 +439,35 @@ func (s *Server) build(apis *dynamic.Schema) error {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: idleFor, Timeout: 20 * time.Second}),
 	)
-	authv1.RegisterAuthServer(s.grpc, &authAPI{auth: s.auth, signup: c.Signup, mail: s.mail})
-	authv1.RegisterInvitationsServer(s.grpc, &invitationsAPI{auth: s.auth, signup: c.Signup})
-	authv1.RegisterAccountsServer(s.grpc, &accountsAPI{auth: s.auth})
-	authv1.RegisterRulesServer(s.grpc, &rulesAPI{auth: s.auth})
-	configv1.RegisterConfigServer(s.grpc, &configAPI{config: s.settings})
-	authv1.RegisterTokensServer(s.grpc, &tokensAPI{auth: s.auth})
-	authv1.RegisterKeysServer(s.grpc, &keysAPI{auth: s.auth})
-	authv1.RegisterAuditServer(s.grpc, &auditAPI{log: s.audit, auth: s.auth})
-	authv1.RegisterNamespacesServer(s.grpc, &namespacesAPI{auth: s.auth, deleter: s.deleter})
+	apiServer := registrar{s.grpc}
+	authv1.RegisterAuthServer(apiServer, &authAPI{auth: s.auth, signup: c.Signup, mail: s.mail})
+	authv1.RegisterInvitationsServer(apiServer, &invitationsAPI{auth: s.auth, signup: c.Signup})
+	authv1.RegisterAccountsServer(apiServer, &accountsAPI{auth: s.auth})
+	authv1.RegisterRulesServer(apiServer, &rulesAPI{auth: s.auth})
+	configv1.RegisterConfigServer(apiServer, &configAPI{config: s.settings})
+	authv1.RegisterTokensServer(apiServer, &tokensAPI{auth: s.auth})
+	authv1.RegisterKeysServer(apiServer, &keysAPI{auth: s.auth})
+	authv1.RegisterAuditServer(apiServer, &auditAPI{log: s.audit, auth: s.auth})
+	authv1.RegisterNamespacesServer(apiServer, &namespacesAPI{auth: s.auth, deleter: s.deleter})
 	s.services = &registryAPI{
 		registry: s.registry, directory: s.directory, schemas: s.schemas, deployer: s.deployer, forwardable: s.forwardable,
 	}
-	registryv1.RegisterRegistryServer(s.grpc, s.services)
-	eventsv1.RegisterEventsServer(s.grpc, &eventsAPI{events: c.Events})
-	runtimev1.RegisterRuntimeServer(s.grpc, &runtimeAPI{
+	registryv1.RegisterRegistryServer(apiServer, s.services)
+	eventsv1.RegisterEventsServer(apiServer, &eventsAPI{events: c.Events})
+	runtimev1.RegisterRuntimeServer(apiServer, &runtimeAPI{
 		deployer: s.deployer, runtime: s.runtime, settings: s.settings, hasImage: s.hasImage,
 	})
-	statsv1.RegisterStatsServer(s.grpc, &statsAPI{stats: s.stats, registry: s.registry, deployer: s.deployer})
-	imagev1.RegisterImagesServer(s.grpc, &imageAPI{images: s.images})
+	statsv1.RegisterStatsServer(apiServer, &statsAPI{stats: s.stats, registry: s.registry, deployer: s.deployer})
+	imagev1.RegisterImagesServer(apiServer, &imageAPI{images: s.images})
 	records := tables.New(c.Store)
-	storev1.RegisterStoreServer(s.grpc, &storeAPI{tables: records, authorize: s.guard.checkTable})
-	storev1.RegisterBlobsServer(s.grpc, &blobsAPI{blobs: s.blobs})
-	namespacev1.RegisterTransferServer(s.grpc, &transferAPI{
+	storev1.RegisterStoreServer(apiServer, &storeAPI{tables: records, authorize: s.guard.checkTable})
+	storev1.RegisterBlobsServer(apiServer, &blobsAPI{blobs: s.blobs})
+	namespacev1.RegisterTransferServer(apiServer, &transferAPI{
 		store: c.Store, tables: records, blobs: s.blobs, config: s.settings, auth: s.auth, check: s.guard.check,
 	})
-	serverv1.RegisterServerServer(s.grpc, &serverAPI{dataDir: c.DataDir, store: c.Store, images: s.images})
-	healthv1.RegisterHealthServer(s.grpc, s.health)
-	(&reflector{auth: s.auth, registry: s.registry, schemas: s.schemas, own: s.grpc, apis: apis}).register(s.grpc)
+	serverv1.RegisterServerServer(apiServer, &serverAPI{dataDir: c.DataDir, store: c.Store, images: s.images})
+	healthv1.RegisterHealthServer(apiServer, s.health)
+	(&reflector{auth: s.auth, registry: s.registry, schemas: s.schemas, own: s.grpc, apis: apis}).register(apiServer)
 	s.door.serves(s.grpc.GetServiceInfo())
 
 	web := http.NewServeMux()

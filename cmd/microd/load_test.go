@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
@@ -43,16 +44,24 @@ type site struct {
 // newSite starts a server and runs helloworld on it.
 func newSite(t *testing.T) *site {
 	t.Helper()
-	dir := t.TempDir()
-	s := &site{T: t, bin: buildBinaries(t), home: filepath.Join(dir, "home"), address: "127.0.0.1:0"}
+	s := newEmptySite(t)
+	project := filepath.Join(t.TempDir(), "helloworld")
+	s.micro("", "new", project)
+	s.micro("", "run", project)
+	return s
+}
+
+// newEmptySite starts a server that runs nothing, and logs in.
+func newEmptySite(t *testing.T) *site {
+	t.Helper()
+	s := &site{T: t, bin: buildBinaries(t), home: filepath.Join(t.TempDir(), "home"), address: "127.0.0.1:0"}
 	s.start()
 	t.Cleanup(func() { s.stop(os.Interrupt) })
 	s.micro("micro\n", "login", "--username", "admin", "--password-stdin")
-	project := filepath.Join(dir, "helloworld")
-	s.micro("", "new", project)
-	s.micro("", "run", project)
 	s.token = strings.TrimSpace(s.micro("", "user", "token"))
-	conn, err := grpc.NewClient("passthrough:///"+s.address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	// Who waits for the server to be there again does not rest for long between two tries.
+	again := grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 10 * time.Millisecond, Multiplier: 1.5, MaxDelay: 100 * time.Millisecond}, MinConnectTimeout: 5 * time.Second}
+	conn, err := grpc.NewClient("passthrough:///"+s.address, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithConnectParams(again))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,6 +90,13 @@ func (s *site) env() []string {
 // start starts the server, and returns when it answers.
 func (s *site) start() {
 	s.Helper()
+	s.launch()
+	s.awaitServer()
+}
+
+// launch starts the server.
+func (s *site) launch() {
+	s.Helper()
 	s.server = exec.Command(filepath.Join(s.bin, "microd"), "server", //nolint:noctx // stop ends it
 		"--gateway", "127.0.0.1:0", "--proxy", s.address, "--token-lifetime", "24h")
 	s.server.Env = s.env()
@@ -90,7 +106,15 @@ func (s *site) start() {
 	}
 	s.ended = make(chan error, 1)
 	go func() { s.ended <- s.server.Wait() }()
-	file := filepath.Join(s.home, "data", "server", "server.json")
+}
+
+// data is the directory of the server's data.
+func (s *site) data() string { return filepath.Join(s.home, "data", "server") }
+
+// awaitServer returns when the server that was launched answers.
+func (s *site) awaitServer() {
+	s.Helper()
+	file := filepath.Join(s.data(), "server.json")
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		var running struct {
 			Proxy string
@@ -275,7 +299,7 @@ func (s *site) pids() []int {
 	var pids []int
 	for _, link := range all {
 		dir, err := os.Readlink(link)
-		if err != nil || !strings.HasPrefix(dir, filepath.Join(s.home, "data", "server", "runtime")+"/") {
+		if err != nil || !strings.HasPrefix(dir, filepath.Join(s.data(), "runtime")+"/") {
 			continue
 		}
 		if pid, err := strconv.Atoi(strings.Split(link, "/")[2]); err == nil {

@@ -3,6 +3,8 @@ package runtimetest
 import (
 	"context"
 	"net"
+	"os/signal"
+	"syscall"
 	"testing"
 	"time"
 
@@ -65,6 +67,9 @@ func testStart(t *testing.T, open Open) {
 	} {
 		t.Run("exit/"+tt.name, func(t *testing.T) {
 			t.Parallel()
+			if tt.want.Signal == "SIGHUP" && signal.Ignored(syscall.SIGHUP) {
+				t.Skip("nohup: instances ignore SIGHUP, as everything that it starts")
+			}
 			f := newFixture(t, open)
 			before := time.Now()
 			got := f.run(t, f.spec("a", tt.args...)).Exit
