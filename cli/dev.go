@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/cli/resume"
 	"github.com/micro/micro/v3/generator"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
@@ -99,6 +100,7 @@ type dev struct {
 	building chan struct{} // holds a token while one is built: they share the machine
 	logs     *logReader
 	follows  sync.WaitGroup
+	gens     sync.Mutex // held while code is made: services may share a directory
 
 	mu sync.Mutex // of what is written to standard error, and of names
 }
@@ -122,11 +124,9 @@ func (d *dev) add(place, dir string, request func(context.Context, *progress) (*
 	if err != nil {
 		return err
 	}
-	w.gen = func(ctx context.Context) error {
-		_, err := generator.Gen(ctx, dir)
-		return err
-	}
-	d.services = append(d.services, &devService{place: place, watch: w, request: request, changed: make(chan struct{}, 1)})
+	s := &devService{place: place, watch: w, request: request, changed: make(chan struct{}, 1)}
+	w.gen = func(ctx context.Context, dir string) error { return d.gen(ctx, s, dir) }
+	d.services = append(d.services, s)
 	return nil
 }
 
@@ -189,6 +189,17 @@ func (d *dev) declared(path, name string) func(context.Context, *progress) (*run
 		}
 		return nil, &Error{Message: path + " does not declare it any more", Exit: ExitError}
 	}
+}
+
+// gen makes the code of the .proto files below a directory.
+func (d *dev) gen(ctx context.Context, s *devService, dir string) error {
+	d.gens.Lock()
+	defer d.gens.Unlock()
+	made, err := generator.Gen(ctx, dir)
+	for _, name := range made.Written {
+		d.say(s, name+" is made anew")
+	}
+	return explainGen(err)
 }
 
 // tend makes a service and makes it again after each change. A change while it is made
@@ -287,7 +298,7 @@ func (d *dev) follow(ctx context.Context, s *devService, rsp *runtimev1.ApplyRes
 	if since == nil { // it ran and nothing differs
 		since = timestamppb.New(d.app.Now())
 	}
-	reader := &serviceReader{name: s.name, since: since, known: map[string]*lastLine{}}
+	reader := &serviceReader{name: s.name, place: resume.At(since)}
 	d.follows.Go(func() {
 		if err := d.logs.follow(ctx, reader); err != nil && ctx.Err() == nil {
 			d.fail(s, err)
@@ -350,6 +361,9 @@ func (d *dev) fail(s *devService, err error) {
 	fmt.Fprintf(d.app.Err, "%s: %s\n", front.Line(d.title(s)), front.Line(e.Message))
 	for _, line := range e.Details {
 		fmt.Fprintln(d.app.Err, front.Line(line))
+	}
+	if e.Hint != "" {
+		fmt.Fprintf(d.app.Err, "hint: %s\n", front.Line(e.Hint))
 	}
 }
 

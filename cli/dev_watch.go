@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -27,8 +30,9 @@ type sourceWatch struct {
 	dir    string // absolute, without symbolic links
 	ignore *image.Ignore
 	fs     *fsnotify.Watcher
-	// gen makes code of the .proto files when one has changed.
-	gen func(ctx context.Context) error
+	// gen makes code of the .proto files when one has changed, in the folder of the
+	// source or, where the file is not below that, in the file's module.
+	gen func(ctx context.Context, dir string) error
 
 	mu    sync.Mutex
 	needs map[string]bool // folders of packages, and of files that are embedded; nil: not known
@@ -45,7 +49,7 @@ func watchSource(dir string, files ...string) (*sourceWatch, error) {
 	}
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
-		return nil, err
+		return nil, explainWatch(dir, err)
 	}
 	s := &sourceWatch{dir: dir, ignore: image.NewIgnore(dir), fs: w}
 	err = s.addTree(dir)
@@ -54,7 +58,7 @@ func watchSource(dir string, files ...string) (*sourceWatch, error) {
 		err = errors.Join(err, w.Add(filepath.Dir(f)))
 	}
 	if err != nil {
-		return nil, errors.Join(err, w.Close())
+		return nil, errors.Join(explainWatch(dir, err), w.Close())
 	}
 	return s, nil
 }
@@ -78,10 +82,42 @@ func (s *sourceWatch) addTree(dir string) error {
 	})
 }
 
+// addLater is addTree while changes are told of. What cannot be watched may be gone again,
+// so only that there are too many is an error.
+func (s *sourceWatch) addLater(dir string) error {
+	err := s.addTree(dir)
+	if isWatchLimit(err) {
+		return explainWatch(s.dir, err)
+	}
+	return nil
+}
+
+// isWatchLimit reports whether no more can be watched.
+func isWatchLimit(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EMFILE)
+}
+
+// explainWatch turns an error of watching a source into what a person is told. On Linux
+// there are limits for a user, elsewhere each file that is watched is an open one.
+func explainWatch(dir string, err error) error {
+	if !isWatchLimit(err) {
+		return err
+	}
+	e := &Error{Message: "watch " + dir + ": the system watches no more files for this user", Hint: "ulimit -n 65536", Exit: ExitError}
+	switch {
+	case runtime.GOOS != "linux":
+	case errors.Is(err, syscall.ENOSPC):
+		e.Hint = "sudo sysctl fs.inotify.max_user_watches=1048576"
+	default:
+		e.Hint = "sudo sysctl fs.inotify.max_user_instances=1024"
+	}
+	return e
+}
+
 // ignored reports whether a file or folder of the source does not count.
 func (s *sourceWatch) ignored(name string, isDir bool) bool {
 	rel, err := filepath.Rel(s.dir, name)
-	if err != nil || rel == "." || strings.HasPrefix(rel, "..") {
+	if err != nil || rel == "." || !isBelow(s.dir, name) {
 		return false
 	}
 	return s.ignore.Match(filepath.ToSlash(rel), isDir)
@@ -92,15 +128,21 @@ func (s *sourceWatch) ignored(name string, isDir bool) bool {
 func (s *sourceWatch) run(ctx context.Context, changed chan<- struct{}, report func(error)) {
 	quiet := time.NewTimer(0)
 	<-quiet.C
-	protos := false
+	protos := map[string]bool{} // where to make code
 	for {
 		select {
 		case e, ok := <-s.fs.Events:
 			if !ok {
 				return
 			}
-			if s.counts(e) {
-				protos = protos || filepath.Ext(e.Name) == ".proto"
+			counts, err := s.counts(e)
+			if err != nil {
+				report(err)
+			}
+			if counts {
+				if filepath.Ext(e.Name) == ".proto" {
+					protos[s.protoDir(e.Name)] = true
+				}
 				quiet.Reset(quietTime)
 			}
 		case err, ok := <-s.fs.Errors:
@@ -112,12 +154,12 @@ func (s *sourceWatch) run(ctx context.Context, changed chan<- struct{}, report f
 			}
 			quiet.Reset(quietTime) // what was missed may count
 		case <-quiet.C:
-			if protos && s.gen != nil {
-				protos = false
-				if err := s.gen(ctx); err != nil {
+			if len(protos) > 0 {
+				if err := s.genAll(ctx, protos); err != nil {
 					report(err)
 					continue
 				}
+				clear(protos)
 				quiet.Reset(quietTime) // what was made changes, too
 				continue
 			}
@@ -131,10 +173,43 @@ func (s *sourceWatch) run(ctx context.Context, changed chan<- struct{}, report f
 	}
 }
 
-// counts reports whether a change may make another program, and watches new folders.
-func (s *sourceWatch) counts(e fsnotify.Event) bool {
+// genAll makes code of the .proto files of some folders.
+func (s *sourceWatch) genAll(ctx context.Context, dirs map[string]bool) error {
+	for _, dir := range slices.Sorted(maps.Keys(dirs)) {
+		if err := s.gen(ctx, dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// protoDir returns where to make code of a .proto file: files import others of the same
+// module, so elsewhere that is where the module begins.
+func (s *sourceWatch) protoDir(name string) string {
+	if isBelow(s.dir, name) {
+		return s.dir
+	}
+	for dir := filepath.Dir(name); ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		if dir == filepath.Dir(dir) {
+			return filepath.Dir(name)
+		}
+	}
+}
+
+// isBelow reports whether a file or folder is in a folder, or it.
+func isBelow(dir, name string) bool {
+	rel, err := filepath.Rel(dir, name)
+	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
+}
+
+// counts reports whether a change may make another program, and watches new folders. An
+// error says that there are too many.
+func (s *sourceWatch) counts(e fsnotify.Event) (bool, error) {
 	if !e.Has(fsnotify.Create) && !e.Has(fsnotify.Write) && !e.Has(fsnotify.Remove) && !e.Has(fsnotify.Rename) {
-		return false
+		return false, nil
 	}
 	isDir := false
 	if e.Has(fsnotify.Create) {
@@ -142,11 +217,10 @@ func (s *sourceWatch) counts(e fsnotify.Event) bool {
 		isDir = err == nil && info.IsDir()
 	}
 	if s.ignored(e.Name, isDir) {
-		return false
+		return false, nil
 	}
 	if isDir {
-		_ = s.addTree(e.Name) // it may be gone again
-		return true
+		return true, s.addLater(e.Name)
 	}
 	dir, base := filepath.Split(e.Name)
 	s.mu.Lock()
@@ -154,16 +228,22 @@ func (s *sourceWatch) counts(e fsnotify.Event) bool {
 	s.mu.Unlock()
 	needed := needs == nil || needs[filepath.Clean(dir)]
 	switch {
-	case base == "go.mod" || base == "go.sum" || base == "go.work" || base == manifestName || base == ".microignore" || strings.HasPrefix(base, "Dockerfile"):
-		return true
+	case base == ".gitignore" || base == ".microignore":
+		if isBelow(s.dir, e.Name) {
+			s.ignore = image.NewIgnore(s.dir) // which has the rules as they are now
+			return true, s.addLater(s.dir)    // what was ignored may be not any more
+		}
+		return true, nil
+	case base == "go.mod" || base == "go.sum" || base == "go.work" || base == manifestName || strings.HasPrefix(base, "Dockerfile"):
+		return true, nil
 	case strings.HasPrefix(base, ".") || strings.HasSuffix(base, "~") || strings.HasSuffix(base, "_test.go"):
-		return false
+		return false, nil
 	case filepath.Ext(base) == ".proto", filepath.Ext(base) == ".yaml":
-		return true
+		return true, nil
 	case slices.Contains([]string{".go", ".s", ".S", ".c", ".h"}, filepath.Ext(base)):
-		return needed
+		return needed, nil
 	default: // it counts where files are embedded
-		return needs[filepath.Clean(dir)+embedded]
+		return needs[filepath.Clean(dir)+embedded], nil
 	}
 }
 
@@ -188,7 +268,7 @@ func (s *sourceWatch) know(ctx context.Context) {
 				continue
 			}
 			needs[line] = true
-			if rel, err := filepath.Rel(s.dir, line); err != nil || strings.HasPrefix(rel, "..") {
+			if !isBelow(s.dir, line) {
 				_ = s.fs.Add(line) // when it cannot be watched, it is built at the next change
 			}
 		}

@@ -14,17 +14,13 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/micro/micro/v3/cli/resume"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
 
 // logReader reads the lines of services: those that there are in the order of time,
 // and then those that come as they come.
-//
-// The server keeps no place for who follows. A stream that begins anew asks for the
-// lines since a little before the last one, and leaves out those that it knows: the
-// lines of one instance always come in the same order.
 type logReader struct {
 	app *App
 	req *runtimev1.LogsRequest // without a name
@@ -41,24 +37,11 @@ type logReader struct {
 // serviceReader is where a reader is in the lines of one service.
 type serviceReader struct {
 	name  string
-	since *timestamppb.Timestamp // of the lines that are not known; nil: from the start
-	known map[string]*lastLine
+	place *resume.Place
 }
-
-// lastLine is the last line of an instance that is known: so many are known that have its
-// time.
-type lastLine struct {
-	time  time.Time
-	count int
-	all   bool // of that time, all are known
-}
-
-// overlap is how much later than another one, of any instance, a line may be read that
-// is older.
-const overlap = 10 * time.Second
 
 func (r *logReader) add(name string) {
-	r.services = append(r.services, &serviceReader{name: name, since: r.req.GetSince(), known: map[string]*lastLine{}})
+	r.services = append(r.services, &serviceReader{name: name, place: resume.At(r.req.GetSince())})
 }
 
 // read shows the lines that there are, and follows if that was asked for. It returns
@@ -116,7 +99,7 @@ func (r *logReader) past(ctx context.Context) (shown int, err error) {
 			return shown + len(held), r.showLast(held)
 		case n == 0:
 			shown++
-			next.service.keep(next.line())
+			next.service.place.Keep(next.line())
 			if err := r.print(next.line()); err != nil {
 				return shown, err
 			}
@@ -124,7 +107,7 @@ func (r *logReader) past(ctx context.Context) (shown int, err error) {
 			if held = append(held, next.line()); len(held) == 2*n {
 				held = slices.Delete(held, 0, n)
 			}
-			next.service.keep(next.line())
+			next.service.place.Keep(next.line())
 		}
 		next.lines = next.lines[1:]
 	}
@@ -136,13 +119,9 @@ func (r *logReader) showLast(held []*runtimev1.LogLine) error {
 	if len(held) == 0 {
 		return nil
 	}
-	first := held[0].GetTime()
-	for _, s := range r.services {
-		if s.since == nil || s.since.AsTime().Before(first.AsTime()) {
-			s.since = first
-		}
-		for _, p := range s.known {
-			p.all = p.all || p.time.Equal(first.AsTime())
+	if len(held) >= int(r.req.GetTail()) { // else there are none before
+		for _, s := range r.services {
+			s.place.From(held[0].GetTime())
 		}
 	}
 	for _, l := range held {
@@ -188,12 +167,12 @@ func (r *logReader) followOnce(ctx context.Context, s *serviceReader) (began boo
 		return false, err
 	}
 	r.tell(false)
-	seen := s.begin()
+	s.place.Begin()
 	for {
 		if err := h.fill(); err != nil || h.line() == nil {
 			return true, err
 		}
-		if err := r.showNew(s, seen, h.lines); err != nil {
+		if err := r.showNew(s, h.lines); err != nil {
 			return true, err
 		}
 		h.lines = nil
@@ -201,14 +180,10 @@ func (r *logReader) followOnce(ctx context.Context, s *serviceReader) (began boo
 }
 
 // showNew shows those of some lines that are not known.
-func (r *logReader) showNew(s *serviceReader, seen map[string]*repeated, lines []*runtimev1.LogLine) error {
+func (r *logReader) showNew(s *serviceReader, lines []*runtimev1.LogLine) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, l := range lines {
-		if seen[l.GetInstance()].has(l.GetTime().AsTime()) {
-			continue
-		}
-		s.keep(l)
+	for _, l := range s.place.Fresh(lines) {
 		if err := r.print(l); err != nil {
 			return err
 		}
@@ -228,7 +203,7 @@ func (r *logReader) open(ctx context.Context, s *serviceReader, tail int32, foll
 		conn.ResetConnectBackoff()
 	}
 	req := proto.CloneOf(r.req)
-	req.Name, req.Since, req.Tail, req.Follow = s.name, s.since, tail, follow
+	req.Name, req.Since, req.Tail, req.Follow = s.name, s.place.Since(), tail, follow
 	stream, err := runtimev1.NewRuntimeClient(conn).Logs(ctx, req)
 	return &lineStream{service: s, stream: stream}, err
 }
@@ -244,56 +219,6 @@ func (r *logReader) tell(lost bool) {
 		fmt.Fprintln(r.app.Err, "the server is there again")
 	}
 	r.lost = lost
-}
-
-// keep notes that a line is known.
-func (s *serviceReader) keep(l *runtimev1.LogLine) {
-	t := l.GetTime().AsTime()
-	p := s.known[l.GetInstance()]
-	switch {
-	case p == nil || !p.time.Equal(t):
-		s.known[l.GetInstance()] = &lastLine{time: t, count: 1}
-	default:
-		p.count++
-	}
-	if since := t.Add(-overlap); s.since == nil || s.since.AsTime().Before(since) {
-		s.since = timestamppb.New(since)
-	}
-}
-
-// begin returns what a stream that begins anew repeats of each instance.
-func (s *serviceReader) begin() map[string]*repeated {
-	seen := map[string]*repeated{}
-	for id, p := range s.known {
-		if s.since != nil && p.time.Before(s.since.AsTime()) {
-			delete(s.known, id) // it is not asked for again
-			continue
-		}
-		seen[id] = &repeated{lastLine: *p}
-	}
-	return seen
-}
-
-// repeated is what a stream repeats of an instance: up to a line.
-type repeated struct {
-	lastLine
-
-	past bool // it is behind
-}
-
-// has reports whether the next line of the instance, with its time, is a repeated one.
-func (r *repeated) has(t time.Time) bool {
-	switch {
-	case r == nil || r.past:
-		return false
-	case t.Before(r.time):
-		return true
-	case t.Equal(r.time) && (r.all || r.count > 0):
-		r.count--
-		return true
-	}
-	r.past = true
-	return false
 }
 
 // lineStream is a stream of the lines of a service.

@@ -334,15 +334,8 @@ one; --micro makes one of every file with services.`,
 				opts = append(opts, generator.Micro())
 			}
 			result, err := generator.Gen(cmd.Context(), dir, opts...)
-			if problems, ok := errors.AsType[*generator.ProtoError](err); ok {
-				e := &Error{Message: "the .proto files have errors", Exit: ExitError}
-				for _, p := range problems.Problems {
-					e.Details = append(e.Details, p.String())
-				}
-				return e
-			}
 			if err != nil {
-				return err
+				return explainGen(err)
 			}
 			for _, n := range result.Notes {
 				fmt.Fprintln(app.Err, n)
@@ -371,4 +364,17 @@ one; --micro makes one of every file with services.`,
 	}
 	cmd.Flags().BoolVar(&micro, "micro", false, "make .pb.micro.go files too")
 	return cmd
+}
+
+// explainGen turns the errors of the generator into what a person is told.
+func explainGen(err error) error {
+	problems, ok := errors.AsType[*generator.ProtoError](err)
+	if !ok {
+		return err
+	}
+	e := &Error{Message: "the .proto files have errors", Exit: ExitError}
+	for _, p := range problems.Problems {
+		e.Details = append(e.Details, p.String())
+	}
+	return e
 }

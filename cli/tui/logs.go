@@ -2,14 +2,13 @@ package tui
 
 import (
 	"context"
-	"slices"
 	"strings"
-	"time"
 
 	tea "charm.land/bubbletea/v2"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/micro/micro/v3/cli/resume"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
 
@@ -67,19 +66,26 @@ func (s *logsScreen) feed(name string) feed {
 	if s.before != nil {
 		req.Tail = keptLines
 	}
-	var last time.Time
+	place, came := resume.At(nil), 0
+	var first *timestamppb.Timestamp
 	return feed{name: "logs of " + name, run: func(ctx context.Context, conn grpc.ClientConnInterface, emit func(tea.Msg)) error {
-		again := last
-		if !again.IsZero() {
-			req.Since, req.Tail = timestamppb.New(again), 0
+		if req.Since = place.Since(); req.Since != nil {
+			req.Tail = 0
 		}
+		place.Begin()
 		stream, err := runtimev1.NewRuntimeClient(conn).Logs(ctx, req)
 		return each(stream, err, func(rsp *runtimev1.LogsResponse) {
-			fresh := slices.DeleteFunc(rsp.GetLines(), func(l *runtimev1.LogLine) bool { return !l.GetTime().AsTime().After(again) })
-			if len(fresh) > 0 {
-				last = fresh[len(fresh)-1].GetTime().AsTime()
-				emit(taggedLines{name, fresh})
+			fresh := place.Fresh(rsp.GetLines())
+			if len(fresh) == 0 {
+				return
 			}
+			if first == nil {
+				first = fresh[0].GetTime()
+			}
+			if came += len(fresh); came >= tail { // else there were none before
+				place.From(first)
+			}
+			emit(taggedLines{name, fresh})
 		})
 	}}
 }
