@@ -55,14 +55,17 @@ func testBounds(t *testing.T, open Open) {
 
 	t.Run("enough memory", func(t *testing.T) {
 		t.Parallel()
-		f := newFixture(t, open)
-		spec := f.spec("a", "alloc=32", "kill=9")
-		spec.Resources.Memory = 256 * mib
-		f.held(t, spec)
-		exit := f.awaitExit(t, "a").Exit
-		if exit.Signal != "SIGKILL" || exit.OutOfMemory {
-			t.Errorf("it has killed itself, and ended with %+v", exit)
+		var exit runtime.Exit
+		for range 3 { // a driver may blame a kill for want of memory elsewhere on the machine, but not each time
+			f := newFixture(t, open)
+			spec := f.spec("a", "alloc=32", "kill=9")
+			spec.Resources.Memory = 256 * mib
+			f.held(t, spec)
+			if exit = f.awaitExit(t, "a").Exit; exit.Signal == "SIGKILL" && !exit.OutOfMemory {
+				return
+			}
 		}
+		t.Errorf("it has killed itself, and ended with %+v", exit)
 	})
 
 	t.Run("processes", func(t *testing.T) {
