@@ -88,6 +88,7 @@ func TestAdmit(t *testing.T) {
 		{"by the gRPC service that several have", proxy.Call{Namespace: "acme"}, proxy.ErrAmbiguous},
 		{"by the gRPC service", proxy.Call{Namespace: "globex"}, nil},
 		{"a gRPC service that nobody has", proxy.Call{Namespace: "acme", Path: "/a.B/C"}, proxy.ErrNoService},
+		{"a gRPC service that nobody has yet", proxy.Call{Namespace: "globex", Path: "/a.B/C"}, proxy.ErrNoInstance},
 		{"a gRPC service that nobody has, by name", proxy.Call{Namespace: "acme", Service: "greeter", Path: "/a.B/C"}, nil},
 		{"no such service", proxy.Call{Namespace: "acme", Service: "nobody"}, proxy.ErrNoService},
 		{"a service that should run", proxy.Call{Namespace: "acme", Service: "sleeping"}, proxy.ErrNoInstance},

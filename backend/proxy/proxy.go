@@ -83,6 +83,9 @@ type Config struct {
 	Tracer *trace.Tracer
 	// Deployed reports whether a service that has no instance should have one.
 	Deployed func(ctx context.Context, namespace, service string) bool
+	// Desired returns the names of the services of a namespace that should run; nil:
+	// nobody knows.
+	Desired func(namespace string) []string
 	// Identified is told whose a token is, each time when one was good; nil: nobody is.
 	Identified func(token string, caller auth.Identity)
 }
@@ -241,6 +244,9 @@ func (r *Route) provider(ctx context.Context, grpcService, endpoint string) (str
 		if err := r.authorize(ctx, "", grpcService, endpoint); err != nil {
 			return "", err
 		}
+		if r.proxy.awaits(r.Namespace, d) {
+			return "", fmt.Errorf("%w with gRPC service %s in namespace %q", ErrNoInstance, grpcService, r.Namespace)
+		}
 		r.proxy.config.Auth.Miss(ctx, r.Namespace)
 		return "", none
 	}
@@ -262,6 +268,14 @@ func (r *Route) provider(ctx context.Context, grpcService, endpoint string) (str
 		return "", fmt.Errorf("gRPC service %s: %w in namespace %q: %s; name one in the metadata key %s",
 			grpcService, ErrAmbiguous, r.Namespace, strings.Join(allowed, ", "), KeyService)
 	}
+}
+
+// awaits reports whether a service should run that has no instance: nobody knows which
+// gRPC services it is going to have.
+func (p *Proxy) awaits(ns string, d *registry.Directory) bool {
+	return p.config.Desired != nil && slices.ContainsFunc(p.config.Desired(ns), func(name string) bool {
+		return len(d.Instances(name)) == 0
+	})
 }
 
 func noService(ns, service string) error {

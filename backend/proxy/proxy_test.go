@@ -73,6 +73,12 @@ func start(t *testing.T) *rig {
 		Stats:    counted,
 		Logger:   slog.New(slog.DiscardHandler),
 		Deployed: func(_ context.Context, ns, service string) bool { return ns == "acme" && service == "sleeping" },
+		Desired: func(ns string) []string {
+			if ns == "globex" {
+				return []string{"greeter", "sleeping"}
+			}
+			return []string{"greeter"}
+		},
 	})
 	t.Cleanup(func() {
 		if err := errors.Join(p.Close(), reg.Close(), a.Close(), st.Close(), db.Close()); err != nil {

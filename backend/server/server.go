@@ -304,6 +304,7 @@ func (s *Server) open(ctx context.Context) error {
 			_, err := s.deployer.Service(ctx, ns, name)
 			return err == nil
 		},
+		Desired: func(ns string) []string { return s.deployer.Names(ns) },
 	})
 	s.onClose(s.proxy.Close)
 	s.directory = &directory{
