@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -167,10 +168,18 @@ func (c *client) inspectImage(ctx context.Context, ref string) (imageConfig, err
 	return is.Config, err
 }
 
-// listImages returns the names of images that have a repository.
+// listImages returns the names of images that have a repository. Podman cannot tell of
+// any while somebody takes one away, so it is asked again then.
 func (c *client) listImages(ctx context.Context, repository string) ([]string, error) {
 	var all []struct{ RepoTags []string }
-	if err := c.call(ctx, http.MethodGet, "/images/json", url.Values{"all": {"false"}}, nil, &all); err != nil {
+	list := func() error {
+		return c.call(ctx, http.MethodGet, "/images/json", url.Values{"all": {"false"}}, nil, &all)
+	}
+	err := list()
+	for tries := 1; tries < 10 && errors.As(err, new(*apiError)); tries++ {
+		err = list()
+	}
+	if err != nil {
 		return nil, err
 	}
 	var refs []string
