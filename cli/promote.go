@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/cli/words"
 	"github.com/micro/micro/v3/envs"
 	"github.com/micro/micro/v3/image"
 	configv1 "github.com/micro/micro/v3/proto/micro/config/v1"
@@ -155,7 +156,7 @@ func healthyService(ctx context.Context, app *App, name string) (*runtimev1.Serv
 		return nil, &Error{Message: fmt.Sprintf("no service %q runs in environment %q", name, e.Name), Hint: "micro status --env " + e.Name, Exit: ExitNotFound}
 	case !whole(s):
 		return nil, &Error{
-			Message: fmt.Sprintf("release %d of %s does not run well in environment %q: it is %s", s.GetStatus().GetRelease(), name, e.Name, phaseText(s.GetStatus().GetPhase())),
+			Message: fmt.Sprintf("release %d of %s does not run well in environment %q: it is %s", s.GetStatus().GetRelease(), name, e.Name, words.Phase(s.GetStatus().GetPhase())),
 			Hint:    "micro status " + name + " --env " + e.Name, Exit: ExitError,
 		}
 	}

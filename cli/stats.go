@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/micro/micro/v3/cli/words"
 	statsv1 "github.com/micro/micro/v3/proto/micro/stats/v1"
 )
 
@@ -123,7 +124,7 @@ func (o *statsOptions) table(t *tableWriter, f *statsv1.Frame, name string) {
 			cpu, memory = fmt.Sprintf("%.0f%%", u.GetCpu()*100), byteSize(u.GetMemory())
 		}
 		t.row(what, strconv.FormatFloat(n.GetRate(), 'f', 1, 64), strconv.FormatInt(n.GetCalls(), 10), failedText(n),
-			latency(n.GetP50()), latency(n.GetP95()), latency(n.GetP99()), strconv.FormatInt(n.GetInFlight(), 10), cpu, memory)
+			words.Latency(n.GetP50()), words.Latency(n.GetP95()), words.Latency(n.GetP99()), strconv.FormatInt(n.GetInFlight(), 10), cpu, memory)
 	}
 	head("SERVICE")
 	for _, s := range f.GetServices() {
@@ -163,18 +164,4 @@ func failedText(f *statsv1.Figures) string {
 		return "0"
 	}
 	return fmt.Sprintf("%d (%.2g%%)", f.GetFailed(), float64(f.GetFailed())*100/float64(f.GetCalls()))
-}
-
-// latency writes a time as precisely as it is known.
-func latency(d *durationpb.Duration) string {
-	if d == nil {
-		return "-"
-	}
-	t := d.AsDuration()
-	for unit := time.Microsecond; unit <= time.Second; unit *= 10 {
-		if t < 1000*unit {
-			return t.Round(unit).String()
-		}
-	}
-	return t.Round(time.Second).String()
 }

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/cli/words"
 	"github.com/micro/micro/v3/dynamic/request"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
@@ -121,33 +122,33 @@ func (o *statusOptions) list(app *App, t *tableWriter, services []*runtimev1.Ser
 	t.row("NAME", "VERSION", "SOURCE", "STATUS", "INSTANCES", "BUILD", "UPDATED", "REASON")
 	for _, s := range services {
 		st := s.GetStatus()
-		t.row(s.GetName(), s.GetSpec().GetVersion(), sourceText(s.GetSpec().GetSource()), phaseText(st.GetPhase()),
+		t.row(s.GetName(), s.GetSpec().GetVersion(), sourceText(s.GetSpec().GetSource()), words.Phase(st.GetPhase()),
 			instanceCount(s), shortDigest(s.GetSpec().GetImage()), ago(app.Now(), st.GetUpdated().AsTime()), st.GetReason())
 		if !o.verbose {
 			continue
 		}
 		for _, in := range st.GetInstances() {
-			t.row("  "+in.GetId(), fmt.Sprintf("release %d", in.GetRelease()), in.GetAddress(), phaseText(in.GetPhase()),
+			t.row("  "+in.GetId(), fmt.Sprintf("release %d", in.GetRelease()), in.GetAddress(), words.Phase(in.GetPhase()),
 				fmt.Sprintf("%d restarts", in.GetRestarts()), "", ago(app.Now(), in.GetStarted().AsTime()), in.GetReason())
 		}
 	}
 }
 
 func instanceCount(s *runtimev1.Service) string {
-	return fmt.Sprintf("%d/%d", running(s), max(1, s.GetInstances()))
+	return fmt.Sprintf("%d/%d", words.Running(s), max(1, s.GetInstances()))
 }
 
 // describeStatus writes all that is known of one service.
 func describeStatus(app *App, t *tableWriter, s *runtimev1.Service) {
 	st := s.GetStatus()
 	t.row("Name:", s.GetName())
-	t.row("Status:", phaseText(st.GetPhase()))
+	t.row("Status:", words.Phase(st.GetPhase()))
 	if st.GetReason() != "" {
 		t.row("Reason:", st.GetReason())
 	}
 	describeRelease(t, s)
 	t.row("Updated:", app.changeText(st.GetChange()))
-	t.row("Instances:", fmt.Sprintf("%d of %d run", running(s), max(1, s.GetInstances())))
+	t.row("Instances:", fmt.Sprintf("%d of %d run", words.Running(s), max(1, s.GetInstances())))
 	describeInstances(app, t, s)
 }
 
@@ -172,7 +173,7 @@ func describeRelease(t *tableWriter, s *runtimev1.Service) {
 // describeInstances writes how each instance does.
 func describeInstances(app *App, t *tableWriter, s *runtimev1.Service) {
 	for _, in := range s.GetStatus().GetInstances() {
-		text := fmt.Sprintf("%s  %s", in.GetId(), phaseText(in.GetPhase()))
+		text := fmt.Sprintf("%s  %s", in.GetId(), words.Phase(in.GetPhase()))
 		if in.GetAddress() != "" {
 			text += " on " + in.GetAddress()
 		}
@@ -201,26 +202,11 @@ func describeInstances(app *App, t *tableWriter, s *runtimev1.Service) {
 	}
 }
 
-// running counts the instances that are called.
-func running(s *runtimev1.Service) int {
-	n := 0
-	for _, in := range s.GetStatus().GetInstances() {
-		if in.GetPhase() == runtimev1.Phase_PHASE_RUNNING && in.GetRelease() == s.GetStatus().GetRelease() {
-			n++
-		}
-	}
-	return n
-}
-
 func timesText(n int32) string {
 	if n == 1 {
 		return "once"
 	}
 	return fmt.Sprintf("%d times", n)
-}
-
-func phaseText(p runtimev1.Phase) string {
-	return strings.ToLower(strings.TrimPrefix(p.String(), "PHASE_"))
 }
 
 func sourceText(s *runtimev1.Source) string {
@@ -292,7 +278,7 @@ func completeDeployed(app *App) cobra.CompletionFunc {
 		}
 		var names []cobra.Completion
 		for _, s := range rsp.GetServices() {
-			names = append(names, cobra.CompletionWithDesc(front.Line(s.GetName()), phaseText(s.GetStatus().GetPhase())))
+			names = append(names, cobra.CompletionWithDesc(front.Line(s.GetName()), words.Phase(s.GetStatus().GetPhase())))
 		}
 		return names, cobra.ShellCompDirectiveNoFileComp
 	}

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/cli/words"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
 
@@ -71,7 +72,7 @@ func (o *statusOptions) followLines(app *App, stream watchStream) error {
 
 // statusLine says in a line how a service does.
 func statusLine(s *runtimev1.Service) string {
-	text := fmt.Sprintf("%s %s release %d", phaseText(s.GetStatus().GetPhase()), instanceCount(s), s.GetStatus().GetRelease())
+	text := fmt.Sprintf("%s %s release %d", words.Phase(s.GetStatus().GetPhase()), instanceCount(s), s.GetStatus().GetRelease())
 	if s.GetStatus().GetReason() != "" {
 		text += ": " + s.GetStatus().GetReason()
 	}

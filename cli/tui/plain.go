@@ -10,6 +10,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/micro/micro/v3/cli/words"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 	statsv1 "github.com/micro/micro/v3/proto/micro/stats/v1"
@@ -142,7 +143,7 @@ func (w *plainWriter) state(name string, before []string) error {
 	text := ""
 	switch s := w.shared.run[name]; {
 	case s != nil:
-		text = fmt.Sprintf("%s %d/%d release %s", phaseText(s.GetStatus().GetPhase()), running(s), max(1, s.GetInstances()), releaseText(s.GetStatus()))
+		text = fmt.Sprintf("%s %d/%d release %s", words.Phase(s.GetStatus().GetPhase()), words.Running(s), max(1, s.GetInstances()), releaseText(s.GetStatus()))
 		if ill := illText(&Model{config: w.config}, s); ill != "" {
 			_, reason, _ := strings.Cut(ill, ": ")
 			text = strings.TrimSuffix(text+": "+reason, ": ")
@@ -181,7 +182,7 @@ func (w *plainWriter) stats(f *statsv1.Frame) error {
 		}
 		cpu, memory := usageText(s.GetUsage())
 		text := fmt.Sprintf("%s calls/s, %s failed, p50 %s, p95 %s, p99 %s, cpu %s, memory %s", rateText(n), failedText(n),
-			latencyText(n.GetP50()), latencyText(n.GetP95()), latencyText(n.GetP99()), cpu, memory)
+			words.Latency(n.GetP50()), words.Latency(n.GetP95()), words.Latency(n.GetP99()), cpu, memory)
 		if err := w.say(s.GetName(), text); err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/micro/micro/v3/cli/words"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 	statsv1 "github.com/micro/micro/v3/proto/micro/stats/v1"
@@ -107,7 +108,7 @@ func (s *serviceScreen) fillInstances(m *Model) {
 		n := figures[id]
 		cpu, memory := usageText(n.GetUsage())
 		r := row{id: id}
-		for i, text := range []string{id, phase, release, restarts, rateText(n.GetFigures()), latencyText(n.GetFigures().GetP95()), cpu, memory, address, started, reason} {
+		for i, text := range []string{id, phase, release, restarts, rateText(n.GetFigures()), words.Latency(n.GetFigures().GetP95()), cpu, memory, address, started, reason} {
 			c := cell{text: m.config.Line(text)}
 			if i == 1 {
 				c.tone = t
@@ -127,7 +128,7 @@ func (s *serviceScreen) fillInstances(m *Model) {
 		if in.GetCause() != "" {
 			reason += "; most likely: " + in.GetCause()
 		}
-		add(in.GetId(), phaseTone(in.GetPhase()), phaseText(in.GetPhase()), strconv.FormatInt(in.GetRelease(), 10),
+		add(in.GetId(), phaseTone(in.GetPhase()), words.Phase(in.GetPhase()), strconv.FormatInt(in.GetRelease(), 10),
 			strconv.Itoa(int(in.GetRestarts())), in.GetAddress(), ago(now, in.GetStarted().AsTime()), strings.TrimPrefix(reason, "; "))
 	}
 	for _, in := range m.shared.registered[s.name].GetInstances() {
@@ -158,9 +159,9 @@ func (s *serviceScreen) fillEndpoints(m *Model) {
 			{text: m.config.Line(e.GetName()), tone: strong},
 			{text: rateText(n)},
 			{text: failedText(n), tone: failed},
-			{text: latencyText(n.GetP50())},
-			{text: latencyText(n.GetP95())},
-			{text: latencyText(n.GetP99())},
+			{text: words.Latency(n.GetP50())},
+			{text: words.Latency(n.GetP95())},
+			{text: words.Latency(n.GetP99())},
 			{text: m.config.Line(comment), tone: dim},
 		}})
 	}
@@ -250,7 +251,7 @@ func (s *serviceScreen) summary(m *Model, width int) []string {
 		}
 		return []string{p.paint(t, fit(m.config.Line(s.name)+" "+text, width))}
 	}
-	text := fmt.Sprintf("%s: %s, %d of %d instances, release %s", s.name, phaseText(st.GetPhase()), running(service), max(1, service.GetInstances()), releaseText(st))
+	text := fmt.Sprintf("%s: %s, %d of %d instances, release %s", s.name, words.Phase(st.GetPhase()), words.Running(service), max(1, service.GetInstances()), releaseText(st))
 	if v := service.GetSpec().GetVersion(); v != "" {
 		text += ", version " + v
 	}
@@ -298,9 +299,9 @@ func (s *serviceScreen) sparks(m *Model, width int) []string {
 	ms := func(d *durationpb.Duration) float64 { return float64(d.AsDuration()) }
 	add("calls/s", rateText(n), func(p *statsv1.Point) float64 { return float64(p.GetCalls()) })
 	add("failed", failedText(n), func(p *statsv1.Point) float64 { return float64(p.GetFailed()) })
-	add("p50", latencyText(n.GetP50()), func(p *statsv1.Point) float64 { return ms(p.GetP50()) })
-	add("p95", latencyText(n.GetP95()), func(p *statsv1.Point) float64 { return ms(p.GetP95()) })
-	add("p99", latencyText(n.GetP99()), func(p *statsv1.Point) float64 { return ms(p.GetP99()) })
+	add("p50", words.Latency(n.GetP50()), func(p *statsv1.Point) float64 { return ms(p.GetP50()) })
+	add("p95", words.Latency(n.GetP95()), func(p *statsv1.Point) float64 { return ms(p.GetP95()) })
+	add("p99", words.Latency(n.GetP99()), func(p *statsv1.Point) float64 { return ms(p.GetP99()) })
 	add("cpu", cpu, func(p *statsv1.Point) float64 { return p.GetUsage().GetCpu() })
 	add("memory", memory, func(p *statsv1.Point) float64 { return float64(p.GetUsage().GetMemory()) })
 	return slices.Concat(lines, []string{fit("", width)})

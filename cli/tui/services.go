@@ -9,6 +9,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/micro/micro/v3/cli/words"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 	statsv1 "github.com/micro/micro/v3/proto/micro/stats/v1"
 )
@@ -84,8 +85,8 @@ func (s *servicesScreen) row(m *Model, name string, service *runtimev1.Service) 
 		add(plain, strconv.Itoa(len(m.shared.registered[name].GetInstances())))
 		add(dim, "-")
 	} else {
-		add(phaseTone(st.GetPhase()), phaseText(st.GetPhase()))
-		add(plain, fmt.Sprintf("%d/%d", running(service), max(1, service.GetInstances())))
+		add(phaseTone(st.GetPhase()), words.Phase(st.GetPhase()))
+		add(plain, fmt.Sprintf("%d/%d", words.Running(service), max(1, service.GetInstances())))
 		add(plain, releaseText(st))
 	}
 	figures := m.shared.figures[name]
@@ -97,7 +98,7 @@ func (s *servicesScreen) row(m *Model, name string, service *runtimev1.Service) 
 	}
 	add(failed, failedText(n))
 	for _, d := range []*durationpb.Duration{n.GetP50(), n.GetP95(), n.GetP99()} {
-		add(plain, latencyText(d))
+		add(plain, words.Latency(d))
 	}
 	cpu, memory := usageText(figures.GetUsage())
 	add(plain, cpu)
@@ -141,7 +142,7 @@ func illText(m *Model, s *runtimev1.Service) string {
 	if s == nil || st.GetPhase() == runtimev1.Phase_PHASE_RUNNING {
 		return ""
 	}
-	text := fmt.Sprintf("%s is %s", s.GetName(), phaseText(st.GetPhase()))
+	text := fmt.Sprintf("%s is %s", s.GetName(), words.Phase(st.GetPhase()))
 	reason := st.GetReason()
 	for _, in := range st.GetInstances() {
 		if in.GetPhase() == runtimev1.Phase_PHASE_RUNNING {
@@ -248,21 +249,6 @@ func (s *servicesScreen) view(m *Model, width, height int) []string {
 	return padLines(lines, width, height)
 }
 
-// running counts the instances that are called, of the current release.
-func running(s *runtimev1.Service) int {
-	n := 0
-	for _, in := range s.GetStatus().GetInstances() {
-		if in.GetPhase() == runtimev1.Phase_PHASE_RUNNING && in.GetRelease() == s.GetStatus().GetRelease() {
-			n++
-		}
-	}
-	return n
-}
-
-func phaseText(p runtimev1.Phase) string {
-	return strings.ToLower(strings.TrimPrefix(p.String(), "PHASE_"))
-}
-
 func phaseTone(p runtimev1.Phase) tone {
 	switch p {
 	case runtimev1.Phase_PHASE_RUNNING:
@@ -295,20 +281,6 @@ func failedText(f *statsv1.Figures) string {
 		return "-"
 	}
 	return fmt.Sprintf("%.2g%%", float64(f.GetFailed())*100/float64(f.GetCalls()))
-}
-
-// latencyText writes a time in three digits.
-func latencyText(d *durationpb.Duration) string {
-	if d == nil {
-		return "-"
-	}
-	t := d.AsDuration()
-	for unit := time.Microsecond; unit <= time.Second; unit *= 10 {
-		if t < 1000*unit {
-			return t.Round(unit).String()
-		}
-	}
-	return t.Round(time.Second).String()
 }
 
 func usageText(u *statsv1.Usage) (cpu, memory string) {
