@@ -769,7 +769,7 @@ func TestConcurrentWriters(t *testing.T) {
 			for i := range rounds {
 				u, err := b.Create(t.Context(), acme, blobs.Info{Name: "x"}, nil)
 				if err == nil {
-					err = u.Write(t.Context(), content(uint64(w*rounds+i), laid+w))
+					err = u.Write(t.Context(), content(uint64(w*rounds+i), laid+1+w)) // nine parts each
 				}
 				if err == nil {
 					_, err = u.Commit(t.Context(), -1, nil)
