@@ -28,6 +28,7 @@ default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
 runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
+exit_command_delay = 1
 `
 
 // podman is an engine with nothing in it but what a test puts there.
@@ -70,15 +71,15 @@ func startEngine(t *testing.T) *podman {
 		if out, err := clean.CombinedOutput(); err != nil {
 			t.Errorf("remove containers: %v: %s", err, out)
 		}
-		_ = unix.Unmount(filepath.Join(dir, "root", "overlay"), unix.MNT_DETACH)
-		// What the engine started to clean up after containers may be at it still.
-		err := os.RemoveAll(dir)
-		for range 100 {
-			if err == nil {
+		// What the engine started to clean up after containers and commands may be at it
+		// still, and makes anew what it does not find.
+		for range 200 {
+			_ = unix.Unmount(filepath.Join(dir, "root", "overlay"), unix.MNT_DETACH)
+			err = os.RemoveAll(dir)
+			if err == nil && !worksIn(dir) {
 				break
 			}
 			<-time.After(100 * time.Millisecond)
-			err = os.RemoveAll(dir)
 		}
 		if err != nil {
 			t.Error(err)
@@ -88,6 +89,15 @@ func startEngine(t *testing.T) *podman {
 		}
 	})
 	return e
+}
+
+// worksIn reports whether a process was told of a directory.
+func worksIn(dir string) bool {
+	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is one
+	return slices.ContainsFunc(lines, func(name string) bool {
+		line, err := os.ReadFile(name)
+		return err == nil && bytes.Contains(line, []byte(dir))
+	})
 }
 
 // begin starts the engine, and returns when it answers.

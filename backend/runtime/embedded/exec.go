@@ -23,7 +23,7 @@ var _ runtime.Executor = (*Runtime)(nil)
 // Exec implements [runtime.Executor].
 func (r *Runtime) Exec(ctx context.Context, id string, args []string) (runtime.Result, error) {
 	var result runtime.Result
-	err := r.With(ctx, id, func(ctx context.Context, p supervisor.Process, ended <-chan struct{}) (err error) {
+	err := r.With(ctx, id, func(ctx context.Context, p supervisor.Process, _ supervisor.Image, ended <-chan struct{}) (err error) {
 		current, _ := p.(*run)
 		result, err = current.exec(ctx, args, ended)
 		return err
