@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -170,7 +171,8 @@ func (s *site) await(what string, ok func(*runtimev1.Service) bool) *runtimev1.S
 // whole reports whether a service runs as it should.
 func whole(s *runtimev1.Service) bool {
 	st := s.GetStatus()
-	return st.GetPhase() == runtimev1.Phase_PHASE_RUNNING && len(st.GetInstances()) == int(s.GetInstances())
+	return st.GetPhase() == runtimev1.Phase_PHASE_RUNNING && len(st.GetInstances()) == int(s.GetInstances()) &&
+		!slices.ContainsFunc(st.GetInstances(), func(in *runtimev1.Instance) bool { return in.GetPhase() != runtimev1.Phase_PHASE_RUNNING })
 }
 
 // pace is how long a caller rests between two calls.
