@@ -251,8 +251,7 @@ func (i *inspected) describe(app *App, t *tableWriter) {
 	}
 }
 
-// contents says how much is in the image, and how it is listed; empty when that is not
-// known.
+// contents says how much is in the image, empty when that is not known.
 func (i *inspected) contents() string {
 	var sbom struct {
 		Packages []struct{ PrimaryPackagePurpose string }
@@ -266,8 +265,7 @@ func (i *inspected) contents() string {
 			n++
 		}
 	}
-	_, image, _ := strings.Cut(i.service.GetSpec().GetImage(), "/")
-	return fmt.Sprintf("%d packages (micro image get %s --sbom)", n, image)
+	return fmt.Sprintf("%d packages, listed with -o json", n)
 }
 
 // valueText writes the value of a variable behind its name.
