@@ -1,9 +1,9 @@
 package bench
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -36,7 +36,7 @@ func BenchmarkContainerKill(b *testing.B) {
 // told to serve.
 func (w *world) containerPIDs(b *testing.B) []int {
 	b.Helper()
-	mark := []byte("\x00MICRO_ADDRESS=" + w.instance(b) + "\x00")
+	mark := "MICRO_ADDRESS=" + w.instance(b)
 	files, err := filepath.Glob("/proc/[0-9]*/environ")
 	if err != nil {
 		b.Fatal(err)
@@ -44,7 +44,7 @@ func (w *world) containerPIDs(b *testing.B) []int {
 	var pids []int
 	for _, file := range files {
 		environ, err := os.ReadFile(file)
-		if err != nil || !bytes.Contains(environ, mark) {
+		if err != nil || !slices.Contains(strings.Split(string(environ), "\x00"), mark) {
 			continue
 		}
 		if pid, err := strconv.Atoi(strings.Split(file, "/")[2]); err == nil {

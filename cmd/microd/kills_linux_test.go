@@ -1,9 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -28,9 +28,9 @@ func TestKillsOfContainers(t *testing.T) {
 // they were told to serve.
 func (s *site) containerPIDs() []int {
 	s.Helper()
-	var marks [][]byte
+	var marks []string
 	for _, in := range s.await("there", whole).GetStatus().GetInstances() {
-		marks = append(marks, []byte("\x00MICRO_ADDRESS="+in.GetAddress()+"\x00"))
+		marks = append(marks, "MICRO_ADDRESS="+in.GetAddress())
 	}
 	all, err := filepath.Glob("/proc/[0-9]*/environ")
 	if err != nil {
@@ -42,8 +42,8 @@ func (s *site) containerPIDs() []int {
 		if err != nil {
 			continue
 		}
-		for _, mark := range marks {
-			if pid, err := strconv.Atoi(strings.Split(file, "/")[2]); err == nil && bytes.Contains(environ, mark) {
+		for variable := range strings.SplitSeq(string(environ), "\x00") {
+			if pid, err := strconv.Atoi(strings.Split(file, "/")[2]); err == nil && slices.Contains(marks, variable) {
 				pids = append(pids, pid)
 			}
 		}
