@@ -6,6 +6,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -140,6 +143,15 @@ func TestEngine(t *testing.T) {
 			await(t, "the container to be listed", func(context.Context) bool {
 				all, err := c.list(ctx, "micro.test=1")
 				return err == nil && slices.ContainsFunc(all, func(in container) bool { return in.ID == id && in.State == "running" })
+			})
+			await(t, "the program to wait for it", func(context.Context) bool {
+				rsp, err := c.open(ctx, http.MethodGet, "/containers/"+id+"/logs", url.Values{"stdout": {"1"}}, nil)
+				if err != nil {
+					return false
+				}
+				defer rsp.Body.Close()
+				text, err := io.ReadAll(rsp.Body)
+				return err == nil && bytes.Contains(text, []byte("waiting"))
 			})
 			await(t, "it to end", func(context.Context) bool {
 				if is, err := c.inspect(ctx, id); err == nil && !is.Running {
