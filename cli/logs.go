@@ -24,6 +24,7 @@ type logsOptions struct {
 	instance string
 	release  int64
 	previous bool
+	build    bool
 	times    bool
 	out      format
 }
@@ -42,11 +43,15 @@ unless it is part of a trace. A time is a duration that is past, such as 10m or 
 time such as 15:04, "2006-01-02 15:04:05" or 2006-01-02T15:04:05Z.
 
 With --follow the command goes on through restarts, new releases and a server that is
-away for a while, and shows each line once.`,
+away for a while, and shows each line once.
+
+With --build it shows what the build of the release has said that should run, or of
+another one with --release.`,
 		Example: `  micro logs helloworld
   micro logs -f helloworld
   micro logs helloworld --since 10m --level warn
   micro logs helloworld --previous
+  micro logs helloworld --build
   micro logs helloworld --grep 'timeout|refused' -o json`,
 		ValidArgsFunction: completeDeployed(app),
 		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd, app, args) },
@@ -63,10 +68,14 @@ away for a while, and shows each line once.`,
 	f.StringVar(&o.instance, "instance", "", "only this instance")
 	f.Int64Var(&o.release, "release", 0, "only this release")
 	f.BoolVar(&o.previous, "previous", false, "only what each instance wrote before it was started last")
+	f.BoolVar(&o.build, "build", false, "what the build of the release has said")
 	f.BoolVarP(&o.times, "timestamps", "t", false, "show when each line was written")
 	outputFlag(cmd, &o.out)
 	cmd.MarkFlagsMutuallyExclusive("follow", "until")
 	cmd.MarkFlagsMutuallyExclusive("follow", "previous")
+	for _, other := range []string{"all", "follow", "grep", "instance", "level", "lines", "previous", "since", "stream", "timestamps", "until"} {
+		cmd.MarkFlagsMutuallyExclusive("build", other)
+	}
 	completeFlag(cmd, "level", cobra.FixedCompletions(levelNames(), cobra.ShellCompDirectiveNoFileComp))
 	completeFlag(cmd, "stream", cobra.FixedCompletions([]cobra.Completion{"stdout", "stderr", "system"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -76,11 +85,17 @@ func (o *logsOptions) run(cmd *cobra.Command, app *App, names []string) error {
 	if o.all == (len(names) > 0) {
 		return usage("micro logs --help", `"micro logs" needs NAME, or --all for all services`)
 	}
+	ctx := cmd.Context()
+	if o.build {
+		if len(names) > 1 {
+			return usage("micro logs --help", "--build shows that of one service, not of %d", len(names))
+		}
+		return app.nearestRun(cmd, names[0], o.printBuild(ctx, app, names[0]))
+	}
 	req, err := o.request(app)
 	if err != nil {
 		return err
 	}
-	ctx := cmd.Context()
 	if o.all {
 		if names, err = app.deployed(ctx); err != nil {
 			return err
