@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/cli/words"
 	"github.com/micro/micro/v3/image"
 )
 
@@ -199,9 +200,9 @@ func showStage(p *progress) func(image.Event) {
 		case e.Warning:
 			p.note("warning: " + e.Message)
 		case e.Stage == image.Fetching && e.Done > 0:
-			p.update(fmt.Sprintf("%s %s", e.Message, byteSize(e.Done)))
+			p.update(fmt.Sprintf("%s %s", e.Message, words.Size(e.Done)))
 		case e.Total > 0 && e.Done < e.Total:
-			p.update(fmt.Sprintf("%s %d%% of %s", e.Message, e.Done*100/e.Total, byteSize(e.Total)))
+			p.update(fmt.Sprintf("%s %d%% of %s", e.Message, e.Done*100/e.Total, words.Size(e.Total)))
 		}
 	}
 }

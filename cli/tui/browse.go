@@ -11,6 +11,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"google.golang.org/grpc"
 
+	"github.com/micro/micro/v3/cli/words"
 	configv1 "github.com/micro/micro/v3/proto/micro/config/v1"
 	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
 	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
@@ -41,7 +42,7 @@ func newTopicsScreen() *listScreen {
 				rows = append(rows, row{id: t.GetName(), cells: []cell{
 					{text: m.config.Line(t.GetName()), tone: strong},
 					{text: strconv.FormatInt(t.GetNextOffset()-t.GetOldestOffset(), 10)},
-					{text: sizeText(float64(t.GetBytes()))},
+					{text: words.ShortSize(t.GetBytes())},
 					{text: fmt.Sprintf("%d to %d", t.GetOldestOffset(), t.GetNextOffset()-1), tone: dim},
 				}})
 			}
@@ -155,7 +156,7 @@ func newRecordsScreen(t tableName) *listScreen {
 				value := bytesText(r.GetValue())
 				value = strings.ToValidUTF8(value[:min(len(value), maxShown)], "")
 				rows = append(rows, row{id: string(r.GetKey()), cells: []cell{
-					{text: m.config.Line(string(r.GetKey())), tone: strong}, {text: sizeText(float64(len(r.GetValue())))}, {text: ends, tone: warn}, {text: m.config.Line(value), tone: dim},
+					{text: m.config.Line(string(r.GetKey())), tone: strong}, {text: words.ShortSize(int64(len(r.GetValue())))}, {text: ends, tone: warn}, {text: m.config.Line(value), tone: dim},
 				}})
 			}
 			if rsp.GetNextPageToken() != "" {

@@ -181,7 +181,7 @@ func (w *plainWriter) stats(f *statsv1.Frame) error {
 			continue
 		}
 		cpu, memory := usageText(s.GetUsage())
-		text := fmt.Sprintf("%s calls/s, %s failed, p50 %s, p95 %s, p99 %s, cpu %s, memory %s", rateText(n), failedText(n),
+		text := fmt.Sprintf("%s calls/s, %s failed, p50 %s, p95 %s, p99 %s, cpu %s, memory %s", rateText(n), words.Failed(n),
 			words.Latency(n.GetP50()), words.Latency(n.GetP95()), words.Latency(n.GetP99()), cpu, memory)
 		if err := w.say(s.GetName(), text); err != nil {
 			return err

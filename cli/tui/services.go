@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	tea "charm.land/bubbletea/v2"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -96,7 +95,7 @@ func (s *servicesScreen) row(m *Model, name string, service *runtimev1.Service) 
 	if n.GetFailed() > 0 {
 		failed = bad
 	}
-	add(failed, failedText(n))
+	add(failed, words.Failed(n))
 	for _, d := range []*durationpb.Duration{n.GetP50(), n.GetP95(), n.GetP99()} {
 		add(plain, words.Latency(d))
 	}
@@ -119,7 +118,7 @@ func (s *servicesScreen) row(m *Model, name string, service *runtimev1.Service) 
 	add(accent, spark(callsOf(m.shared.points[name]), sparkWidth))
 	updated := ""
 	if service != nil {
-		updated = ago(m.config.Now(), st.GetUpdated().AsTime())
+		updated = words.Ago(m.config.Now(), st.GetUpdated().AsTime())
 	}
 	add(dim, updated)
 	return r
@@ -275,30 +274,11 @@ func rateText(f *statsv1.Figures) string {
 	return strconv.FormatFloat(f.GetRate(), 'f', 1, 64)
 }
 
-// failedText says how many of a hundred calls failed.
-func failedText(f *statsv1.Figures) string {
-	if f.GetCalls() == 0 {
-		return "-"
-	}
-	return fmt.Sprintf("%.2g%%", float64(f.GetFailed())*100/float64(f.GetCalls()))
-}
-
 func usageText(u *statsv1.Usage) (cpu, memory string) {
 	if u == nil {
-		return "-", "-"
+		return words.CPU(u), "-"
 	}
-	return fmt.Sprintf("%.0f%%", u.GetCpu()*100), sizeText(float64(u.GetMemory()))
-}
-
-// sizeText writes a number of bytes in a few characters.
-func sizeText(n float64) string {
-	for _, unit := range []string{"B", "K", "M", "G", "T"} {
-		if n < 1000 {
-			return strconv.FormatFloat(n, 'f', 0, 64) + unit
-		}
-		n /= 1024
-	}
-	return strconv.FormatFloat(n, 'f', 0, 64) + "P"
+	return words.CPU(u), words.ShortSize(u.GetMemory())
 }
 
 // spark draws values as a line of bars, the newest at its end.
@@ -318,21 +298,4 @@ func spark(values []float64, width int) string {
 		}
 	}
 	return strings.Repeat(" ", width-len(values)) + b.String()
-}
-
-// ago says how long ago something was; the time that none stands for was never.
-func ago(now, t time.Time) string {
-	d := now.Sub(t)
-	switch {
-	case t.Unix() <= 0:
-		return "-"
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%ds ago", max(0, int(d.Seconds())))
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%dm ago", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh ago", int(d.Hours()))
-	default:
-		return fmt.Sprintf("%dd ago", int(d.Hours()/24))
-	}
 }
