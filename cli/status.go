@@ -97,9 +97,7 @@ func (a *App) nearestRun(cmd *cobra.Command, name string, err error) error {
 	}
 	client := runtimev1.NewRuntimeClient(conn)
 	if rsp, err := client.Changes(ctx, &runtimev1.ChangesRequest{Name: name}); err == nil && len(rsp.GetChanges()) > 0 {
-		e.Message += ": it was killed " + words.Ago(a.Now(), rsp.GetChanges()[0].GetTime().AsTime())
-		e.Hint = "micro undo " + name
-		return e
+		return a.wasKilled(cmd, e, name, rsp)
 	}
 	rsp, err := client.List(ctx, &runtimev1.ListRequest{})
 	if err != nil {
@@ -116,13 +114,29 @@ func (a *App) nearestRun(cmd *cobra.Command, name string, err error) error {
 	return e
 }
 
+// wasKilled adds to an error about a service that does not run any more since when, and
+// how it comes back; to kill it again is not to want that.
+func (a *App) wasKilled(cmd *cobra.Command, e *Error, name string, rsp *runtimev1.ChangesResponse) *Error {
+	last := rsp.GetChanges()[0]
+	what := "it was killed"
+	if last.GetAction() == "undo" {
+		what = "to run it was taken back"
+	}
+	e.Message += fmt.Sprintf(": %s %s", what, words.Ago(a.Now(), last.GetTime().AsTime()))
+	e.Hint = "micro undo " + name
+	if undoable := rsp.GetUndoable(); cmd.Name() == "kill" || undoable == 0 || undoable != last.GetNumber() {
+		e.Hint = "micro status"
+	}
+	return e
+}
+
 // list writes a row for each service, and each of its instances when that is wanted.
 func (o *statusOptions) list(app *App, t *tableWriter, services []*runtimev1.Service) {
 	t.row("NAME", "VERSION", "SOURCE", "STATUS", "INSTANCES", "BUILD", "UPDATED", "REASON")
 	for _, s := range services {
 		st := s.GetStatus()
 		t.row(s.GetName(), s.GetSpec().GetVersion(), words.Source(s.GetSpec().GetSource()), words.Phase(st.GetPhase()),
-			instanceCount(s), words.Digest(s.GetSpec().GetImage()), words.Ago(app.Now(), st.GetUpdated().AsTime()), st.GetReason())
+			words.Instances(s), words.Digest(s.GetSpec().GetImage()), words.Ago(app.Now(), st.GetUpdated().AsTime()), st.GetReason())
 		if !o.verbose {
 			continue
 		}
@@ -131,10 +145,6 @@ func (o *statusOptions) list(app *App, t *tableWriter, services []*runtimev1.Ser
 				fmt.Sprintf("%d restarts", in.GetRestarts()), "", words.Ago(app.Now(), in.GetStarted().AsTime()), in.GetReason())
 		}
 	}
-}
-
-func instanceCount(s *runtimev1.Service) string {
-	return fmt.Sprintf("%d/%d", words.Running(s), max(1, s.GetInstances()))
 }
 
 // describeStatus writes all that is known of one service.

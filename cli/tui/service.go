@@ -251,7 +251,7 @@ func (s *serviceScreen) summary(m *Model, width int) []string {
 		}
 		return []string{p.paint(t, fit(m.config.Line(s.name)+" "+text, width))}
 	}
-	text := fmt.Sprintf("%s: %s, %d of %d instances, release %s", s.name, words.Phase(st.GetPhase()), words.Running(service), max(1, service.GetInstances()), releaseText(st))
+	text := fmt.Sprintf("%s: %s, %d of %d instances, release %s", s.name, words.Phase(st.GetPhase()), words.Running(service), max(1, service.GetInstances()), words.Release(st))
 	if v := service.GetSpec().GetVersion(); v != "" {
 		text += ", version " + v
 	}

@@ -85,8 +85,8 @@ func (s *servicesScreen) row(m *Model, name string, service *runtimev1.Service) 
 		add(dim, "-")
 	} else {
 		add(phaseTone(st.GetPhase()), words.Phase(st.GetPhase()))
-		add(plain, fmt.Sprintf("%d/%d", words.Running(service), max(1, service.GetInstances())))
-		add(plain, releaseText(st))
+		add(plain, words.Instances(service))
+		add(plain, words.Release(st))
 	}
 	figures := m.shared.figures[name]
 	n := figures.GetFigures()
@@ -137,29 +137,12 @@ func callsOf(points []*statsv1.Point) []float64 {
 
 // illText says what is not well about a service, and why; empty when nothing is.
 func illText(m *Model, s *runtimev1.Service) string {
-	st := s.GetStatus()
-	if s == nil || st.GetPhase() == runtimev1.Phase_PHASE_RUNNING {
+	if s == nil || s.GetStatus().GetPhase() == runtimev1.Phase_PHASE_RUNNING {
 		return ""
 	}
-	text := fmt.Sprintf("%s is %s", s.GetName(), words.Phase(st.GetPhase()))
-	reason := st.GetReason()
-	for _, in := range st.GetInstances() {
-		if in.GetPhase() == runtimev1.Phase_PHASE_RUNNING {
-			continue
-		}
-		if reason == "" {
-			reason = in.GetReason()
-		}
-		if in.GetCause() != "" {
-			reason += "; most likely: " + in.GetCause()
-			break
-		}
-	}
-	if reason != "" {
-		text += ": " + reason
-	}
-	if serving := st.GetServingRelease(); serving != 0 && serving != st.GetRelease() {
-		text += fmt.Sprintf(" (release %d serves)", serving)
+	text := fmt.Sprintf("%s is %s", s.GetName(), words.Phase(s.GetStatus().GetPhase()))
+	if why := words.Why(s); why != "" {
+		text += ": " + why
 	}
 	return m.config.Line(text)
 }
@@ -257,14 +240,6 @@ func phaseTone(p runtimev1.Phase) tone {
 	default:
 		return warn
 	}
-}
-
-// releaseText says which release is current, and which serves when it is another.
-func releaseText(st *runtimev1.Status) string {
-	if serving := st.GetServingRelease(); serving != 0 && serving != st.GetRelease() {
-		return fmt.Sprintf("%d>%d", serving, st.GetRelease())
-	}
-	return strconv.FormatInt(st.GetRelease(), 10)
 }
 
 func rateText(f *statsv1.Figures) string {

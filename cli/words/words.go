@@ -30,6 +30,56 @@ func Phase(p runtimev1.Phase) string {
 	return strings.ToLower(strings.TrimPrefix(p.String(), "PHASE_"))
 }
 
+// Release says which release is current, and behind that which one serves when it is
+// another, for example "3>4".
+func Release(st *runtimev1.Status) string {
+	if serving := st.GetServingRelease(); serving != 0 && serving != st.GetRelease() {
+		return fmt.Sprintf("%d>%d", serving, st.GetRelease())
+	}
+	return strconv.FormatInt(st.GetRelease(), 10)
+}
+
+// Why says why a service does not run as it should, as far as that is known; empty when it
+// does.
+func Why(s *runtimev1.Service) string {
+	st := s.GetStatus()
+	if s == nil || st.GetPhase() == runtimev1.Phase_PHASE_RUNNING {
+		return ""
+	}
+	why := st.GetReason()
+	for _, in := range st.GetInstances() {
+		if in.GetPhase() == runtimev1.Phase_PHASE_RUNNING {
+			continue
+		}
+		if why == "" {
+			why = in.GetReason()
+		}
+		if in.GetCause() != "" {
+			why += "; most likely: " + in.GetCause()
+			break
+		}
+	}
+	if serving := st.GetServingRelease(); serving != 0 && serving != st.GetRelease() {
+		why += fmt.Sprintf(" (release %d serves)", serving)
+	}
+	return strings.TrimPrefix(strings.TrimSpace(why), "; ")
+}
+
+// State says in a line how a service does, for example "running 2/2 release 3".
+func State(s *runtimev1.Service) string {
+	st := s.GetStatus()
+	text := fmt.Sprintf("%s %s release %s", Phase(st.GetPhase()), Instances(s), Release(st))
+	if why := Why(s); why != "" {
+		text += ": " + why
+	}
+	return text
+}
+
+// Instances says how many instances of a service run, of how many that should.
+func Instances(s *runtimev1.Service) string {
+	return fmt.Sprintf("%d/%d", Running(s), max(1, s.GetInstances()))
+}
+
 // Latency writes a time in three digits; "-" when it is not known.
 func Latency(d *durationpb.Duration) string {
 	if d == nil {
