@@ -265,19 +265,19 @@ func frames() map[string]func(d *driver) {
 		},
 		"events": func(d *driver) {
 			d.keys(":events<enter>")
-			d.feed("topics", &eventsv1.ListTopicsResponse{Topics: []*eventsv1.Topic{{Name: "orders", OldestOffset: 1, NextOffset: 41, Bytes: 70_000}, {Name: "payments", OldestOffset: 1, NextOffset: 1}}})
+			d.feed("topics", listed[*eventsv1.Topic]{all: []*eventsv1.Topic{{Name: "orders", OldestOffset: 1, NextOffset: 41, Bytes: 70_000}, {Name: "payments", OldestOffset: 1, NextOffset: 1}}})
 			d.keys("<enter>")
 			d.feed("events of orders", &eventsv1.Event{Offset: 39, Time: before(time.Minute), Key: "alice", Payload: []byte(`{"id":39}`)}, &eventsv1.Event{Offset: 40, Time: before(time.Second), Payload: []byte{0xff, 0xfe}})
 		},
 		"store": func(d *driver) {
 			d.keys(":store<enter>")
-			d.feed("tables", []tableName{{"micro", "orders"}, {"micro", "users"}})
+			d.feed("tables", listed[tableName]{all: []tableName{{"micro", "orders"}, {"micro", "users"}}})
 			d.keys("<enter>")
-			d.feed("records", &storev1.ReadResponse{Records: []*storev1.Record{{Key: []byte("a"), Value: []byte("one\x1b[2J")}, {Key: []byte("日本"), Value: []byte{0xff}, Expires: timestamppb.New(clock().Add(time.Minute))}}})
+			d.feed("records", listed[*storev1.Record]{goesOn: true, all: []*storev1.Record{{Key: []byte("a"), Value: []byte("one\x1b[2J")}, {Key: []byte("日本"), Value: []byte{0xff}, Expires: timestamppb.New(clock().Add(time.Minute))}}})
 		},
 		"config": func(d *driver) {
 			d.keys(":config<enter>")
-			d.feed("config", &configv1.ListResponse{Values: []*configv1.Value{{Path: "billing.database.host", Json: `"db.example"`, Revision: 3}, {Path: "billing.database.password", Json: `"hunter2"`, Secret: true, Revision: 4}}})
+			d.feed("config", listed[*configv1.Value]{all: []*configv1.Value{{Path: "billing.database.host", Json: `"db.example"`, Revision: 3}, {Path: "billing.database.password", Json: `"hunter2"`, Secret: true, Revision: 4}}})
 		},
 		"help": func(d *driver) { d.keys("?") },
 		"lost": func(d *driver) {
