@@ -25,6 +25,7 @@ type runOptions struct {
 	instances int32
 	env       []string
 	noWait    bool
+	plain     bool
 	update    bool
 }
 
@@ -36,6 +37,7 @@ func (o *runOptions) flags(cmd *cobra.Command) {
 	f.Int32VarP(&o.instances, "instances", "i", 0, "how many instances (micro.yaml, else as many as there are, 1 at first)")
 	f.StringArrayVar(&o.env, "env-var", nil, "environment variable of the service as NAME=VALUE; can be repeated")
 	f.BoolVar(&o.noWait, "no-wait", false, "do not wait until the service runs")
+	plainFlag(cmd, &o.plain)
 }
 
 func newRunCmd(app *App) *cobra.Command {
@@ -102,6 +104,7 @@ func (o *runOptions) run(cmd *cobra.Command, app *App, args []string) error {
 		return err
 	}
 	p := newProgress(app)
+	p.live = p.live && !o.plain
 	err := o.deploy(ctx, cmd.Root(), app, p, source)
 	if err != nil {
 		p.fail(err)
