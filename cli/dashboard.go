@@ -50,6 +50,9 @@ terminal decides.`,
 	return cmd
 }
 
+// DashboardScreens returns the screens of the dashboard, for those who describe it.
+func DashboardScreens() []tui.Screen { return tui.Screens() }
+
 // DashboardKeys returns what keys do in the dashboard, for those who describe it.
 func DashboardKeys() []tui.KeyGroup { return tui.KeyMap() }
 
