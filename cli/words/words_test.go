@@ -92,3 +92,23 @@ func TestReleases(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+func TestState(t *testing.T) {
+	t.Parallel()
+	const running, crashed = runtimev1.Phase_PHASE_RUNNING, runtimev1.Phase_PHASE_CRASHED
+	for want, s := range map[string]*runtimev1.Service{
+		"running 1/1 release 2": {Status: &runtimev1.Status{Phase: running, Release: 2, ServingRelease: 2, Instances: []*runtimev1.Instance{{Phase: running, Release: 2}}}},
+		"running 1/3 release 2": {Instances: 3, Status: &runtimev1.Status{Phase: running, Reason: "is not told of", Release: 2, Instances: []*runtimev1.Instance{{Phase: running, Release: 2}, {Phase: running, Release: 1}}}},
+		"crashed 0/1 release 4": {Status: &runtimev1.Status{Phase: crashed, Release: 4}},
+		"crashed 0/1 release 3>4: exited with code 2; most likely: it panicked (release 3 serves)": {Status: &runtimev1.Status{
+			Phase: crashed, Release: 4, ServingRelease: 3,
+			Instances: []*runtimev1.Instance{{Phase: running, Release: 3, Reason: "no"}, {Phase: crashed, Release: 4, Reason: "exited with code 2", Cause: "it panicked"}},
+		}},
+		"crashed 0/1 release 4: most likely: it panicked": {Status: &runtimev1.Status{Phase: crashed, Release: 4, Instances: []*runtimev1.Instance{{Phase: crashed, Cause: "it panicked"}}}},
+		"unspecified 0/1 release 0":                       nil,
+	} {
+		if got := State(s); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
