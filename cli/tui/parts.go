@@ -121,5 +121,5 @@ func (m *Model) partLine(p Part, name, width int) string {
 		mark, t = "✗", bad
 	case Well:
 	}
-	return m.palette.paint(t, mark+" "+fit(p.Name, name)) + fit("  "+p.Text, width-name-2)
+	return fit(m.palette.paint(t, mark+" "+fit(p.Name, name))+"  "+p.Text, width)
 }

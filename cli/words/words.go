@@ -68,7 +68,7 @@ func Why(s *runtimev1.Service) string {
 // State says in a line how a service does, for example "running 2/2 release 3".
 func State(s *runtimev1.Service) string {
 	st := s.GetStatus()
-	text := fmt.Sprintf("%s %s release %s", Phase(st.GetPhase()), Instances(s), Release(st))
+	text := fmt.Sprintf("%s %s release %d", Phase(st.GetPhase()), Instances(s), st.GetRelease())
 	if why := Why(s); why != "" {
 		text += ": " + why
 	}

@@ -100,7 +100,7 @@ func TestState(t *testing.T) {
 		"running 1/1 release 2": {Status: &runtimev1.Status{Phase: running, Release: 2, ServingRelease: 2, Instances: []*runtimev1.Instance{{Phase: running, Release: 2}}}},
 		"running 1/3 release 2": {Instances: 3, Status: &runtimev1.Status{Phase: running, Reason: "is not told of", Release: 2, Instances: []*runtimev1.Instance{{Phase: running, Release: 2}, {Phase: running, Release: 1}}}},
 		"crashed 0/1 release 4": {Status: &runtimev1.Status{Phase: crashed, Release: 4}},
-		"crashed 0/1 release 3>4: exited with code 2; most likely: it panicked (release 3 serves)": {Status: &runtimev1.Status{
+		"crashed 0/1 release 4: exited with code 2; most likely: it panicked (release 3 serves)": {Status: &runtimev1.Status{
 			Phase: crashed, Release: 4, ServingRelease: 3,
 			Instances: []*runtimev1.Instance{{Phase: running, Release: 3, Reason: "no"}, {Phase: crashed, Release: 4, Reason: "exited with code 2", Cause: "it panicked"}},
 		}},
