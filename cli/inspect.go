@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/cli/words"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
 
@@ -240,8 +241,8 @@ func (i *inspected) describe(app *App, t *tableWriter) {
 	t.row("Rollout:", rolloutText(s.GetRollout()))
 	title = "Releases:"
 	for _, r := range i.releases {
-		t.row(title, strings.TrimSpace(fmt.Sprintf("%d  %s  %s by %s, %s  %s", r.GetNumber(), shortDigest(r.GetSpec().GetImage()),
-			releaseAction(r), r.GetBy(), ago(app.Now(), r.GetCreated().AsTime()), releaseState(r, s.GetStatus()))))
+		t.row(title, strings.TrimSpace(fmt.Sprintf("%d  %s  %s by %s, %s  %s", r.GetNumber(), words.Digest(r.GetSpec().GetImage()),
+			words.ReleaseAction(r), r.GetBy(), words.Ago(app.Now(), r.GetCreated().AsTime()), words.ReleaseState(r, s.GetStatus()))))
 		title = ""
 	}
 	title = "Changes:"

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/micro/micro/v3/cli/tui"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
 
@@ -26,6 +27,7 @@ type logsOptions struct {
 	previous bool
 	build    bool
 	times    bool
+	plain    bool
 	out      format
 }
 
@@ -43,7 +45,10 @@ unless it is part of a trace. A time is a duration that is past, such as 10m or 
 time such as 15:04, "2006-01-02 15:04:05" or 2006-01-02T15:04:05Z.
 
 With --follow the command goes on through restarts, new releases and a server that is
-away for a while, and shows each line once.
+away for a while, and shows each line once; with --all, also those of services that start
+later. On a terminal it takes the whole screen: scrolling up stays there and counts what
+comes, End follows again, / shows only what matches, ? says what keys do. The lines stay
+in the terminal at the end.
 
 With --build it shows what the build of the release has said that should run, or of
 another one with --release.`,
@@ -59,7 +64,7 @@ another one with --release.`,
 	f := cmd.Flags()
 	f.Int32VarP(&o.lines, "lines", "n", 100, "show at most so many of the lines that are there; 0 shows all")
 	f.BoolVarP(&o.follow, "follow", "f", false, "wait for more, across restarts")
-	f.BoolVar(&o.all, "all", false, "those of all services of the namespace that there are")
+	f.BoolVar(&o.all, "all", false, "those of all services of the namespace")
 	f.StringVar(&o.since, "since", "", "leave out what is older, for example 10m")
 	f.StringVar(&o.until, "until", "", "leave out what is newer, for example 5m")
 	f.StringVar(&o.level, "level", "", "only lines of this level and above: trace, debug, info, warn, error or fatal")
@@ -69,6 +74,7 @@ another one with --release.`,
 	f.Int64Var(&o.release, "release", 0, "only this release")
 	f.BoolVar(&o.previous, "previous", false, "only what each instance wrote before it was started last")
 	f.BoolVar(&o.build, "build", false, "what the build of the release has said")
+	plainFlag(cmd, &o.plain)
 	f.BoolVarP(&o.times, "timestamps", "t", false, "show when each line was written")
 	outputFlag(cmd, &o.out)
 	cmd.MarkFlagsMutuallyExclusive("follow", "until")
@@ -100,12 +106,38 @@ func (o *logsOptions) run(cmd *cobra.Command, app *App, names []string) error {
 		if names, err = app.deployed(ctx); err != nil {
 			return err
 		}
-		if len(names) == 0 {
+		if len(names) == 0 && !o.follow {
 			return nil
 		}
 	}
-	p := newLogPrinter(app, o, names)
-	r := &logReader{app: app, req: req, print: p.print, flush: p.flush}
+	if o.follow && o.out == asTable && app.mayFollow(o.plain) {
+		title := "logs of " + strings.Join(names, ", ")
+		if o.all {
+			title = "logs of all services"
+		}
+		return app.follow(ctx, title, o.times, func(ctx context.Context, out *tui.Output) error {
+			return o.read(ctx, cmd, app, newScreenReader(app, o, out, len(names), req), names)
+		})
+	}
+	p := newLogPrinter(app, o, len(names))
+	return o.read(ctx, cmd, app, &logReader{app: app, req: req, print: p.print, flush: p.flush, notes: app.Err}, names)
+}
+
+// newScreenReader returns a reader that shows lines on the whole terminal.
+func newScreenReader(app *App, o *logsOptions, out *tui.Output, services int, req *runtimev1.LogsRequest) *logReader {
+	p := newLogPrinter(app, o, services)
+	p.times = false // which the screen has
+	return &logReader{
+		app: app, req: req, notes: out,
+		print: func(l *runtimev1.LogLine) error { out.Line(p.line(l), l.GetTime().AsTime()); return nil },
+		flush: func() error { return nil },
+		begun: out.Begin,
+	}
+}
+
+// read shows the lines of services.
+func (o *logsOptions) read(ctx context.Context, cmd *cobra.Command, app *App, r *logReader, names []string) error {
+	r.all = o.all
 	for _, name := range names {
 		r.add(name)
 	}
