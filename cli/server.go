@@ -57,8 +57,8 @@ func newServerCmd(app *App) *cobra.Command {
 		Use:   "server",
 		Short: "Run a server in the foreground",
 		Long: `Run a server: it keeps services running and puts them behind one door, for gRPC on
-the proxy's address and for HTTP on the gateway's. Ctrl-C stops the services and
-then the server; the next start runs them again.
+the proxy's address and for HTTP on the gateway's. Ctrl-C, or the end of its
+terminal, stops the services and then the server; the next start runs them again.
 
 Every flag can be set by the environment too, as MICRO_SERVER_PROXY for --proxy,
 or in the file server.yaml of the data directory, as "proxy:".

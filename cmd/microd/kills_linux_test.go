@@ -2,14 +2,32 @@ package main
 
 import (
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/micro/micro/v3/internal/podmantest"
 )
+
+// TestHangup closes the terminal of a server, which ends in order then.
+func TestHangup(t *testing.T) {
+	t.Parallel()
+	if signal.Ignored(syscall.SIGHUP) {
+		t.Skip("nohup: the server ignores SIGHUP, as everything that it starts")
+	}
+	s := newEmptySite(t)
+	if err := s.server.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-s.ended; err != nil {
+		t.Errorf("the server ended: %v", err)
+	}
+	s.server = nil
+}
 
 // TestKillsOfContainers kills containers, the server and the engine that they run on,
 // while the service is called. Every call that may be made again comes through.
