@@ -125,11 +125,13 @@ func (s *Store) write(b *pebble.Batch, here, before *group) *write {
 
 // txn evaluates a transaction and makes it, when it holds and changes something.
 func (w *write) txn(t store.Txn, sums []uint32) (int64, error) {
+	known := make(map[string]meta, len(t.If))
 	for _, c := range t.If {
 		m, err := w.find(c.Key)
 		if err != nil {
 			return 0, err
 		}
+		known[c.Key] = m
 		if m.expired(w.now) {
 			m = meta{}
 		}
@@ -140,6 +142,15 @@ func (w *write) txn(t store.Txn, sums []uint32) (int64, error) {
 	// All that can fail comes before the first change.
 	old := make([]meta, len(t.Do))
 	for i, op := range t.Do {
+		var ok bool
+		if old[i], ok = known[op.Key]; ok {
+			continue
+		}
+		if op.Kind == store.KindPut && op.TTL == 0 {
+			// It is the same whatever was there, and to look costs more than to write.
+			old[i], _ = w.noted(op.Key)
+			continue
+		}
 		var err error
 		if old[i], err = w.find(op.Key); err != nil {
 			return 0, err
@@ -156,8 +167,9 @@ func (w *write) txn(t store.Txn, sums []uint32) (int64, error) {
 	return w.revision, nil
 }
 
-// expire deletes the records that still have the deadline that they are listed with.
-// One that cannot be read is left, and reported in the end.
+// expire deletes the records that still have the deadline that they are listed with, and
+// forgets the deadlines of the others: those were written over, by who did not look. One
+// that cannot be read is left, and reported in the end.
 func (w *write) expire(list []due) error {
 	var failed error
 	for _, d := range list {
@@ -166,25 +178,34 @@ func (w *write) expire(list []due) error {
 			failed = err
 			continue
 		}
-		if m.expires == d.deadline && m.expired(w.now) {
+		switch {
+		case m.expires != d.deadline:
+			w.outcome = engine.Written
+			w.forget(d)
+		case m.expired(w.now):
 			w.delete(d.key, m)
 		}
 	}
 	return failed
 }
 
-// find returns what is known of a key's record, zero when there is none. It notes
+// noted returns what the groups know of a key's record, which they changed. It notes
 // whether that is durable.
-func (w *write) find(key string) (meta, error) {
-	if m, ok := w.here.records[key]; ok {
+func (w *write) noted(key string) (m meta, ok bool) {
+	if m, ok = w.here.records[key]; ok {
 		w.outcome = max(w.outcome, engine.NothingHere)
-		return m, nil
-	}
-	if w.before != nil {
-		if m, ok := w.before.records[key]; ok {
+	} else if w.before != nil {
+		if m, ok = w.before.records[key]; ok {
 			w.outcome = max(w.outcome, engine.NothingBefore)
-			return m, nil
 		}
+	}
+	return m, ok
+}
+
+// find returns what is known of a key's record, zero when there is none.
+func (w *write) find(key string) (meta, error) {
+	if m, ok := w.noted(key); ok {
+		return m, nil
 	}
 	k := dataKey(key)
 	v, closer, err := w.store.db.Get(k)
@@ -246,10 +267,8 @@ func (w *write) begin() {
 
 // changed adds a change to the index, and forgets the deadline that the record had.
 func (w *write) changed(key string, c change, m, old meta) {
-	if old.expires != 0 {
-		d := w.batch.DeleteDeferred(expiryKeyLen + len(key))
-		copy(d.Key, expiryKey(old.expires, key))
-		w.finish(d)
+	if old.expires != 0 && old.expires != m.expires {
+		w.forget(due{deadline: old.expires, key: key})
 	}
 	c.key = []byte(key)
 	w.store.total += int64(c.len())
@@ -263,6 +282,13 @@ func (w *write) changed(key string, c change, m, old meta) {
 	w.index++
 	w.here.records[key] = m
 	w.here.changes = append(w.here.changes, notice{key, w.revision})
+}
+
+// forget removes a deadline from the index.
+func (w *write) forget(d due) {
+	op := w.batch.DeleteDeferred(expiryKeyLen + len(d.key))
+	copy(op.Key, expiryKey(d.deadline, d.key))
+	w.finish(op)
 }
 
 // finish ends an operation of the batch, which has an index of its operations only
