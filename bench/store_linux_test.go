@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -145,7 +146,7 @@ func BenchmarkWatchers(b *testing.B) {
 						begun()
 					case synced:
 						var at int64
-						if _, err = fmt.Sscan(string(rsp.GetRecord().GetValue()), &at); err == nil {
+						if at, err = strconv.ParseInt(string(rsp.GetRecord().GetValue()), 10, 64); err == nil {
 							late[i] = append(late[i], time.Since(time.Unix(0, at)))
 						}
 					}

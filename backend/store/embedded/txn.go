@@ -14,16 +14,11 @@ import (
 // group is what is known of the transactions that become durable together.
 type group struct {
 	records  map[string]meta // the newest state of what they changed; zero: deleted
-	changes  []notice        // in order
+	changes  []store.Change  // in order; without values when they have too many bytes
+	bytes    int             // of changes
 	newest   int64           // the last revision among them; 0: none
 	total    int64           // see change, as of newest
 	earliest int64           // the first deadline that they set; 0: none
-}
-
-// notice says that a key was changed.
-type notice struct {
-	key      string
-	revision int64
 }
 
 // visible is called when readers begin to see a group.
@@ -35,6 +30,7 @@ func (s *Store) visible(g *group) {
 
 // after is called when the writers of a group have been told.
 func (s *Store) after(g *group) {
+	s.tail.add(g.changes, g.newest, g.bytes)
 	s.hub.wake(g.changes)
 	s.reaper.note(g.earliest)
 	s.trimmer.note(g.newest, g.total)
@@ -281,7 +277,16 @@ func (w *write) changed(key string, c change, m, old meta) {
 	w.finish(d)
 	w.index++
 	w.here.records[key] = m
-	w.here.changes = append(w.here.changes, notice{key, w.revision})
+	w.note(c)
+}
+
+// note keeps a change for those who watch. Values passed in are not the store's, so it has
+// a copy, unless there are so many bytes that nobody would get to see it.
+func (w *write) note(c change) {
+	if w.here.bytes += len(c.key) + len(c.value); w.here.bytes > tailBytes {
+		c.value = nil
+	}
+	w.here.changes = append(w.here.changes, c.export(w.revision))
 }
 
 // forget removes a deadline from the index.
