@@ -20,7 +20,8 @@ import (
 
 // BenchmarkStorePuts writes records of 100 bytes durably through gRPC with 1, 16 and 128
 // writers, as multiples of the fsyncs that the same disk makes one after the other, and
-// with what it costs server and client. Budgets: 0.8, 5, 20.
+// with what it costs server and client; and what Pebble alone makes of it, which is under
+// ours. Budgets: 0.8, 5, 20.
 func BenchmarkStorePuts(b *testing.B) {
 	w := newWorld(b)
 	disk := newSlowDisk(b, w)
@@ -38,6 +39,7 @@ func BenchmarkStorePuts(b *testing.B) {
 			})
 			used := w.spent(b).since(before, rate*3)
 			report(b, rate/disk.floor, fmt.Sprintf("x-fsync-%d", writers))
+			report(b, disk.pebble(b, w, writers, len(value))/disk.floor, fmt.Sprintf("x-fsync-%d-pebble", writers))
 			b.ReportMetric(used.server, fmt.Sprintf("us-server-%d", writers))
 			b.ReportMetric(used.client, fmt.Sprintf("us-client-%d", writers))
 		}
