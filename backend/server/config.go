@@ -117,7 +117,7 @@ func (c *configAPI) Watch(req *configv1.WatchRequest, out grpc.ServerStreamingSe
 		if err != nil {
 			return err
 		}
-		if err := out.Send(&configv1.WatchResponse{Revision: v.Revision, Json: optional(v.JSON), Secrets: v.Secrets}); err != nil {
+		if err := out.Send(&configv1.WatchResponse{Revision: v.Revision, Json: optional(v.JSON), Secrets: v.Secrets, Reset_: v.Reset}); err != nil {
 			return err
 		}
 	}
