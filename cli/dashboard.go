@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"sync"
 
@@ -14,7 +13,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/micro/micro/v3/cli/front"
 	"github.com/micro/micro/v3/cli/tui"
 	"github.com/micro/micro/v3/envs"
 )
@@ -52,19 +50,16 @@ terminal decides.`,
 	return cmd
 }
 
+// DashboardScreens returns the screens of the dashboard, for those who describe it.
+func DashboardScreens() []tui.Screen { return tui.Screens() }
+
 // DashboardKeys returns what keys do in the dashboard, for those who describe it.
 func DashboardKeys() []tui.KeyGroup { return tui.KeyMap() }
 
-// themeVariable names the theme of what takes the whole terminal.
-const themeVariable = "MICRO_THEME"
-
 func (o *dashboardOptions) run(ctx context.Context, app *App) error {
-	theme := app.Getenv(themeVariable)
-	if !slices.Contains([]string{"", "light", "dark", "none"}, theme) {
-		return usage("", "%s is %q, and none of light, dark, none", themeVariable, theme)
-	}
-	if app.noColor || app.Getenv("NO_COLOR") != "" {
-		theme = "none"
+	c, err := app.screen()
+	if err != nil {
+		return err
 	}
 	e, err := app.Env()
 	if err != nil {
@@ -78,20 +73,8 @@ func (o *dashboardOptions) run(ctx context.Context, app *App) error {
 	if err != nil {
 		return err
 	}
-	c := tui.Config{
-		In: app.In, Out: app.Out, Environ: app.terminalEnviron(), Now: app.Now,
-		Theme: theme, ReadOnly: o.readOnly,
-		Session: session, Connect: app.session, Environments: app.environments,
-		Line: front.Line, Colored: front.Colored,
-		Explain: func(err error) string {
-			e := app.explain(err)
-			if e.Hint == "" {
-				return e.Message
-			}
-			return e.Message + "; hint: " + e.Hint
-		},
-	}
-	if o.isPlain(app) {
+	c.ReadOnly, c.Session, c.Connect, c.Environments = o.readOnly, session, app.session, app.environments
+	if o.out != asTable || !app.hasScreen(o.plain) {
 		if o.out == asTable {
 			return tui.Plain(ctx, c, nil)
 		}
@@ -115,26 +98,6 @@ func (o *dashboardOptions) message(w io.Writer, api string, m proto.Message) err
 		return err
 	}
 	return jsonToYAML(w, b)
-}
-
-// isPlain reports whether lines are written, and no frames.
-func (o *dashboardOptions) isPlain(app *App) bool {
-	return o.plain || o.out != asTable || !app.Terminal.In || !app.Terminal.Out ||
-		app.Getenv("TERM") == "dumb" || app.Getenv("MICRO_ACCESSIBLE") != ""
-}
-
-// terminalEnviron returns what the environment says of the terminal.
-func (a *App) terminalEnviron() []string {
-	var all []string
-	for _, name := range []string{"TERM", "COLORTERM", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "TERM_PROGRAM", "TMUX", "STY", "WT_SESSION", "SSH_TTY", "GOOGLE_CLOUD_SHELL", "TTY_FORCE", "ConEmuANSI"} {
-		if v := a.Getenv(name); v != "" {
-			all = append(all, name+"="+v)
-		}
-	}
-	if a.noColor {
-		all = append(all, "NO_COLOR=1")
-	}
-	return all
 }
 
 // environments lists the environments as the dashboard shows them.

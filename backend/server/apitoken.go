@@ -54,7 +54,7 @@ func (t *tokensAPI) List(ctx context.Context, req *authv1.ListTokensRequest) (*a
 	} else if c.Type != auth.User {
 		return &authv1.ListTokensResponse{}, nil // a service is called like an account, and is none
 	}
-	page, err := pageOf(req, c.Namespace, account)
+	page, err := listingOf(req, c.Namespace, account)
 	if err != nil {
 		return nil, err
 	}

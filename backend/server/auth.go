@@ -81,7 +81,7 @@ func (a *accountsAPI) Create(ctx context.Context, req *authv1.CreateAccountReque
 
 func (a *accountsAPI) List(ctx context.Context, req *authv1.ListAccountsRequest) (*authv1.ListAccountsResponse, error) {
 	ns := callerOf(ctx).namespace
-	page, err := pageOf(req, ns)
+	page, err := listingOf(req, ns)
 	if err != nil {
 		return nil, err
 	}

@@ -55,7 +55,7 @@ func (c *configAPI) Delete(ctx context.Context, req *configv1.DeleteRequest) (*c
 
 func (c *configAPI) List(ctx context.Context, req *configv1.ListRequest) (*configv1.ListResponse, error) {
 	ns := callerOf(ctx).namespace
-	page, err := pageOf(req, ns, req.GetPath())
+	page, err := listingOf(req, ns, req.GetPath())
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func (c *configAPI) List(ctx context.Context, req *configv1.ListRequest) (*confi
 
 func (c *configAPI) History(ctx context.Context, req *configv1.HistoryRequest) (*configv1.HistoryResponse, error) {
 	ns := callerOf(ctx).namespace
-	page, err := pageOf(req, ns, req.GetPath())
+	page, err := listingOf(req, ns, req.GetPath())
 	if err != nil {
 		return nil, err
 	}

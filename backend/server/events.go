@@ -138,7 +138,7 @@ func eventMessages(list []events.Event) []*eventsv1.Event {
 
 func (e *eventsAPI) ListTopics(ctx context.Context, req *eventsv1.ListTopicsRequest) (*eventsv1.ListTopicsResponse, error) {
 	ns := callerOf(ctx).namespace
-	page, err := pageOf(req, ns)
+	page, err := listingOf(req, ns)
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +190,7 @@ func (e *eventsAPI) DeleteTopic(ctx context.Context, req *eventsv1.DeleteTopicRe
 
 func (e *eventsAPI) ListGroups(ctx context.Context, req *eventsv1.ListGroupsRequest) (*eventsv1.ListGroupsResponse, error) {
 	topic := topicOf(ctx, req.GetTopic())
-	page, err := pageOf(req, topic.Namespace, topic.Name)
+	page, err := listingOf(req, topic.Namespace, topic.Name)
 	if err != nil {
 		return nil, err
 	}

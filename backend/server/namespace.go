@@ -27,7 +27,7 @@ type namespacesAPI struct {
 
 func (n *namespacesAPI) List(ctx context.Context, req *authv1.ListNamespacesRequest) (*authv1.ListNamespacesResponse, error) {
 	c := callerOf(ctx)
-	page, err := pageOf(req, c.Namespace)
+	page, err := listingOf(req, c.Namespace)
 	if err != nil {
 		return nil, err
 	}

@@ -100,7 +100,7 @@ func (r *registryAPI) Deregister(ctx context.Context, req *registryv1.Deregister
 
 func (r *registryAPI) List(ctx context.Context, req *registryv1.ListRequest) (*registryv1.ListResponse, error) {
 	ns := callerOf(ctx).namespace
-	page, err := pageOf(req, ns)
+	page, err := listingOf(req, ns)
 	if err != nil {
 		return nil, err
 	}

@@ -165,7 +165,7 @@ func (i *invitationsAPI) Create(ctx context.Context, req *authv1.CreateInvitatio
 }
 
 func (i *invitationsAPI) List(ctx context.Context, req *authv1.ListInvitationsRequest) (*authv1.ListInvitationsResponse, error) {
-	page, err := pageOf(req)
+	page, err := listingOf(req)
 	if err != nil {
 		return nil, err
 	}

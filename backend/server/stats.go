@@ -100,7 +100,7 @@ func (a *statsAPI) Get(ctx context.Context, req *statsv1.GetRequest) (*statsv1.G
 }
 
 func (a *statsAPI) List(ctx context.Context, req *statsv1.ListRequest) (*statsv1.ListResponse, error) {
-	page, err := pageOf(req, callerOf(ctx).namespace)
+	page, err := listingOf(req, callerOf(ctx).namespace)
 	if err != nil {
 		return nil, err
 	}

@@ -126,7 +126,14 @@ func (m *Model) commandLog() screen {
 
 // words are what can follow ":".
 func (m *Model) words() []string {
-	return []string{"commands", "config", "environments", "events", "help", "journal", "logs", "mouse", "namespaces", "quit", "readonly", "releases", "service", "services", "store", "write"}
+	all := []string{"help", "mouse", "quit", "readonly", "write"}
+	for _, s := range Screens() {
+		if s.Word != "" {
+			all = append(all, s.Word)
+		}
+	}
+	slices.Sort(all)
+	return all
 }
 
 // complete completes what is typed behind ":".

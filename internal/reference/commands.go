@@ -50,6 +50,18 @@ func dashboardKeys() []byte {
 			fmt.Fprintf(&b, "| %s | %s |\n", cell(k.Names()), help)
 		}
 	}
+	b.WriteString("\n## Screens, and the commands that write the same\n\nEach has `-o json` as well.\n\n| screen | behind `:` | key | without a screen |\n| --- | --- | --- | --- |\n")
+	for _, s := range cli.DashboardScreens() {
+		word := s.Word
+		if word != "" {
+			word = "`" + word + "`"
+		}
+		var plain []string
+		for _, command := range s.Plain {
+			plain = append(plain, "`"+command+"`")
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", s.Title, word, cell(s.Key), strings.Join(plain, ", "))
+	}
 	return b.Bytes()
 }
 

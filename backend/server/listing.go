@@ -13,33 +13,33 @@ type paging interface {
 	GetPageToken() string
 }
 
-// page is what such a request asks for.
-type page struct {
+// listing is what such a request asks for.
+type listing struct {
 	list  pagetoken.List
 	after string // the last item of the page before; empty: from the beginning
 	size  int    // at most so many items
 }
 
-// pageOf returns which page of its list a request asks for. The list is told from those of
+// listingOf returns which page of its list a request asks for. The list is told from those of
 // other methods by itself, and from others of its own by what it is of, the namespace
 // first: the token of another one is refused.
-func pageOf(req paging, of ...string) (page, error) {
+func listingOf(req paging, of ...string) (listing, error) {
 	size, err := pageSize(req.GetPageSize())
 	if err != nil {
-		return page{}, err
+		return listing{}, err
 	}
-	p := page{list: pagetoken.Of(append(of, string(proto.MessageName(req)))...), size: size}
+	l := listing{list: pagetoken.Of(append(of, string(proto.MessageName(req)))...), size: size}
 	if token := req.GetPageToken(); token != "" {
 		var ok bool
-		if p.after, ok = p.list.Parse(token); !ok || p.after == "" {
-			return page{}, invalid("the page token is not one of this list: use the one that the page before gave, and change nothing else")
+		if l.after, ok = l.list.Parse(token); !ok || l.after == "" {
+			return listing{}, invalid("the page token is not one of this list: use the one that the page before gave, and change nothing else")
 		}
 	}
-	return p, nil
+	return l, nil
 }
 
 // next returns the token of the page behind an item.
-func (p page) next(last string) string { return p.list.After(last) }
+func (l listing) next(last string) string { return l.list.After(last) }
 
 // pageSize returns how many items a page has that was asked for with a size.
 func pageSize(asked int32) (int, error) {
