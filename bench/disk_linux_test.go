@@ -43,14 +43,28 @@ func newSlowDisk(b *testing.B, w *world) *slowDisk {
 // measure measures the floor.
 func (d *slowDisk) measure(b *testing.B, w *world) {
 	b.Helper()
-	line := d.hold(filepath.Join(w.bin, "fsync"), d.dir, (2 * time.Second).String())
+	d.floor = d.rate(b, w, "fsync", d.dir, (2 * time.Second).String())
+}
+
+// pebble returns how many values a second Pebble alone puts durably.
+func (d *slowDisk) pebble(b *testing.B, w *world, writers, bytes int) float64 {
+	b.Helper()
+	return d.rate(b, w, "pebble", d.dir, (2 * time.Second).String(), strconv.Itoa(writers), strconv.Itoa(bytes))
+}
+
+// rate runs a program on the disk, and returns what it prints.
+func (d *slowDisk) rate(b *testing.B, w *world, name string, args ...string) float64 {
+	b.Helper()
+	line := d.hold(append([]string{filepath.Join(w.bin, name)}, args...)...)
 	out, err := w.command(b, line[0], line[1:]...).Output()
 	if err != nil {
-		b.Fatalf("fsync: %v", err)
+		b.Fatalf("%s: %v", name, err)
 	}
-	if d.floor, err = strconv.ParseFloat(strings.TrimSpace(string(out)), 64); err != nil {
+	rate, err := strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
+	if err != nil {
 		b.Fatal(err)
 	}
+	return rate
 }
 
 // startOn starts a server with its data on a slow disk, and makes it the current one.

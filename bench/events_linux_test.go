@@ -17,9 +17,13 @@ import (
 	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
 )
 
+// payload is how many bytes an event has here.
+const payload = 256
+
 // BenchmarkEvents publishes durably with 1, 16 and 128 publishers, one event of 256
 // bytes a request, as multiples of the fsyncs that the same disk makes one after the
-// other; and reads what is there. Budgets: 0.7, 4, 15; 200,000 events a second.
+// other; and reads what is there. What Pebble alone makes of it is in there too. Budgets:
+// 0.7, 4, 15; 200,000 events a second.
 func BenchmarkEvents(b *testing.B) {
 	w := newWorld(b)
 	disk := newSlowDisk(b, w)
@@ -30,6 +34,7 @@ func BenchmarkEvents(b *testing.B) {
 			disk.measure(b, w)
 			rate := publish(b, ctx, client, publishers)
 			report(b, rate/disk.floor, fmt.Sprintf("x-fsync-%d", publishers))
+			report(b, disk.pebble(b, w, publishers, payload)/disk.floor, fmt.Sprintf("x-fsync-%d-pebble", publishers))
 		}
 		b.ReportMetric(disk.floor, "fsyncs/s")
 		b.ReportMetric(replay(b, ctx, client), "replayed/s")
@@ -52,7 +57,7 @@ func (w *world) events(b *testing.B) (eventsv1.EventsClient, context.Context) {
 // wait for that before the next one.
 func publish(b *testing.B, ctx context.Context, client eventsv1.EventsClient, publishers int) float64 {
 	b.Helper()
-	req := &eventsv1.PublishRequest{Topic: "orders", Events: []*eventsv1.Event{{Payload: make([]byte, 256)}}}
+	req := &eventsv1.PublishRequest{Topic: "orders", Events: []*eventsv1.Event{{Payload: make([]byte, payload)}}}
 	var n atomic.Int64
 	var failure atomic.Pointer[error]
 	began := time.Now()
@@ -81,7 +86,7 @@ func replay(b *testing.B, ctx context.Context, client eventsv1.EventsClient) flo
 	const batches, batch = 300, 1000
 	list := make([]*eventsv1.Event, batch)
 	for i := range list {
-		list[i] = &eventsv1.Event{Payload: make([]byte, 256)}
+		list[i] = &eventsv1.Event{Payload: make([]byte, payload)}
 	}
 	for range batches {
 		if _, err := client.Publish(ctx, &eventsv1.PublishRequest{Topic: "log", Events: list}); err != nil {

@@ -37,7 +37,7 @@ func newWorld(b *testing.B) *world {
 		}
 	}
 	build := exec.CommandContext(b.Context(), "go", "build", "-trimpath", "-ldflags=-s -w", "-o", w.bin+"/",
-		"../cmd/micro", "../cmd/microd", "./peer/hello", "./peer/client", "./peer/flood", "./peer/fsync")
+		"../cmd/micro", "../cmd/microd", "./peer/hello", "./peer/client", "./peer/flood", "./peer/fsync", "./peer/pebble")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		b.Fatalf("build: %v\n%s", err, out)

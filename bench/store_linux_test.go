@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -17,8 +19,9 @@ import (
 )
 
 // BenchmarkStorePuts writes records of 100 bytes durably through gRPC with 1, 16 and 128
-// writers, as multiples of the fsyncs that the same disk makes one after the other.
-// Budgets: 0.8, 5, 20.
+// writers, as multiples of the fsyncs that the same disk makes one after the other, and
+// with what it costs server and client; and what Pebble alone makes of it, which is under
+// ours. Budgets: 0.8, 5, 20.
 func BenchmarkStorePuts(b *testing.B) {
 	w := newWorld(b)
 	disk := newSlowDisk(b, w)
@@ -28,12 +31,17 @@ func BenchmarkStorePuts(b *testing.B) {
 		for _, writers := range []int{1, 16, 128} {
 			disk.measure(b, w)
 			value := make([]byte, 100)
+			before := w.spent(b)
 			rate := atOnce(b, writers, func(writer, n int) error {
 				key := fmt.Appendf(nil, "%d-%d", writer, n)
 				_, err := client.Write(ctx, &storev1.WriteRequest{Table: "puts", Record: &storev1.Record{Key: key, Value: value}})
 				return err
 			})
+			used := w.spent(b).since(before, rate*3)
 			report(b, rate/disk.floor, fmt.Sprintf("x-fsync-%d", writers))
+			report(b, disk.pebble(b, w, writers, len(value))/disk.floor, fmt.Sprintf("x-fsync-%d-pebble", writers))
+			b.ReportMetric(used.server, fmt.Sprintf("us-server-%d", writers))
+			b.ReportMetric(used.client, fmt.Sprintf("us-client-%d", writers))
 		}
 		b.ReportMetric(disk.floor, "fsyncs/s")
 	}
@@ -140,7 +148,7 @@ func BenchmarkWatchers(b *testing.B) {
 						begun()
 					case synced:
 						var at int64
-						if _, err = fmt.Sscan(string(rsp.GetRecord().GetValue()), &at); err == nil {
+						if at, err = strconv.ParseInt(string(rsp.GetRecord().GetValue()), 10, 64); err == nil {
 							late[i] = append(late[i], time.Since(time.Unix(0, at)))
 						}
 					}
@@ -149,6 +157,7 @@ func BenchmarkWatchers(b *testing.B) {
 			})
 		}
 		ready.Wait()
+		before := w.spent(b)
 		tick := time.NewTicker(pause)
 		began := time.Now()
 		failed := make([]error, changes)
@@ -166,6 +175,9 @@ func BenchmarkWatchers(b *testing.B) {
 		tick.Stop()
 		rate := changes / time.Since(began).Seconds()
 		done.Wait()
+		used := w.spent(b).since(before, watchers*changes)
+		b.ReportMetric(used.server, "us-server/delivery")
+		b.ReportMetric(used.client, "us-client/delivery")
 		var all []time.Duration
 		if err := errors.Join(append(failed, errs...)...); err != nil {
 			b.Fatal(err)
@@ -178,4 +190,18 @@ func BenchmarkWatchers(b *testing.B) {
 		b.ReportMetric(rate, "changes/s")
 		cancel()
 	}
+}
+
+// spent is how many microseconds of a core the server and this process have had: what
+// others do on the machine meanwhile is not in that, other than in how long it took.
+type spent struct{ server, client float64 }
+
+func (w *world) spent(b *testing.B) spent {
+	b.Helper()
+	return spent{server: float64(cpuTime(b, w.pid).Microseconds()), client: float64(cpuTime(b, os.Getpid()).Microseconds())}
+}
+
+// since returns what of it each of n had since before.
+func (s spent) since(before spent, n float64) spent {
+	return spent{(s.server - before.server) / n, (s.client - before.client) / n}
 }

@@ -128,7 +128,8 @@ func newConfigWatchCmd(app *App) *cobra.Command {
 		Use:   "watch [PATH]",
 		Short: "Print a value, and then each one that it gets",
 		Long: `Print the value at a path as it is, and then after each change, one on a line, until
-interrupted. The line of a value that is deleted is empty. -o json has the revision too.`,
+interrupted. The line of a value that is deleted is empty. -o json has the revision too,
+and says "reset" of a value before which changes are missing: 256 are kept.`,
 		Example: `  micro config watch database
   micro config watch database --from 3 -o json`,
 		Args:              atMostOne(),
@@ -169,6 +170,9 @@ func (o *configWatchOptions) run(ctx context.Context, app *App, path string) err
 		if n > 0 && o.out == asYAML {
 			fmt.Fprintln(app.Out, "---")
 		}
+		if rsp.GetReset_() && o.out == asTable {
+			fmt.Fprintln(app.Err, "not all changes before this one are kept; this is the value as it is")
+		}
 		if err := o.print(app.Out, rsp); err != nil {
 			return err
 		}
@@ -190,6 +194,9 @@ func (o *configWatchOptions) print(w io.Writer, rsp *configv1.WatchResponse) err
 	b := fmt.Appendf(nil, `{"revision":%d`, rsp.GetRevision())
 	if rsp.Json != nil {
 		b = fmt.Appendf(b, `,"value":%s`, rsp.GetJson())
+	}
+	if rsp.GetReset_() {
+		b = append(b, `,"reset":true`...)
 	}
 	return printConfig(w, append(b, '}'), o.out)
 }

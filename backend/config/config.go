@@ -144,6 +144,7 @@ type Value struct {
 	JSON     []byte // nil: there is none
 	Revision int64  // the one that was read
 	Secrets  []string
+	Reset    bool // of a watch: changes before it are missing
 }
 
 // Get returns the value at a path, with all that is below it. [ErrNotFound] when

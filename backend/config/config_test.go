@@ -460,6 +460,14 @@ func TestHistoryIsTrue(t *testing.T) {
 		t.Errorf("%d revisions are kept, want %d", revisions, config.Kept)
 	}
 
+	// A watch from one that is not kept any more begins with what is there, and says so.
+	for v, err := range c.Watch(t.Context(), ns, "", new(newest-config.Kept-1), config.Reveal) {
+		if err != nil || v.Revision != newest || !v.Reset {
+			t.Errorf("Watch: revision %d, reset %v, %v, want %d and a reset", v.Revision, v.Reset, err, newest)
+		}
+		break
+	}
+
 	// A watch from any revision that is kept shows each that came after it.
 	from := newest - 100
 	ctx, cancel := context.WithCancel(t.Context())
@@ -473,7 +481,7 @@ func TestHistoryIsTrue(t *testing.T) {
 		if want == "{}" {
 			want = ""
 		}
-		if v.Revision != from || string(v.JSON) != want {
+		if v.Revision != from || string(v.JSON) != want || v.Reset {
 			t.Fatalf("Watch: revision %d %s, want %d %s", v.Revision, v.JSON, from, want)
 		}
 		if from == newest {
@@ -564,8 +572,8 @@ func TestWatch(t *testing.T) {
 
 	// What the configuration never came to begins with the value as it is.
 	for v, err := range c.Watch(t.Context(), ns, "a", new(int64(1000)), config.Hide) {
-		if err != nil || string(v.JSON) != "5" {
-			t.Errorf("Watch: %s, %v, want 5", v.JSON, err)
+		if err != nil || string(v.JSON) != "5" || !v.Reset {
+			t.Errorf("Watch: %s, reset %v, %v, want 5 and a reset", v.JSON, v.Reset, err)
 		}
 		break
 	}

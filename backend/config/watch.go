@@ -14,7 +14,7 @@ import (
 // With from it yields first each change since that revision instead; when these are
 // not kept any more, or the configuration never came to it, it begins with the value
 // as it is. A consumer that falls behind by more than is kept sees the value as
-// it is then.
+// it is then. Both are a reset, and the value says so.
 //
 // An error is yielded last: ctx's when it ended, [store.ErrClosed] after Close.
 func (c *Config) Watch(ctx context.Context, ns, path string, from *int64, show Show) iter.Seq2[Value, error] {
@@ -95,7 +95,7 @@ func (w *watch) catchUp(ctx context.Context, d document) error {
 		e.redo(w.all)
 		w.at = e.Revision
 		if e.touches(w.path.String()) {
-			if err := w.send(); err != nil {
+			if err := w.send(false); err != nil {
 				return err
 			}
 		}
@@ -105,17 +105,20 @@ func (w *watch) catchUp(ctx context.Context, d document) error {
 
 // reset shows the value as it is.
 func (w *watch) reset(d document) error {
+	missing := w.all != nil || w.from != nil
 	w.at, w.all = d.Revision, leaves{}
 	maps.Copy(w.all, d.Leaves)
-	return w.send()
+	return w.send(missing)
 }
 
-func (w *watch) send() error {
+// send shows the value at the path; missing says that there is more between it and what
+// was shown before.
+func (w *watch) send(missing bool) error {
 	v, err := w.c.value(w.ns, w.all, w.path, w.show)
 	if err != nil {
 		return err
 	}
-	v.Revision = w.at
+	v.Revision, v.Reset = w.at, missing
 	if !w.yield(v, nil) {
 		return errDone
 	}

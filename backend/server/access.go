@@ -306,15 +306,14 @@ func (g *guard) admit(ctx context.Context, a access) (context.Context, error) {
 // identify returns who makes a call; nobody, in the namespace that is asked for, with
 // an error.
 func (g *guard) identify(ctx context.Context) (caller, error) {
-	md, _ := metadata.FromIncomingContext(ctx)
-	ns := first(md, proxy.KeyNamespace)
-	token, err := bearer(md)
+	asked := received(ctx, proxy.KeyNamespace)
+	token, err := bearer(received(ctx, "authorization"))
 	if err != nil {
-		return caller{namespace: ns}, err
+		return caller{namespace: asked}, err
 	}
-	id, ns, err := g.proxy.Identify(ctx, token, ns)
+	id, ns, err := g.proxy.Identify(ctx, token, asked)
 	if err != nil {
-		return caller{namespace: first(md, proxy.KeyNamespace)}, err
+		return caller{namespace: asked}, err
 	}
 	return caller{Identity: id, token: token, namespace: ns}, nil
 }
@@ -462,10 +461,9 @@ func (s *checkedStream) SendMsg(m any) error {
 	return s.ServerStream.SendMsg(m)
 }
 
-// bearer returns the token of the authorization metadata key; empty when there
-// is none.
-func bearer(md metadata.MD) (string, error) {
-	v := first(md, "authorization")
+// bearer returns the token of the authorization metadata key, whose value is v; empty
+// when there is none.
+func bearer(v string) (string, error) {
 	if v == "" {
 		return "", nil
 	}
@@ -474,6 +472,15 @@ func bearer(md metadata.MD) (string, error) {
 		return "", auth.ErrCredentials
 	}
 	return token, nil
+}
+
+// received returns what a call has under a metadata key, without a copy of all that
+// it has; empty when there is nothing.
+func received(ctx context.Context, key string) string {
+	if v := metadata.ValueFromIncomingContext(ctx, key); len(v) > 0 {
+		return v[0]
+	}
+	return ""
 }
 
 func first(md metadata.MD, key string) string {

@@ -44,10 +44,6 @@ func (t *tokensAPI) Create(ctx context.Context, req *authv1.CreateTokenRequest) 
 }
 
 func (t *tokensAPI) List(ctx context.Context, req *authv1.ListTokensRequest) (*authv1.ListTokensResponse, error) {
-	size, err := pageSize(req.GetPageSize())
-	if err != nil {
-		return nil, err
-	}
 	c := callerOf(ctx)
 	account := c.ID
 	if req.GetAll() {
@@ -58,7 +54,11 @@ func (t *tokensAPI) List(ctx context.Context, req *authv1.ListTokensRequest) (*a
 	} else if c.Type != auth.User {
 		return &authv1.ListTokensResponse{}, nil // a service is called like an account, and is none
 	}
-	tokens, more, err := t.auth.APITokens(ctx, c.Namespace, account, req.GetPageToken(), size)
+	page, err := listingOf(req, c.Namespace, account)
+	if err != nil {
+		return nil, err
+	}
+	tokens, more, err := t.auth.APITokens(ctx, c.Namespace, account, page.after, page.size)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func (t *tokensAPI) List(ctx context.Context, req *authv1.ListTokensRequest) (*a
 	}
 	if more {
 		last := tokens[len(tokens)-1]
-		rsp.NextPageToken = last.Account + "/" + last.Name
+		rsp.NextPageToken = page.next(last.Account + "/" + last.Name)
 	}
 	return rsp, nil
 }

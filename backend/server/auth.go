@@ -80,11 +80,12 @@ func (a *accountsAPI) Create(ctx context.Context, req *authv1.CreateAccountReque
 }
 
 func (a *accountsAPI) List(ctx context.Context, req *authv1.ListAccountsRequest) (*authv1.ListAccountsResponse, error) {
-	size, err := pageSize(req.GetPageSize())
+	ns := callerOf(ctx).namespace
+	page, err := listingOf(req, ns)
 	if err != nil {
 		return nil, err
 	}
-	accounts, more, err := a.auth.Accounts(ctx, callerOf(ctx).namespace, req.GetPageToken(), size)
+	accounts, more, err := a.auth.Accounts(ctx, ns, page.after, page.size)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +94,7 @@ func (a *accountsAPI) List(ctx context.Context, req *authv1.ListAccountsRequest)
 		rsp.Accounts = append(rsp.Accounts, account(acc))
 	}
 	if more {
-		rsp.NextPageToken = accounts[len(accounts)-1].ID
+		rsp.NextPageToken = page.next(accounts[len(accounts)-1].ID)
 	}
 	return rsp, nil
 }
@@ -214,17 +215,5 @@ func accountType(t auth.Type) authv1.AccountType {
 		return authv1.AccountType_ACCOUNT_TYPE_SERVICE
 	default:
 		return authv1.AccountType_ACCOUNT_TYPE_UNSPECIFIED
-	}
-}
-
-// pageSize returns how many items a page has.
-func pageSize(asked int32) (int, error) {
-	switch {
-	case asked < 0:
-		return 0, invalid("a page of %d items", asked)
-	case asked == 0:
-		return 100, nil
-	default:
-		return min(int(asked), 1000), nil
 	}
 }

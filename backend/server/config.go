@@ -54,11 +54,12 @@ func (c *configAPI) Delete(ctx context.Context, req *configv1.DeleteRequest) (*c
 }
 
 func (c *configAPI) List(ctx context.Context, req *configv1.ListRequest) (*configv1.ListResponse, error) {
-	size, err := pageSize(req.GetPageSize())
+	ns := callerOf(ctx).namespace
+	page, err := listingOf(req, ns, req.GetPath())
 	if err != nil {
 		return nil, err
 	}
-	leaves, revision, more, err := c.config.List(ctx, callerOf(ctx).namespace, req.GetPath(), req.GetPageToken(), size, showSecrets(req))
+	leaves, revision, more, err := c.config.List(ctx, ns, req.GetPath(), page.after, page.size, showSecrets(req))
 	if err != nil {
 		return nil, atPath(req, err)
 	}
@@ -67,21 +68,25 @@ func (c *configAPI) List(ctx context.Context, req *configv1.ListRequest) (*confi
 		rsp.Values = append(rsp.Values, &configv1.Value{Path: l.Path, Json: string(l.JSON), Secret: l.Secret, Revision: l.Revision})
 	}
 	if more {
-		rsp.NextPageToken = leaves[len(leaves)-1].Path
+		rsp.NextPageToken = page.next(leaves[len(leaves)-1].Path)
 	}
 	return rsp, nil
 }
 
 func (c *configAPI) History(ctx context.Context, req *configv1.HistoryRequest) (*configv1.HistoryResponse, error) {
-	size, err := pageSize(req.GetPageSize())
+	ns := callerOf(ctx).namespace
+	page, err := listingOf(req, ns, req.GetPath())
 	if err != nil {
 		return nil, err
 	}
-	revisions, next, err := c.config.History(ctx, callerOf(ctx).namespace, req.GetPath(), req.GetPageToken(), size, showSecrets(req))
+	revisions, next, err := c.config.History(ctx, ns, req.GetPath(), page.after, page.size, showSecrets(req))
 	if err != nil {
 		return nil, atPath(req, err)
 	}
-	rsp := &configv1.HistoryResponse{NextPageToken: next}
+	rsp := &configv1.HistoryResponse{}
+	if next != "" {
+		rsp.NextPageToken = page.next(next)
+	}
 	for _, r := range revisions {
 		out := &configv1.Revision{Revision: r.Revision, Account: r.By, Time: timestamppb.New(r.Time), Action: r.Action}
 		for _, ch := range r.Changes {
@@ -112,7 +117,7 @@ func (c *configAPI) Watch(req *configv1.WatchRequest, out grpc.ServerStreamingSe
 		if err != nil {
 			return err
 		}
-		if err := out.Send(&configv1.WatchResponse{Revision: v.Revision, Json: optional(v.JSON), Secrets: v.Secrets}); err != nil {
+		if err := out.Send(&configv1.WatchResponse{Revision: v.Revision, Json: optional(v.JSON), Secrets: v.Secrets, Reset_: v.Reset}); err != nil {
 			return err
 		}
 	}

@@ -137,11 +137,12 @@ func eventMessages(list []events.Event) []*eventsv1.Event {
 }
 
 func (e *eventsAPI) ListTopics(ctx context.Context, req *eventsv1.ListTopicsRequest) (*eventsv1.ListTopicsResponse, error) {
-	size, err := pageSize(req.GetPageSize())
+	ns := callerOf(ctx).namespace
+	page, err := listingOf(req, ns)
 	if err != nil {
 		return nil, err
 	}
-	list, err := e.events.Topics(ctx, callerOf(ctx).namespace, events.List{After: req.GetPageToken(), Limit: size})
+	list, err := e.events.Topics(ctx, ns, events.List{After: page.after, Limit: page.size})
 	if err != nil {
 		return nil, err
 	}
@@ -155,8 +156,8 @@ func (e *eventsAPI) ListTopics(ctx context.Context, req *eventsv1.ListTopicsRequ
 			Retention:    retention(t.Retention),
 		})
 	}
-	if len(list) == size {
-		rsp.NextPageToken = list[size-1].Name
+	if len(list) == page.size {
+		rsp.NextPageToken = page.next(list[page.size-1].Name)
 	}
 	return rsp, nil
 }
@@ -188,11 +189,12 @@ func (e *eventsAPI) DeleteTopic(ctx context.Context, req *eventsv1.DeleteTopicRe
 }
 
 func (e *eventsAPI) ListGroups(ctx context.Context, req *eventsv1.ListGroupsRequest) (*eventsv1.ListGroupsResponse, error) {
-	size, err := pageSize(req.GetPageSize())
+	topic := topicOf(ctx, req.GetTopic())
+	page, err := listingOf(req, topic.Namespace, topic.Name)
 	if err != nil {
 		return nil, err
 	}
-	list, err := e.events.Groups(ctx, topicOf(ctx, req.GetTopic()), events.List{After: req.GetPageToken(), Limit: size})
+	list, err := e.events.Groups(ctx, topic, events.List{After: page.after, Limit: page.size})
 	if err != nil {
 		return nil, err
 	}
@@ -200,8 +202,8 @@ func (e *eventsAPI) ListGroups(ctx context.Context, req *eventsv1.ListGroupsRequ
 	for _, g := range list {
 		rsp.Groups = append(rsp.Groups, &eventsv1.Group{Name: g.Name, CommittedOffset: g.Committed, Pending: g.Pending, Lag: g.Lag})
 	}
-	if len(list) == size {
-		rsp.NextPageToken = list[size-1].Name
+	if len(list) == page.size {
+		rsp.NextPageToken = page.next(list[page.size-1].Name)
 	}
 	return rsp, nil
 }

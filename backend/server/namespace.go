@@ -26,23 +26,23 @@ type namespacesAPI struct {
 }
 
 func (n *namespacesAPI) List(ctx context.Context, req *authv1.ListNamespacesRequest) (*authv1.ListNamespacesResponse, error) {
-	size, err := pageSize(req.GetPageSize())
+	c := callerOf(ctx)
+	page, err := listingOf(req, c.Namespace)
 	if err != nil {
 		return nil, err
 	}
-	c := callerOf(ctx)
 	rsp := &authv1.ListNamespacesResponse{}
 	if c.checkOperator() != nil {
 		own, err := n.auth.Namespace(ctx, c.Namespace)
 		if err != nil {
 			return nil, err
 		}
-		if own.Name > req.GetPageToken() {
+		if own.Name > page.after {
 			rsp.Namespaces = append(rsp.Namespaces, namespaceMessage(own))
 		}
 		return rsp, nil
 	}
-	list, more, err := n.auth.NamespacesAfter(ctx, req.GetPageToken(), size)
+	list, more, err := n.auth.NamespacesAfter(ctx, page.after, page.size)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func (n *namespacesAPI) List(ctx context.Context, req *authv1.ListNamespacesRequ
 		rsp.Namespaces = append(rsp.Namespaces, namespaceMessage(ns))
 	}
 	if more && len(list) > 0 {
-		rsp.NextPageToken = list[len(list)-1].Name
+		rsp.NextPageToken = page.next(list[len(list)-1].Name)
 	}
 	return rsp, nil
 }

@@ -37,6 +37,9 @@ func (o *observer) begin(ctx context.Context, method string) (context.Context, o
 		// What is of no namespace, nobody can ask for but who runs the server.
 		c.call = o.stats.Begin(ctx, stats.Target{Service: metrics.Own, Path: method, Schema: metrics.Own}, time.Now())
 	}
+	if o.tracer == nil {
+		return ctx, c
+	}
 	if service, _, err := proxy.SplitPath(method); err == nil && !dynamic.Plumbing(protoreflect.FullName(service)) {
 		md, _ := metadata.FromIncomingContext(ctx)
 		ctx, c.span = o.tracer.Serve(ctx, md, method)

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/reflection"
 	reflectv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	reflectv1alpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
@@ -62,9 +61,8 @@ func (r reflectorV1alpha) ServerReflectionInfo(s reflectv1alpha.ServerReflection
 // options collects what the caller may see.
 func (r *reflector) options(ctx context.Context) (reflection.ServerOptions, error) {
 	c := callerOf(ctx)
-	md, _ := metadata.FromIncomingContext(ctx)
 	v := &visible{services: map[string]grpc.ServiceInfo{}}
-	wanted := first(md, proxy.KeyService)
+	wanted := received(ctx, proxy.KeyService)
 	if wanted == "" {
 		for name := range r.own.GetServiceInfo() {
 			v.services[name] = grpc.ServiceInfo{}

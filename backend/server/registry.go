@@ -99,24 +99,25 @@ func (r *registryAPI) Deregister(ctx context.Context, req *registryv1.Deregister
 }
 
 func (r *registryAPI) List(ctx context.Context, req *registryv1.ListRequest) (*registryv1.ListResponse, error) {
-	size := math.MaxInt
-	if req.GetPageSize() != 0 {
-		var err error
-		if size, err = pageSize(req.GetPageSize()); err != nil {
-			return nil, err
-		}
+	ns := callerOf(ctx).namespace
+	page, err := listingOf(req, ns)
+	if err != nil {
+		return nil, err
 	}
-	d, err := r.registry.Directory(ctx, callerOf(ctx).namespace)
+	if req.GetPageSize() == 0 {
+		page.size = math.MaxInt
+	}
+	d, err := r.registry.Directory(ctx, ns)
 	if err != nil {
 		return nil, err
 	}
 	rsp := &registryv1.ListResponse{}
 	for name, instances := range d.Services() {
-		if name <= req.GetPageToken() {
+		if name <= page.after {
 			continue
 		}
-		if len(rsp.GetServices()) == size {
-			rsp.NextPageToken = rsp.GetServices()[size-1].GetName()
+		if len(rsp.GetServices()) == page.size {
+			rsp.NextPageToken = page.next(rsp.GetServices()[page.size-1].GetName())
 			break
 		}
 		rsp.Services = append(rsp.Services, registered(name, instances))

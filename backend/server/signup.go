@@ -165,11 +165,11 @@ func (i *invitationsAPI) Create(ctx context.Context, req *authv1.CreateInvitatio
 }
 
 func (i *invitationsAPI) List(ctx context.Context, req *authv1.ListInvitationsRequest) (*authv1.ListInvitationsResponse, error) {
-	size, err := pageSize(req.GetPageSize())
+	page, err := listingOf(req)
 	if err != nil {
 		return nil, err
 	}
-	list, more, err := i.auth.Invitations(ctx, req.GetPageToken(), size)
+	list, more, err := i.auth.Invitations(ctx, page.after, page.size)
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +178,7 @@ func (i *invitationsAPI) List(ctx context.Context, req *authv1.ListInvitationsRe
 		rsp.Invitations = append(rsp.Invitations, invitation(in))
 	}
 	if more {
-		rsp.NextPageToken = list[len(list)-1].ID
+		rsp.NextPageToken = page.next(list[len(list)-1].ID)
 	}
 	return rsp, nil
 }

@@ -100,7 +100,7 @@ func (a *statsAPI) Get(ctx context.Context, req *statsv1.GetRequest) (*statsv1.G
 }
 
 func (a *statsAPI) List(ctx context.Context, req *statsv1.ListRequest) (*statsv1.ListResponse, error) {
-	size, err := pageSize(req.GetPageSize())
+	page, err := listingOf(req, callerOf(ctx).namespace)
 	if err != nil {
 		return nil, err
 	}
@@ -115,11 +115,11 @@ func (a *statsAPI) List(ctx context.Context, req *statsv1.ListRequest) (*statsv1
 	if err != nil {
 		return nil, err
 	}
-	f.Services = slices.DeleteFunc(f.Services, func(s stats.Service) bool { return s.Name <= req.GetPageToken() })
+	f.Services = slices.DeleteFunc(f.Services, func(s stats.Service) bool { return s.Name <= page.after })
 	rsp := &statsv1.ListResponse{}
-	if len(f.Services) > size {
-		f.Services = f.Services[:size]
-		rsp.NextPageToken = f.Services[size-1].Name
+	if len(f.Services) > page.size {
+		f.Services = f.Services[:page.size]
+		rsp.NextPageToken = page.next(f.Services[page.size-1].Name)
 	}
 	rsp.Frame = frame(f)
 	return rsp, nil

@@ -25,6 +25,7 @@ type storeAPI struct {
 	// authorize returns why the caller may not use a table, for methods whose
 	// request does not name it.
 	authorize func(ctx context.Context, method, class, table string) error
+	sent      encodings // to those who watch
 }
 
 // inTable is any request about one table.
@@ -209,29 +210,56 @@ func (s *storeAPI) Databases(ctx context.Context, req *storev1.DatabasesRequest)
 
 func (s *storeAPI) Watch(req *storev1.WatchRequest, out grpc.ServerStreamingServer[storev1.WatchResponse]) error {
 	ctx := out.Context()
-	for c, err := range s.tables.Watch(ctx, tableOf(ctx, req), string(req.GetPrefix()), req.GetFromRevision()) {
+	at := tableOf(ctx, req)
+	synced := false // what is there before nobody else may be about to send
+	for c, err := range s.tables.Watch(ctx, at, string(req.GetPrefix()), req.GetFromRevision()) {
 		if err != nil {
 			return err
 		}
-		rsp := &storev1.WatchResponse{Revision: c.Revision, More: c.More}
-		switch c.Kind {
-		case store.KindPut:
-			rsp.Change = storev1.Change_CHANGE_PUT
-		case store.KindDelete:
-			rsp.Change = storev1.Change_CHANGE_DELETE
-		case store.Synced:
-			rsp.Change = storev1.Change_CHANGE_SYNCED
+		if !synced {
+			synced = c.Kind == store.Synced
+			rsp, err := watched(c)
+			if err != nil {
+				return err
+			}
+			if err := out.Send(rsp); err != nil {
+				return err
+			}
+			continue
 		}
-		if c.Kind != store.Synced {
-			if rsp.Record, err = record(c.Record); err != nil {
+		id := changeID{table: at, key: c.Record.Key, revision: c.Revision, more: c.More}
+		msg := s.sent.get(id)
+		if msg == nil {
+			rsp, err := watched(c)
+			if err != nil {
+				return err
+			}
+			if msg, err = s.sent.add(id, rsp); err != nil {
 				return err
 			}
 		}
-		if err := out.Send(rsp); err != nil {
+		if err := out.SendMsg(msg); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// watched returns what a watch is sent of a change.
+func watched(c tables.Change) (*storev1.WatchResponse, error) {
+	rsp := &storev1.WatchResponse{Revision: c.Revision, More: c.More}
+	switch c.Kind {
+	case store.KindPut:
+		rsp.Change = storev1.Change_CHANGE_PUT
+	case store.KindDelete:
+		rsp.Change = storev1.Change_CHANGE_DELETE
+	case store.Synced:
+		rsp.Change = storev1.Change_CHANGE_SYNCED
+		return rsp, nil
+	}
+	var err error
+	rsp.Record, err = record(c.Record)
+	return rsp, err
 }
 
 // Messages of an export have as many records as these bounds allow.

@@ -20,8 +20,16 @@ import (
 // the tag of a field that no message has.
 const unreadable = 0
 
-// lenientCodec is a codec that takes what cannot be read.
+// lenientCodec is a codec that takes what cannot be read, and sends what is encoded
+// already.
 type lenientCodec struct{ encoding.CodecV2 }
+
+func (c lenientCodec) Marshal(v any) (mem.BufferSlice, error) {
+	if b, ok := v.(encoded); ok {
+		return mem.BufferSlice{mem.SliceBuffer(b)}, nil
+	}
+	return c.CodecV2.Marshal(v)
+}
 
 func (c lenientCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	err := c.CodecV2.Unmarshal(data, v)

@@ -46,7 +46,8 @@ var (
 //
 // All methods are safe for concurrent use. They return promptly with the
 // context's error when ctx ends; a transaction may have been made then. Values
-// passed in are not kept, and values handed out belong to the caller.
+// passed in are not kept, and values handed out belong to the caller; those that a
+// watch yields others may be reading, and they must not be changed.
 type Store interface {
 	// Get returns the record of a key, [ErrNotFound] when there is none or it
 	// has expired.

@@ -33,7 +33,9 @@ const (
 //
 // When the server cannot be reached the watch tries again by itself, and goes on
 // where it was: no change is missed or comes twice, as long as the server keeps them;
-// after more than 256 it begins again with the value as it is.
+// after more than 256, and when the server has another configuration than before, it
+// begins again with the value as it is. Each value is a whole, so there is nothing to do
+// then.
 //
 // A value that does not fit T is yielded as an error with the zero T, and the watch goes
 // on. Other errors come last: that of ctx when it ends, and what no other attempt

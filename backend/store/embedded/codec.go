@@ -16,7 +16,7 @@ import (
 //
 //	d KEY                 the record of a key
 //	c REVISION INDEX      a change: the index-th of its transaction
-//	x DEADLINE KEY        that the record of a key expires
+//	x DEADLINE KEY        that the record of a key may expire: when it has that deadline
 //	m floor               up to where changes are gone
 const (
 	kindData   = 'd'

@@ -39,6 +39,9 @@ func (g *gate) close() {
 	close(g.closed)
 }
 
+// isClosed reports whether it is.
+func (g *gate) isClosed() bool { return g.n.Load() >= gateClosed }
+
 // wait returns when no call runs any more. Callers that come late enter and leave
 // again at once.
 func (g *gate) wait() {

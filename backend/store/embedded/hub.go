@@ -4,10 +4,12 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/micro/micro/v3/backend/store"
 )
 
 // hub wakes watches when something changed that is for them. It holds no changes:
-// a watch that does not come for a while finds them in the index.
+// a watch finds them in the tail, or in the index when it did not come for a while.
 //
 // The zero value is ready to use.
 type hub struct {
@@ -21,6 +23,14 @@ type watcher struct {
 	wake   chan struct{}
 	// first is the first revision for it since it last looked; 0: none.
 	first atomic.Int64
+}
+
+// poke wakes the watch.
+func (w *watcher) poke() {
+	select {
+	case w.wake <- struct{}{}:
+	default: // it is about to look
+	}
 }
 
 // add begins to wake a watch.
@@ -60,21 +70,29 @@ func (h *hub) measure() {
 }
 
 // wake tells the watches of changes, which come in order. It never waits for one.
-func (h *hub) wake(changes []notice) {
+func (h *hub) wake(changes []store.Change) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, c := range changes {
 		for _, n := range h.prefixes {
-			if n > len(c.key) {
+			if n > len(c.Record.Key) {
 				break
 			}
-			for w := range h.watches[c.key[:n]] {
-				w.first.CompareAndSwap(0, c.revision)
-				select {
-				case w.wake <- struct{}{}:
-				default:
-				}
+			for w := range h.watches[c.Record.Key[:n]] {
+				w.first.CompareAndSwap(0, c.Revision)
+				w.poke()
 			}
+		}
+	}
+}
+
+// end wakes all watches, since there is nothing more to come.
+func (h *hub) end() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, watches := range h.watches {
+		for w := range watches {
+			w.poke()
 		}
 	}
 }

@@ -117,14 +117,11 @@ func (s *Store) record(it *pebble.Iterator, now int64, keyOnly bool) (store.Reco
 
 // interrupted returns why a call that goes on for long should end now.
 func (s *Store) interrupted(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
+	switch {
+	case ctx.Err() != nil:
 		return ctx.Err()
-	case <-s.calls.closed:
+	case s.calls.isClosed():
 		return store.ErrClosed
-	case <-s.db.Failed():
-		return s.db.Err()
-	default:
-		return nil
 	}
+	return s.db.Err()
 }

@@ -6,8 +6,9 @@
 //	Watch ◀── the index of changes, read again whenever the hub says so
 //
 // The index of changes holds every change with its value, oldest first, and is cut
-// at its old end when it has too many entries or bytes. It is what a watch reads:
-// there are no queues for watchers, and one that falls behind costs nobody anything.
+// at its old end when it has too many entries or bytes. It is what a watch reads, and
+// its newest part is in memory: there are no queues for watchers, and one that falls
+// behind costs nobody anything.
 package embedded
 
 import (
@@ -45,6 +46,7 @@ type Store struct {
 	clock   clock
 
 	commits *engine.Committer[group]
+	tail    tail
 	hub     hub
 	reaper  *reaper
 	trimmer *trimmer
@@ -89,6 +91,13 @@ func Open(ctx context.Context, db *engine.DB, o Options) (*Store, error) {
 	s.reaper, s.trimmer = newReaper(s), newTrimmer(s)
 	s.trimmer.note(s.newest, s.total)
 	s.commits = engine.NewCommitter(db, s.visible, s.after)
+	go func() {
+		select {
+		case <-s.calls.closed:
+		case <-db.Failed():
+		}
+		s.hub.end()
+	}()
 	if !o.ReadOnly {
 		s.reaper.start()
 		s.trimmer.start()

@@ -14,16 +14,11 @@ import (
 // group is what is known of the transactions that become durable together.
 type group struct {
 	records  map[string]meta // the newest state of what they changed; zero: deleted
-	changes  []notice        // in order
+	changes  []store.Change  // in order; without values when they have too many bytes
+	bytes    int             // of changes
 	newest   int64           // the last revision among them; 0: none
 	total    int64           // see change, as of newest
 	earliest int64           // the first deadline that they set; 0: none
-}
-
-// notice says that a key was changed.
-type notice struct {
-	key      string
-	revision int64
 }
 
 // visible is called when readers begin to see a group.
@@ -35,6 +30,7 @@ func (s *Store) visible(g *group) {
 
 // after is called when the writers of a group have been told.
 func (s *Store) after(g *group) {
+	s.tail.add(g.changes, g.newest, g.bytes)
 	s.hub.wake(g.changes)
 	s.reaper.note(g.earliest)
 	s.trimmer.note(g.newest, g.total)
@@ -125,11 +121,13 @@ func (s *Store) write(b *pebble.Batch, here, before *group) *write {
 
 // txn evaluates a transaction and makes it, when it holds and changes something.
 func (w *write) txn(t store.Txn, sums []uint32) (int64, error) {
+	known := make(map[string]meta, len(t.If))
 	for _, c := range t.If {
 		m, err := w.find(c.Key)
 		if err != nil {
 			return 0, err
 		}
+		known[c.Key] = m
 		if m.expired(w.now) {
 			m = meta{}
 		}
@@ -140,6 +138,15 @@ func (w *write) txn(t store.Txn, sums []uint32) (int64, error) {
 	// All that can fail comes before the first change.
 	old := make([]meta, len(t.Do))
 	for i, op := range t.Do {
+		var ok bool
+		if old[i], ok = known[op.Key]; ok {
+			continue
+		}
+		if op.Kind == store.KindPut && op.TTL == 0 {
+			// It is the same whatever was there, and to look costs more than to write.
+			old[i], _ = w.noted(op.Key)
+			continue
+		}
 		var err error
 		if old[i], err = w.find(op.Key); err != nil {
 			return 0, err
@@ -156,8 +163,9 @@ func (w *write) txn(t store.Txn, sums []uint32) (int64, error) {
 	return w.revision, nil
 }
 
-// expire deletes the records that still have the deadline that they are listed with.
-// One that cannot be read is left, and reported in the end.
+// expire deletes the records that still have the deadline that they are listed with, and
+// forgets the deadlines of the others: those were written over, by who did not look. One
+// that cannot be read is left, and reported in the end.
 func (w *write) expire(list []due) error {
 	var failed error
 	for _, d := range list {
@@ -166,25 +174,34 @@ func (w *write) expire(list []due) error {
 			failed = err
 			continue
 		}
-		if m.expires == d.deadline && m.expired(w.now) {
+		switch {
+		case m.expires != d.deadline:
+			w.outcome = engine.Written
+			w.forget(d)
+		case m.expired(w.now):
 			w.delete(d.key, m)
 		}
 	}
 	return failed
 }
 
-// find returns what is known of a key's record, zero when there is none. It notes
+// noted returns what the groups know of a key's record, which they changed. It notes
 // whether that is durable.
-func (w *write) find(key string) (meta, error) {
-	if m, ok := w.here.records[key]; ok {
+func (w *write) noted(key string) (m meta, ok bool) {
+	if m, ok = w.here.records[key]; ok {
 		w.outcome = max(w.outcome, engine.NothingHere)
-		return m, nil
-	}
-	if w.before != nil {
-		if m, ok := w.before.records[key]; ok {
+	} else if w.before != nil {
+		if m, ok = w.before.records[key]; ok {
 			w.outcome = max(w.outcome, engine.NothingBefore)
-			return m, nil
 		}
+	}
+	return m, ok
+}
+
+// find returns what is known of a key's record, zero when there is none.
+func (w *write) find(key string) (meta, error) {
+	if m, ok := w.noted(key); ok {
+		return m, nil
 	}
 	k := dataKey(key)
 	v, closer, err := w.store.db.Get(k)
@@ -246,10 +263,8 @@ func (w *write) begin() {
 
 // changed adds a change to the index, and forgets the deadline that the record had.
 func (w *write) changed(key string, c change, m, old meta) {
-	if old.expires != 0 {
-		d := w.batch.DeleteDeferred(expiryKeyLen + len(key))
-		copy(d.Key, expiryKey(old.expires, key))
-		w.finish(d)
+	if old.expires != 0 && old.expires != m.expires {
+		w.forget(due{deadline: old.expires, key: key})
 	}
 	c.key = []byte(key)
 	w.store.total += int64(c.len())
@@ -262,7 +277,23 @@ func (w *write) changed(key string, c change, m, old meta) {
 	w.finish(d)
 	w.index++
 	w.here.records[key] = m
-	w.here.changes = append(w.here.changes, notice{key, w.revision})
+	w.note(c)
+}
+
+// note keeps a change for those who watch. Values passed in are not the store's, so it has
+// a copy, unless there are so many bytes that nobody would get to see it.
+func (w *write) note(c change) {
+	if w.here.bytes += len(c.key) + len(c.value); w.here.bytes > tailBytes {
+		c.value = nil
+	}
+	w.here.changes = append(w.here.changes, c.export(w.revision))
+}
+
+// forget removes a deadline from the index.
+func (w *write) forget(d due) {
+	op := w.batch.DeleteDeferred(expiryKeyLen + len(d.key))
+	copy(op.Key, expiryKey(d.deadline, d.key))
+	w.finish(op)
 }
 
 // finish ends an operation of the batch, which has an index of its operations only

@@ -37,6 +37,12 @@ func (s *Store) watch(ctx context.Context, prefix string, from int64, yield func
 	// Before the first read, so that no change falls between that and the waiting.
 	w := s.hub.add(prefix)
 	defer s.hub.remove(w)
+	// To wait for one thing costs half of what it costs to wait for one of four, and a
+	// thousand watches do it at each change: so whatever ends a watch wakes it.
+	defer context.AfterFunc(ctx, w.poke)()
+	if err := s.interrupted(ctx); err != nil {
+		return err // of which the hub may have told before
+	}
 
 	var upTo int64 // everything up to this revision has been shown
 	var more bool  // the consumer goes on
@@ -53,14 +59,9 @@ func (s *Store) watch(ctx context.Context, prefix string, from int64, yield func
 		return nil
 	}
 	for {
-		select {
-		case <-w.wake:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-s.calls.closed:
-			return store.ErrClosed
-		case <-s.db.Failed():
-			return s.db.Err()
+		<-w.wake
+		if err := s.interrupted(ctx); err != nil {
+			return err
 		}
 		// Between what has been shown and the change that it was woken for there is
 		// none for it: the hub tells of every one.
@@ -149,6 +150,11 @@ func (s *Store) changes(ctx context.Context, prefix string, start, end int64, yi
 // part reads some of the changes from start up to revision end, and returns where
 // the next are.
 func (s *Store) part(prefix string, start position, end int64) ([]store.Change, position, error) {
+	if start.index == 0 && start.revision > s.floor.Load().revision {
+		if part, ok := s.tail.part(prefix, start.revision, end); ok {
+			return part, position{revision: end + 1}, nil
+		}
+	}
 	it, err := s.db.NewIter(&pebble.IterOptions{
 		LowerBound: changeKey(start),
 		UpperBound: changeKey(position{revision: end + 1}),

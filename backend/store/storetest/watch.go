@@ -242,14 +242,35 @@ func watchTests() map[string]func(*testing.T, store.Store) {
 			}
 			put(t, s, "c", "")
 		},
-		"values are copies": func(t *testing.T, s store.Store) {
-			one, two := watch(t, s, "", 0), watch(t, s, "", 0)
+		"values are not the writer's": func(t *testing.T, s store.Store) {
+			w := watch(t, s, "", 0)
+			w.synced(t)
+			value := []byte("abc")
+			do(t, s, store.Put("a", value))
+			copy(value, "xyz")
+			equal(t, "value", string(w.next(t).Record.Value), "abc")
+			copy(get(t, s, "a").Value, "xyz")
+			equal(t, "value", string(get(t, s, "a").Value), "abc")
+		},
+		"large and small": func(t *testing.T, s store.Store) {
+			one, two := watch(t, s, "", 0), watch(t, s, "b", 0)
 			one.synced(t)
 			two.synced(t)
-			put(t, s, "a", "abc")
-			copy(one.next(t).Record.Value, "xyz")
-			equal(t, "value", string(two.next(t).Record.Value), "abc")
-			equal(t, "value", string(get(t, s, "a").Value), "abc")
+			large := strings.Repeat("x", store.MaxValue)
+			for _, key := range []string{"a", "b"} {
+				put(t, s, key+"1", "small", key+"2", large, key+"3", "small")
+			}
+			do(t, s, store.Put("b4", []byte(large)), store.Put("b5", []byte("small")), store.Put("b6", []byte(large)))
+			for _, key := range []string{"a1", "a2", "a3", "b1", "b2", "b3", "b4", "b5", "b6"} {
+				c := one.next(t)
+				c.More = false
+				equal(t, "of all", c, was(get(t, s, key)))
+				if key[0] == 'b' {
+					c = two.next(t)
+					c.More = false
+					equal(t, "of some", c, was(get(t, s, key)))
+				}
+			}
 		},
 		"slow consumer": testSlowWatch,
 		"writers":       testWatchWriters,

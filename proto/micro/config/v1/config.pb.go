@@ -971,7 +971,7 @@ type WatchRequest struct {
 	// Show secrets.
 	Secrets bool `protobuf:"varint,2,opt,name=secrets,proto3" json:"secrets,omitempty"`
 	// Go on after this revision: send each change made since, and not the value as it is.
-	// When that is not kept any more, begin with the value as it is.
+	// When that is not kept any more, begin with the value as it is, as a reset.
 	FromRevision  *int64 `protobuf:"varint,3,opt,name=from_revision,json=fromRevision,proto3,oneof" json:"from_revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1035,7 +1035,11 @@ type WatchResponse struct {
 	// The value as JSON; absent when there is none.
 	Json *string `protobuf:"bytes,2,opt,name=json,proto3,oneof" json:"json,omitempty"`
 	// The paths of the secrets in the value.
-	Secrets       []string `protobuf:"bytes,3,rep,name=secrets,proto3" json:"secrets,omitempty"`
+	Secrets []string `protobuf:"bytes,3,rep,name=secrets,proto3" json:"secrets,omitempty"`
+	// Changes after from_revision, or after what was sent before, are missing: they are not
+	// kept any more, or the configuration is another one. This is the value as it is; who
+	// had concluded something from one change after the other has to begin anew.
+	Reset_        bool `protobuf:"varint,4,opt,name=reset,proto3" json:"reset,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1089,6 +1093,13 @@ func (x *WatchResponse) GetSecrets() []string {
 		return x.Secrets
 	}
 	return nil
+}
+
+func (x *WatchResponse) GetReset_() bool {
+	if x != nil {
+		return x.Reset_
+	}
+	return false
 }
 
 var File_micro_config_v1_config_proto protoreflect.FileDescriptor
@@ -1172,11 +1183,12 @@ const file_micro_config_v1_config_proto_rawDesc = "" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x18\n" +
 	"\asecrets\x18\x02 \x01(\bR\asecrets\x12(\n" +
 	"\rfrom_revision\x18\x03 \x01(\x03H\x00R\ffromRevision\x88\x01\x01B\x10\n" +
-	"\x0e_from_revision\"g\n" +
+	"\x0e_from_revision\"}\n" +
 	"\rWatchResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x03R\brevision\x12\x17\n" +
 	"\x04json\x18\x02 \x01(\tH\x00R\x04json\x88\x01\x01\x12\x18\n" +
-	"\asecrets\x18\x03 \x03(\tR\asecretsB\a\n" +
+	"\asecrets\x18\x03 \x03(\tR\asecrets\x12\x14\n" +
+	"\x05reset\x18\x04 \x01(\bR\x05resetB\a\n" +
 	"\x05_json2\x85\x04\n" +
 	"\x06Config\x12@\n" +
 	"\x03Get\x12\x1b.micro.config.v1.GetRequest\x1a\x1c.micro.config.v1.GetResponse\x12@\n" +
