@@ -49,6 +49,10 @@ fields are put in there; the token of the session is not.`,
   micro call helloworld stream --count=3`,
 		DisableFlagParsing: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			args, err := takeGlobals(cmd.Root(), args)
+			if err != nil {
+				return err
+			}
 			if len(args) == 0 || args[0] == "--help" || args[0] == "-h" {
 				return cmd.Help()
 			}
@@ -72,6 +76,10 @@ answer is printed when it comes, a line each; Ctrl-C ends the call.`,
 ' | micro stream helloworld ping-pong`,
 		DisableFlagParsing: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			args, err := takeGlobals(cmd.Root(), args)
+			if err != nil {
+				return err
+			}
 			if len(args) == 0 || args[0] == "--help" || args[0] == "-h" {
 				return cmd.Help()
 			}
@@ -83,6 +91,28 @@ answer is printed when it comes, a line each; Ctrl-C ends the call.`,
 			return app.invoke(cmd.Context(), cmd.Root(), in)
 		},
 	}
+}
+
+// takeGlobals sets the flags that every command has, as far as they stand before the
+// arguments of a command that reads its own flags.
+func takeGlobals(root *cobra.Command, args []string) (rest []string, err error) {
+	globals := root.PersistentFlags()
+	n := 0
+	for n < len(args) && strings.HasPrefix(args[n], "-") {
+		name, _, has := strings.Cut(strings.TrimLeft(args[n], "-"), "=")
+		f := globals.Lookup(name)
+		if f == nil && len(name) == 1 {
+			f = globals.ShorthandLookup(name)
+		}
+		if f == nil {
+			break
+		}
+		if n++; !has && f.NoOptDefVal == "" {
+			n++
+		}
+	}
+	n = min(n, len(args))
+	return args[n:], globals.Parse(args[:n])
 }
 
 // callService calls the service that the first word of a command line names.
