@@ -39,6 +39,10 @@ ${NAME} in the value of a flag, in a header and in JSON on the command line stan
 environment variable, so that secrets are neither seen in the list of processes nor kept in
 the history; $${ is ${ itself.
 
+-i fills in the request on the whole terminal: "micro call -i" begins with the choice of a
+service, "micro call -i SERVICE" of an endpoint. Where there is no terminal, fields are
+given as flags, or --template prints what to fill in.
+
 --dry-run prints the request instead of sending it, --as grpcurl, curl, go, python, ts or
 micro the call in another language, and --explain all of them. Environment variables in
 fields are put in there; the token of the session is not.`,
@@ -46,6 +50,7 @@ fields are put in there; the token of the session is not.`,
   micro call helloworld '{"name": "Alice"}'
   micro call helloworld @request.yaml --name=Alice
   micro call helloworld --name=Alice --as curl
+  micro call -i helloworld
   micro call helloworld stream --count=3`,
 		DisableFlagParsing: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -53,10 +58,11 @@ fields are put in there; the token of the session is not.`,
 			if err != nil {
 				return err
 			}
-			if len(args) == 0 || args[0] == "--help" || args[0] == "-h" {
+			in := front.Parse(args)
+			if in.Service == "" && !in.WantsForm() || len(args) > 0 && (args[0] == "--help" || args[0] == "-h") {
 				return cmd.Help()
 			}
-			return app.invoke(cmd.Context(), cmd.Root(), front.Parse(args))
+			return app.invoke(cmd.Context(), cmd.Root(), in)
 		},
 	}
 }
@@ -129,6 +135,9 @@ func (a *App) callService(ctx context.Context, root *cobra.Command, args []strin
 const maxStaleTries = 2
 
 func (a *App) invoke(ctx context.Context, root *cobra.Command, in front.Invocation) error {
+	if in.WantsForm() && !in.WantsHelp() {
+		return a.form(ctx, in)
+	}
 	stdin := &input{r: a.In}
 	var stale *staleError
 	for try := 0; ; try++ {

@@ -53,44 +53,20 @@ terminal decides.`,
 }
 
 // DashboardKeys returns what keys do in the dashboard, for those who describe it.
-func DashboardKeys() []tui.KeyGroup { return tui.KeyMap() }
+func DashboardKeys() []tui.KeyGroup { return tui.DashboardKeys() }
+
+// FormKeys returns what keys do where calls are filled in, for those who describe it.
+func FormKeys() []tui.KeyGroup { return tui.FormKeys() }
 
 // themeVariable names the theme of what takes the whole terminal.
 const themeVariable = "MICRO_THEME"
 
 func (o *dashboardOptions) run(ctx context.Context, app *App) error {
-	theme := app.Getenv(themeVariable)
-	if !slices.Contains([]string{"", "light", "dark", "none"}, theme) {
-		return usage("", "%s is %q, and none of light, dark, none", themeVariable, theme)
-	}
-	if app.noColor || app.Getenv("NO_COLOR") != "" {
-		theme = "none"
-	}
-	e, err := app.Env()
+	c, err := app.screen(app.session)
 	if err != nil {
 		return err
 	}
-	ns, err := app.Namespace()
-	if err != nil {
-		return err
-	}
-	session, err := app.session(e.Name, ns)
-	if err != nil {
-		return err
-	}
-	c := tui.Config{
-		In: app.In, Out: app.Out, Environ: app.terminalEnviron(), Now: app.Now,
-		Theme: theme, ReadOnly: o.readOnly,
-		Session: session, Connect: app.session, Environments: app.environments,
-		Line: front.Line, Colored: front.Colored,
-		Explain: func(err error) string {
-			e := app.explain(err)
-			if e.Hint == "" {
-				return e.Message
-			}
-			return e.Message + "; hint: " + e.Hint
-		},
-	}
+	c.ReadOnly = o.readOnly
 	if o.isPlain(app) {
 		if o.out == asTable {
 			return tui.Plain(ctx, c, nil)
@@ -98,6 +74,38 @@ func (o *dashboardOptions) run(ctx context.Context, app *App) error {
 		return tui.Plain(ctx, c, func(api string, m proto.Message) error { return o.message(app.Out, api, m) })
 	}
 	return tui.Run(ctx, c)
+}
+
+// screen returns what is shown on a whole terminal, of the environment and the namespace
+// that the command acts in. Connect makes sessions.
+func (a *App) screen(connect func(env, namespace string) (tui.Session, error)) (tui.Config, error) {
+	theme := a.Getenv(themeVariable)
+	if !slices.Contains([]string{"", "light", "dark", "none"}, theme) {
+		return tui.Config{}, usage("", "%s is %q, and none of light, dark, none", themeVariable, theme)
+	}
+	if a.noColor || a.Getenv("NO_COLOR") != "" {
+		theme = "none"
+	}
+	e, ns, err := a.target()
+	if err != nil {
+		return tui.Config{}, err
+	}
+	session, err := connect(e.Name, ns)
+	if err != nil {
+		return tui.Config{}, err
+	}
+	return tui.Config{
+		In: a.In, Out: a.Out, Environ: a.terminalEnviron(), Now: a.Now, Theme: theme,
+		Session: session, Connect: connect, Environments: a.environments,
+		Line: front.Line, Colored: front.Colored,
+		Explain: func(err error) string {
+			e := a.explain(err)
+			if e.Hint == "" {
+				return e.Message
+			}
+			return e.Message + "; hint: " + e.Hint
+		},
+	}, nil
 }
 
 // message writes a message of the server, as the value of the API that it is of.
@@ -119,8 +127,12 @@ func (o *dashboardOptions) message(w io.Writer, api string, m proto.Message) err
 
 // isPlain reports whether lines are written, and no frames.
 func (o *dashboardOptions) isPlain(app *App) bool {
-	return o.plain || o.out != asTable || !app.Terminal.In || !app.Terminal.Out ||
-		app.Getenv("TERM") == "dumb" || app.Getenv("MICRO_ACCESSIBLE") != ""
+	return o.plain || o.out != asTable || !app.hasScreen()
+}
+
+// hasScreen reports whether there is a terminal that may be taken as a whole.
+func (a *App) hasScreen() bool {
+	return a.Terminal.In && a.Terminal.Out && a.Getenv("TERM") != "dumb" && a.Getenv("MICRO_ACCESSIBLE") == ""
 }
 
 // terminalEnviron returns what the environment says of the terminal.

@@ -58,6 +58,13 @@ type driver struct {
 	m    *Model
 	ran  [][]string
 	quit tea.Msg
+	// calls are the feeds of calls that were begun.
+	calls []begunFeed
+}
+
+type begunFeed struct {
+	feed
+	id int
 }
 
 func newDriver(c *Config) *driver {
@@ -65,6 +72,11 @@ func newDriver(c *Config) *driver {
 	d.m.run = func(_ *Session, args []string) tea.Cmd {
 		d.ran = append(d.ran, args)
 		return nil
+	}
+	d.m.launch = func(f feed, id int, _ *Session, _ <-chan struct{}) {
+		if f.single {
+			d.calls = append(d.calls, begunFeed{f, id})
+		}
 	}
 	d.m.Init()
 	return d
@@ -80,7 +92,7 @@ func (d *driver) send(msg tea.Msg) {
 	switch msg := cmd().(type) {
 	case tea.QuitMsg, tea.InterruptMsg:
 		d.quit = msg
-	case listedMsg, connectedMsg:
+	case listedMsg, connectedMsg, laterMsg:
 		d.send(msg)
 	}
 }
@@ -328,23 +340,29 @@ func TestFrames(t *testing.T) {
 				d := newDriver(testConfig())
 				d.send(size)
 				prepare(d)
-				checkFrame(t, d.m)
-				got := d.screenText()
-				path := filepath.Join("testdata", file+".golden")
-				if *update {
-					if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
-						t.Fatal(err)
-					}
-				}
-				want, err := os.ReadFile(path)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if diff := gocmp.Diff(string(want), got); diff != "" {
-					t.Errorf("frame (-want +got):\n%s", diff)
-				}
+				d.checkGolden(t, file)
 			})
 		}
+	}
+}
+
+// checkGolden fails when the frame would not fit, or is not as it is in testdata.
+func (d *driver) checkGolden(t *testing.T, file string) {
+	t.Helper()
+	checkFrame(t, d.m)
+	got := d.screenText()
+	path := filepath.Join("testdata", file+".golden")
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := gocmp.Diff(string(want), got); diff != "" {
+		t.Errorf("frame (-want +got):\n%s", diff)
 	}
 }
 

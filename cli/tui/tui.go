@@ -48,6 +48,8 @@ type Config struct {
 	Line, Colored func(string) string
 	// Explain says what an error is, for people.
 	Explain func(error) string
+	// Form makes the program one that fills in calls; nil: it is the dashboard.
+	Form *Form
 }
 
 // Session is an environment and a namespace to work in.
@@ -60,6 +62,8 @@ type Session struct {
 	Dial func(ctx context.Context) (context.Context, grpc.ClientConnInterface, error)
 	// Run runs a micro command and returns what it wrote.
 	Run func(ctx context.Context, args []string) (string, error)
+	// Calls is what forms call with; the dashboard has none.
+	Calls *Calls
 	// Close ends what the session holds.
 	Close func()
 }
@@ -76,7 +80,8 @@ const framesPerSecond = 30
 // ErrInterrupted is returned when somebody pressed Ctrl-C.
 var ErrInterrupted = errors.New("interrupted")
 
-// Run shows the dashboard until somebody quits, and gives the terminal back as it was.
+// Run shows the dashboard, or forms, until somebody quits, and gives the terminal back as
+// it was.
 func Run(ctx context.Context, c Config) error {
 	ctx, cancel := context.WithCancel(ctx)
 	m := newModel(&c)
@@ -90,7 +95,11 @@ func Run(ctx context.Context, c Config) error {
 					p.Send(brokenMsg{fmt.Errorf("the feed %s: %v", f.name, r)})
 				}
 			}()
-			follow(ctx, f, id, s.Dial, p.Send, stop)
+			dial := s.Dial
+			if f.own {
+				dial = func(ctx context.Context) (context.Context, grpc.ClientConnInterface, error) { return ctx, nil, nil }
+			}
+			follow(ctx, f, id, dial, p.Send, stop)
 		})
 	}
 	m.run = func(s *Session, args []string) tea.Cmd {
@@ -98,6 +107,9 @@ func Run(ctx context.Context, c Config) error {
 			out, err := s.Run(ctx, args)
 			return ranMsg{args: args, out: out, err: err}
 		}
+	}
+	m.later = func(do func(ctx context.Context) tea.Msg) tea.Cmd {
+		return func() tea.Msg { return do(ctx) }
 	}
 	_, err := p.Run()
 	cancel()
@@ -107,7 +119,7 @@ func Run(ctx context.Context, c Config) error {
 	case errors.Is(err, tea.ErrInterrupted):
 		return ErrInterrupted
 	case errors.Is(err, tea.ErrProgramPanic):
-		return errors.New("the dashboard has a fault, and had to end")
+		return errors.New("the program has a fault, and had to end")
 	case err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return context.Canceled
 	case err != nil:

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/micro/micro/v3/cli"
+	"github.com/micro/micro/v3/cli/tui"
 )
 
 // notice begins each page.
@@ -29,18 +30,16 @@ func pages(schema []byte) (map[string][]byte, error) {
 	for _, c := range commandsBelow(root) {
 		all[pageName(c)] = commandPage(c)
 	}
-	all[keysPage] = dashboardKeys()
+	all["dashboard-keys.md"] = keysPage("Keys of the dashboard", "What keys do in [micro dashboard](micro-dashboard.md). Those that change something ask first, and do nothing while it is read-only.", cli.DashboardKeys())
+	all["form-keys.md"] = keysPage("Keys of the form", "What keys do in [micro call -i](micro-call.md). Those that change something do nothing while it is read-only.", cli.FormKeys())
 	return all, nil
 }
 
-// keysPage is the page of the keys of the dashboard.
-const keysPage = "dashboard-keys.md"
-
-// dashboardKeys returns the page of the keys of the dashboard.
-func dashboardKeys() []byte {
+// keysPage returns a page that says what keys do.
+func keysPage(title, about string, groups []tui.KeyGroup) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s# Keys of the dashboard\n\nWhat keys do in [micro dashboard](micro-dashboard.md). Those that change something ask first, and do nothing while it is read-only.\n", notice)
-	for _, g := range cli.DashboardKeys() {
+	fmt.Fprintf(&b, "%s# %s\n\n%s\n", notice, title, about)
+	for _, g := range groups {
 		fmt.Fprintf(&b, "\n## %s\n\n| key | |\n| --- | --- |\n", g.Title)
 		for _, k := range g.Keys {
 			help := cell(k.Help)
