@@ -224,18 +224,7 @@ func callFrames() map[string]func(d *driver) {
 // Each screen of a call is as it is in testdata at three sizes.
 func TestCallFrames(t *testing.T) {
 	t.Parallel()
-	for name, prepare := range callFrames() {
-		for _, size := range []tea.WindowSizeMsg{{Width: 60, Height: 15}, {Width: 100, Height: 30}, {Width: 300, Height: 80}} {
-			file := fmt.Sprintf("%s_%dx%d", name, size.Width, size.Height)
-			t.Run(file, func(t *testing.T) {
-				t.Parallel()
-				d := newFormDriver()
-				d.send(size)
-				prepare(d)
-				d.checkGolden(t, file)
-			})
-		}
-	}
+	checkFrames(t, callFrames(), newFormDriver)
 }
 
 // What is typed into the form is the request, in each way in which a field is typed.

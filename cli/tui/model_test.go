@@ -332,12 +332,18 @@ func frames() map[string]func(d *driver) {
 // terminal.
 func TestFrames(t *testing.T) {
 	t.Parallel()
-	for name, prepare := range frames() {
+	checkFrames(t, frames(), func() *driver { return newDriver(testConfig()) })
+}
+
+// checkFrames compares screens at three sizes.
+func checkFrames(t *testing.T, all map[string]func(d *driver), open func() *driver) {
+	t.Helper()
+	for name, prepare := range all {
 		for _, size := range []tea.WindowSizeMsg{{Width: 60, Height: 15}, {Width: 100, Height: 30}, {Width: 300, Height: 80}} {
 			file := fmt.Sprintf("%s_%dx%d", name, size.Width, size.Height)
 			t.Run(file, func(t *testing.T) {
 				t.Parallel()
-				d := newDriver(testConfig())
+				d := open()
 				d.send(size)
 				prepare(d)
 				d.checkGolden(t, file)
