@@ -13,7 +13,7 @@ import "embed"
 //go:embed backend/config/*.go backend/deploy/*.go backend/embedded/*.go
 //go:embed backend/events/*.go backend/events/embedded/*.go backend/gateway/*.go backend/logs/*.go backend/mail/*.go backend/metrics/*.go
 //go:embed backend/proxy/*.go backend/registry/*.go backend/runtime/*.go backend/runtime/docker/*.go backend/runtime/embedded/*.go
-//go:embed backend/runtime/logfile/*.go backend/runtime/supervisor/*.go backend/server/*.go backend/server/apis.binpb backend/stats/*.go backend/store/*.go backend/store/embedded/*.go backend/tables/*.go
+//go:embed backend/runtime/logfile/*.go backend/runtime/supervisor/*.go backend/runtime/sweep/*.go backend/server/*.go backend/server/apis.binpb backend/stats/*.go backend/store/*.go backend/store/embedded/*.go backend/tables/*.go
 //go:embed backend/trace/*.go backend/transfer/*.go
 //go:embed dynamic/*.go dynamic/request/*.go dynamic/wire/*.go dynamic/wire/builtin.table
 //go:embed image/layout/*.go image/registry/*.go

@@ -19,7 +19,8 @@ type world struct {
 	bin, home, project string
 	env                []string
 	proxy, gateway     string
-	token              string // a file with an access token
+	token              string   // a file with an access token
+	flags              []string // of the server
 	server             *exec.Cmd
 	pid                int // of the server, which another program may have started
 }
@@ -85,6 +86,7 @@ func (w *world) start(b *testing.B) time.Duration {
 func (w *world) startAt(b *testing.B, data string, command ...string) time.Duration {
 	b.Helper()
 	command = append(command, "server", "--gateway", "127.0.0.1:0", "--proxy", "127.0.0.1:0", "--data", data)
+	command = append(command, w.flags...)
 	w.server = w.command(b, command[0], command[1:]...)
 	ready := make(chan time.Duration, 1)
 	began := time.Now()

@@ -128,6 +128,12 @@ func BenchmarkEdit(b *testing.B) {
 	w := newWorld(b)
 	w.start(b)
 	w.deploy(b)
+	w.measureEdit(b, 11)
+}
+
+// measureEdit takes so many rounds.
+func (w *world) measureEdit(b *testing.B, rounds int) {
+	b.Helper()
 	handler := filepath.Join(w.project, "handler", "helloworld.go")
 	text, err := os.ReadFile(handler)
 	if err != nil {
@@ -160,7 +166,7 @@ func BenchmarkEdit(b *testing.B) {
 	}}
 	unchanged := side{name: "unchanged", run: func() { w.run(b, "run", w.project) }}
 	for b.Loop() {
-		m := takeTurns(11, build, run, unchanged)
+		m := takeTurns(rounds, build, run, unchanged)
 		report(b, ratio(m["micro run"], m["go build"]), "x-go-build")
 		report(b, ratio(m["unchanged"], m["go build"]), "x-go-build-unchanged")
 	}

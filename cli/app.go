@@ -67,6 +67,9 @@ type App struct {
 // Terminal is what is known of the terminal, if there is one.
 type Terminal struct {
 	In, Out, Err bool // which of the three are a terminal
+	// Foreground reports whether the terminal is this process's to read and to change;
+	// nil: it is.
+	Foreground func() bool
 	// Size returns the width and height of the terminal; 80 and 24 when unknown.
 	Size func() (width, height int)
 	// Prompt is the terminal itself, to ask on: standard error may be elsewhere.

@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/micro/micro/v3/cli/front"
-	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
 
 // testApp is an app of a user without anything.
@@ -58,6 +57,16 @@ func TestCommands(t *testing.T) {
 		{"nobody can be asked", "login", ExitUsage, "", ""},
 		{"an error in JSON", "user -o json", ExitLogin, "", `{"`},
 		{"a negative number of lines", "logs x -n -1", ExitUsage, "", "micro: --lines is -1\nhint: micro logs --help\n"},
+		{"a number of instances below one", "scale shop -1", ExitUsage, "", "micro: -1 is no number of instances: a service has at least one\nhint: micro scale --help\n"},
+		{"the same with a flag behind it", "-e local scale shop -1 --no-wait", ExitUsage, "", "micro: -1 is no number of instances: a service has at least one\n"},
+		{"no number of instances", "scale shop -1x", ExitUsage, "", "micro: unknown shorthand flag: '1' in -1x\nhint: micro scale --help\n"},
+		{"a release below one", "rollback shop -1", ExitUsage, "", "micro: \"-1\" is no release\nhint: micro releases shop\n"},
+		{"a revision below one", "config rollback -1", ExitUsage, "", "micro: \"-1\" is no revision\nhint: micro config history\n"},
+		{"a call below one", "history -1", ExitUsage, "", "micro: \"-1\" is"},
+		{"a value with a dash", "config set shop.flags -abc", ExitUsage, "", "micro: unknown shorthand flag: 'a' in -abc\nhint: micro config set --help\nhint: micro config set -- shop.flags -abc\n"},
+		{"a value with two dashes", "store write --expiry 1h key --value", ExitUsage, "", "micro: unknown flag: --value\nhint: micro store write --help\nhint: micro store write --expiry 1h -- key --value\n"},
+		{"a payload with a dash", "events publish orders -x", ExitUsage, "", "micro: unknown shorthand flag: 'x' in -x\nhint: micro events publish --help\nhint: micro events publish -- orders -x\n"},
+		{"a flag that there is not before the value", "config set --secert shop.key value", ExitUsage, "", "micro: unknown flag: --secert\nhint: micro config set --help\n"},
 		{"the namespace that it acts in", "--namespace=a user namespace", ExitOK, "a\n", ""},
 		{"completion of environments", "__complete env set -- ", ExitOK, "local\t", ""},
 		{"completion of nothing more", "__complete env set local x", ExitOK, ":4\n", "Completion ended"},
@@ -203,51 +212,8 @@ func TestReadLine(t *testing.T) {
 	}
 }
 
-func TestByteSize(t *testing.T) {
+func TestServiceNames(t *testing.T) {
 	t.Parallel()
-	for n, want := range map[int64]string{
-		0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1536: "1.5 KiB", 1<<20 - 1: "1.0 MiB", 1 << 20: "1.0 MiB",
-		1<<30 - 1: "1.0 GiB", 5 << 30: "5.0 GiB", 1 << 50: "1024.0 TiB",
-	} {
-		if got := byteSize(n); got != want {
-			t.Errorf("%d: got %q, want %q", n, got, want)
-		}
-	}
-}
-
-func TestAgo(t *testing.T) {
-	t.Parallel()
-	now := time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
-	for d, want := range map[time.Duration]string{
-		-time.Hour: "just now", 0: "just now", 1999 * time.Millisecond: "just now", 2 * time.Second: "2s ago",
-		119 * time.Second: "119s ago", 2 * time.Minute: "2m ago", 119 * time.Minute: "119m ago", 2 * time.Hour: "2h ago",
-		47 * time.Hour: "47h ago", 48 * time.Hour: "2d ago", 1000 * time.Hour: "41d ago",
-	} {
-		if got := ago(now, now.Add(-d)); got != want {
-			t.Errorf("%s: got %q, want %q", d, got, want)
-		}
-	}
-	if got := ago(now, (&runtimev1.Status{}).GetUpdated().AsTime()); got != "-" {
-		t.Errorf("never: got %q, want -", got)
-	}
-}
-
-func TestShortNames(t *testing.T) {
-	t.Parallel()
-	for image, want := range map[string]string{
-		"": "", "a/b:latest": "a/b:latest", "h/a@sha256:0123456789abcdef0123": "0123456789ab", "h/a@sha256:012": "012", "h/a@sha256:": "",
-	} {
-		if got := shortDigest(image); got != want {
-			t.Errorf("shortDigest(%q): got %q, want %q", image, got, want)
-		}
-	}
-	for want, s := range map[string]*runtimev1.Source{
-		"-": nil, "a/b": {Address: "a/b"}, "a/b/c@d": {Address: "a/b", Folder: "c", Ref: "d"},
-	} {
-		if got := sourceText(s); got != want {
-			t.Errorf("sourceText(%v): got %q, want %q", s, got, want)
-		}
-	}
 	for name, want := range map[string]bool{
 		"a": true, "a-1": true, strings.Repeat("a", 63): true,
 		"": false, "-a": false, "a-": false, "A": false, "a_b": false, "a.b": false, "é": false, strings.Repeat("a", 64): false, "../x": false,

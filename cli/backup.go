@@ -15,6 +15,7 @@ import (
 	"filippo.io/age"
 	"github.com/spf13/cobra"
 
+	"github.com/micro/micro/v3/cli/words"
 	"github.com/micro/micro/v3/internal/atomicfile"
 	serverv1 "github.com/micro/micro/v3/proto/micro/server/v1"
 )
@@ -88,7 +89,7 @@ func (o *backupOptions) run(ctx context.Context, app *App, name string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(app.Out, "the backup is in %s: %s\n", filepath.ToSlash(name), byteSize(size))
+	fmt.Fprintf(app.Out, "the backup is in %s: %s\n", filepath.ToSlash(name), words.Size(size))
 	if o.passphraseFile == "" {
 		fmt.Fprintln(app.Err, "it holds every secret of the server: keep it like its master key, or use --passphrase-file")
 	}
@@ -208,7 +209,7 @@ func (o *restoreOptions) run(ctx context.Context, app *App, name string) error {
 		return err
 	}
 	fmt.Fprintf(app.Out, "restored to %s: %d files, %s, of %s by micro %s\n",
-		dir, r.Files, byteSize(r.Bytes), r.Created.Local().Format("2006-01-02 15:04:05"), r.Micro)
+		dir, r.Files, words.Size(r.Bytes), r.Created.Local().Format("2006-01-02 15:04:05"), r.Micro)
 	if r.Replaced != "" {
 		fmt.Fprintf(app.Out, "what was there before is in %s\n", r.Replaced)
 	}

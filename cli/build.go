@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/micro/micro/v3/cli/words"
 	"github.com/micro/micro/v3/image"
 	"github.com/micro/micro/v3/internal/sdk"
 )
@@ -123,7 +124,7 @@ func (o *makeOptions) share(ctx context.Context, p *progress, img *image.Image) 
 	case n == 0:
 		p.update("the build cache: nothing had to be compiled that others lack")
 	default:
-		p.update("the build cache (" + byteSize(n) + ")")
+		p.update("the build cache (" + words.Size(n) + ")")
 	}
 }
 

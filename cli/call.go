@@ -128,7 +128,39 @@ func (a *App) callService(ctx context.Context, root *cobra.Command, args []strin
 		return usage("micro --help", "unknown flag %s", rest[0])
 	}
 	a.env, a.namespace = g.Env, g.Namespace
-	return a.invoke(ctx, root, front.Parse(rest))
+	in := front.Parse(rest)
+	return a.nearestCommand(root, in.Service, a.invoke(ctx, root, in))
+}
+
+// nearestCommand adds to the error of a word that no server could be asked about which
+// command may have been meant.
+func (a *App) nearestCommand(root *cobra.Command, word string, err error) error {
+	if err == nil {
+		return nil
+	}
+	e := a.explain(err)
+	if e.Exit != ExitUnreachable && e.Exit != ExitLogin || slices.Contains(a.knownServices(), word) {
+		return err
+	}
+	near := request.Nearest(word, availableCommands(root))
+	if near == "" || request.Distance(word, near) > len(word)/3 { // it is rather a service that is not known here
+		return err
+	}
+	said := *e
+	said.Message += fmt.Sprintf("; %q is no command, did you mean %s?", word, near)
+	said.Hints = append(slices.Clone(e.Hints), "micro "+near)
+	return &said
+}
+
+// availableCommands returns the names of the commands that help lists.
+func availableCommands(root *cobra.Command) []string {
+	var names []string
+	for _, c := range root.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	return names
 }
 
 // maxStaleTries bounds how often a schema is fetched again for one call.
@@ -343,12 +375,7 @@ func (a *App) unknownService(ctx context.Context, root *cobra.Command, name stri
 		Hint:    "micro services",
 		Exit:    ExitNotFound,
 	}
-	var names []string
-	for _, c := range root.Commands() {
-		if c.IsAvailableCommand() {
-			names = append(names, c.Name())
-		}
-	}
+	names := availableCommands(root)
 	if conn, err := a.Conn(); err == nil {
 		if rsp, err := registryv1.NewRegistryClient(conn).List(ctx, &registryv1.ListRequest{}); err == nil {
 			services := serviceNames(rsp)

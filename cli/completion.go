@@ -11,6 +11,7 @@ import (
 
 	"github.com/micro/micro/v3/cli/front"
 	"github.com/micro/micro/v3/dynamic/wire"
+	"github.com/micro/micro/v3/envs"
 )
 
 // completionFetch bounds how long completion asks a server for a schema that it does
@@ -72,17 +73,37 @@ func (a *App) fetchSchema(ctx context.Context, m *front.Missing) *wire.Table {
 // rememberServices keeps the names of all services of the namespace for completion,
 // which asks nobody.
 func (a *App) rememberServices(names []string) {
-	e, err := a.Env()
+	if c, ok := a.cache(); ok {
+		c.PutServices(c.env, c.namespace, names)
+	}
+}
+
+// knownServices returns the services of the namespace that were seen last.
+func (a *App) knownServices() []string {
+	c, ok := a.cache()
+	if !ok {
+		return nil
+	}
+	return c.Services(c.env, c.namespace)
+}
+
+// placeCache is the cache, and the place that a command acts in.
+type placeCache struct {
+	front.Cache
+
+	env       envs.Env
+	namespace string
+}
+
+// cache returns what is kept of the place that the command acts in; false when there is
+// no such place.
+func (a *App) cache() (placeCache, bool) {
+	e, ns, err := a.target()
 	if err != nil {
-		return
+		return placeCache{}, false
 	}
-	ns, err := a.Namespace()
-	if err != nil {
-		return
-	}
-	if dirs, err := a.Dirs(); err == nil {
-		front.Cache{Dir: dirs.Cache}.PutServices(e, ns, names)
-	}
+	dirs, err := a.Dirs()
+	return placeCache{front.Cache{Dir: dirs.Cache}, e, ns}, err == nil
 }
 
 // completeFlag sets what completes the value of a flag that a command has.

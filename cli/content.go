@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/micro/micro/v3/cli/words"
 	"github.com/micro/micro/v3/image"
 )
 
@@ -25,7 +26,7 @@ func (a *App) buildService(ctx context.Context, p *progress, ref, name string) (
 	if err != nil {
 		return nil, err
 	}
-	p.update(name + " from " + sourceText(sourceOf(source.Source)))
+	p.update(name + " from " + words.Source(sourceOf(source.Source)))
 	platforms, err := o.platformsIn(ctx, a)
 	if err != nil {
 		return nil, errors.Join(err, source.Close())
@@ -39,7 +40,7 @@ func (a *App) buildService(ctx context.Context, p *progress, ref, name string) (
 		reference: to.Repository + "@" + img.Digest(),
 		source:    source.Source,
 		push: func(ctx context.Context) error {
-			what := fmt.Sprintf("%s (%s)", to.Repository, byteSize(img.Size()))
+			what := fmt.Sprintf("%s (%s)", to.Repository, words.Size(img.Size()))
 			p.start("pushing", what)
 			if _, err := img.Push(ctx, to); err != nil {
 				return err
@@ -77,7 +78,7 @@ func (a *App) findImage(ctx context.Context, p *progress, ref, name string) (*co
 			if err != nil {
 				return err
 			}
-			p.update(fmt.Sprintf("%s to %s (%s)", ref, to.Repository, byteSize(copied.Size)))
+			p.update(fmt.Sprintf("%s to %s (%s)", ref, to.Repository, words.Size(copied.Size)))
 			return nil
 		},
 		close: func() error { return nil },

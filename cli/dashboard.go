@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"sync"
 
@@ -14,7 +13,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/micro/micro/v3/cli/front"
 	"github.com/micro/micro/v3/cli/tui"
 	"github.com/micro/micro/v3/envs"
 )
@@ -52,22 +50,25 @@ terminal decides.`,
 	return cmd
 }
 
+// DashboardScreens returns the screens of the dashboard, for those who describe it.
+func DashboardScreens() []tui.Screen { return tui.Screens() }
+
 // DashboardKeys returns what keys do in the dashboard, for those who describe it.
 func DashboardKeys() []tui.KeyGroup { return tui.DashboardKeys() }
 
 // FormKeys returns what keys do where calls are filled in, for those who describe it.
 func FormKeys() []tui.KeyGroup { return tui.FormKeys() }
 
-// themeVariable names the theme of what takes the whole terminal.
-const themeVariable = "MICRO_THEME"
-
 func (o *dashboardOptions) run(ctx context.Context, app *App) error {
-	c, err := app.screen(app.session)
+	c, err := app.screen()
 	if err != nil {
 		return err
 	}
 	c.ReadOnly = o.readOnly
-	if o.isPlain(app) {
+	if err := app.connectScreen(&c, app.session); err != nil {
+		return err
+	}
+	if o.out != asTable || !app.hasScreen(o.plain) {
 		if o.out == asTable {
 			return tui.Plain(ctx, c, nil)
 		}
@@ -76,36 +77,16 @@ func (o *dashboardOptions) run(ctx context.Context, app *App) error {
 	return tui.Run(ctx, c)
 }
 
-// screen returns what is shown on a whole terminal, of the environment and the namespace
-// that the command acts in. Connect makes sessions.
-func (a *App) screen(connect func(env, namespace string) (tui.Session, error)) (tui.Config, error) {
-	theme := a.Getenv(themeVariable)
-	if !slices.Contains([]string{"", "light", "dark", "none"}, theme) {
-		return tui.Config{}, usage("", "%s is %q, and none of light, dark, none", themeVariable, theme)
-	}
-	if a.noColor || a.Getenv("NO_COLOR") != "" {
-		theme = "none"
-	}
+// connectScreen gives a screen the sessions that connect makes, and the one that the
+// command acts in to begin with.
+func (a *App) connectScreen(c *tui.Config, connect func(env, namespace string) (tui.Session, error)) error {
 	e, ns, err := a.target()
 	if err != nil {
-		return tui.Config{}, err
+		return err
 	}
-	session, err := connect(e.Name, ns)
-	if err != nil {
-		return tui.Config{}, err
-	}
-	return tui.Config{
-		In: a.In, Out: a.Out, Environ: a.terminalEnviron(), Now: a.Now, Theme: theme,
-		Session: session, Connect: connect, Environments: a.environments,
-		Line: front.Line, Colored: front.Colored,
-		Explain: func(err error) string {
-			e := a.explain(err)
-			if e.Hint == "" {
-				return e.Message
-			}
-			return e.Message + "; hint: " + e.Hint
-		},
-	}, nil
+	c.Connect, c.Environments = connect, a.environments
+	c.Session, err = connect(e.Name, ns)
+	return err
 }
 
 // message writes a message of the server, as the value of the API that it is of.
@@ -123,30 +104,6 @@ func (o *dashboardOptions) message(w io.Writer, api string, m proto.Message) err
 		return err
 	}
 	return jsonToYAML(w, b)
-}
-
-// isPlain reports whether lines are written, and no frames.
-func (o *dashboardOptions) isPlain(app *App) bool {
-	return o.plain || o.out != asTable || !app.hasScreen()
-}
-
-// hasScreen reports whether there is a terminal that may be taken as a whole.
-func (a *App) hasScreen() bool {
-	return a.Terminal.In && a.Terminal.Out && a.Getenv("TERM") != "dumb" && a.Getenv("MICRO_ACCESSIBLE") == ""
-}
-
-// terminalEnviron returns what the environment says of the terminal.
-func (a *App) terminalEnviron() []string {
-	var all []string
-	for _, name := range []string{"TERM", "COLORTERM", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "TERM_PROGRAM", "TMUX", "STY", "WT_SESSION", "SSH_TTY", "GOOGLE_CLOUD_SHELL", "TTY_FORCE", "ConEmuANSI"} {
-		if v := a.Getenv(name); v != "" {
-			all = append(all, name+"="+v)
-		}
-	}
-	if a.noColor {
-		all = append(all, "NO_COLOR=1")
-	}
-	return all
 }
 
 // environments lists the environments as the dashboard shows them.

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -14,15 +16,16 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/micro/micro/v3/cli/front"
 	"github.com/micro/micro/v3/cli/resume"
+	"github.com/micro/micro/v3/cli/tui"
 	"github.com/micro/micro/v3/generator"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
 
 type devOptions struct {
-	file string
-	keep bool
+	file  string
+	keep  bool
+	plain bool
 }
 
 func newDevCmd(app *App) *cobra.Command {
@@ -39,6 +42,11 @@ A source that does not compile, or a program that does not come up, is told of, 
 the version before goes on serving. Only files that the program is made of count; those
 that .gitignore and .microignore name never do.
 
+On a terminal it takes the whole screen: how each service does is above, with what the
+compiler says of it, and what they write below. Scrolling up stays there and counts what
+comes, End follows again, / shows only what matches, ? says what keys do. The lines stay
+in the terminal at the end.
+
 ` + fileSetHelp,
 		Example: `  micro dev
   micro dev orders billing
@@ -46,12 +54,13 @@ that .gitignore and .microignore name never do.
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, app, args) },
 	}
 	fileFlag(cmd, &o.file)
+	plainFlag(cmd, &o.plain)
 	cmd.Flags().BoolVar(&o.keep, "keep", false, "leave the services running at the end")
 	return cmd
 }
 
 func (o *devOptions) run(cmd *cobra.Command, app *App, args []string) error {
-	d := &dev{app: app, root: cmd.Root(), building: make(chan struct{}, 1)}
+	d := &dev{app: app, root: cmd.Root(), err: app.Err, building: make(chan struct{}, 1)}
 	var err error
 	switch {
 	case o.file == "-" || o.file != "" && len(args) > 0:
@@ -80,8 +89,35 @@ func (o *devOptions) run(cmd *cobra.Command, app *App, args []string) error {
 	if _, err := app.Conn(); err != nil { // made once, before several need it
 		return err
 	}
-	p := newLogPrinter(app, &logsOptions{out: asTable}, make([]string, len(d.services)))
-	d.logs = &logReader{app: app, req: &runtimev1.LogsRequest{Follow: true}, print: p.print, flush: p.flush}
+	if err := d.work(ctx, o.plain); err != nil {
+		return err
+	}
+	return d.end(ctx, o.keep)
+}
+
+// work tends all services until ctx ends, or somebody quits the screen.
+func (d *dev) work(ctx context.Context, plain bool) error {
+	o, req := &logsOptions{out: asTable}, &runtimev1.LogsRequest{Follow: true}
+	if !d.app.mayFollow(plain) {
+		p := newLogPrinter(d.app, o, len(d.services))
+		d.logs = &logReader{app: d.app, req: req, print: p.print, flush: p.flush, notes: d.app.Err}
+		d.tendAll(ctx)
+		return nil
+	}
+	err := d.app.follow(ctx, "dev", false, func(ctx context.Context, out *tui.Output) error {
+		d.screen, d.err, d.logs = out, out, newScreenReader(d.app, o, out, len(d.services), req)
+		d.tendAll(ctx)
+		return nil
+	})
+	d.screen, d.err = nil, d.app.Err
+	if isInterrupted(err) || errors.Is(err, tui.ErrInterrupted) { // which is how it ends
+		return nil
+	}
+	return err
+}
+
+// tendAll returns when all that it began has ended.
+func (d *dev) tendAll(ctx context.Context) {
 	var all sync.WaitGroup
 	for _, s := range d.services {
 		all.Go(func() { s.watch.run(ctx, s.changed, func(err error) { d.fail(s, err) }) })
@@ -89,7 +125,6 @@ func (o *devOptions) run(cmd *cobra.Command, app *App, args []string) error {
 	}
 	all.Wait()
 	d.follows.Wait()
-	return d.end(ctx, o.keep)
 }
 
 // dev runs services from source while somebody works on them.
@@ -102,7 +137,9 @@ type dev struct {
 	follows  sync.WaitGroup
 	gens     sync.Mutex // held while code is made: services may share a directory
 
-	mu sync.Mutex // of what is written to standard error, and of names
+	mu     sync.Mutex  // of what is written to err, and of names
+	err    io.Writer   // what is not written by a service goes there
+	screen *tui.Output // where it is shown how services do; nil: there is no screen
 }
 
 // devService is a service that is worked on. Its fields belong to tend while that runs.
@@ -197,7 +234,7 @@ func (d *dev) gen(ctx context.Context, s *devService, dir string) error {
 	defer d.gens.Unlock()
 	made, err := generator.Gen(ctx, dir)
 	for _, name := range made.Written {
-		d.say(s, name+" is made anew")
+		d.say(s, tui.Busy, name+" is made anew")
 	}
 	return explainGen(err)
 }
@@ -234,7 +271,7 @@ func (d *dev) tend(ctx context.Context, s *devService) {
 // ends.
 func (d *dev) turn(ctx, all context.Context, s *devService) error {
 	began := d.app.Now()
-	d.say(s, "building")
+	d.say(s, tui.Busy, "building")
 	rsp, err := d.deploy(ctx, s)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -252,14 +289,16 @@ func (d *dev) turn(ctx, all context.Context, s *devService) error {
 	if err != nil {
 		return err
 	}
-	if _, err := awaitRunning(callCtx, client, s.name, s.release, func(string) {}); err != nil {
+	d.show(s, tui.Busy, fmt.Sprintf("starting release %d", s.release))
+	starting := func(reason string) { d.show(s, tui.Busy, fmt.Sprintf("starting release %d: %s", s.release, reason)) }
+	if _, err := awaitRunning(callCtx, client, s.name, s.release, starting); err != nil {
 		return err
 	}
 	if rsp.GetChange() == nil {
-		d.say(s, "nothing differs")
+		d.say(s, tui.Well, "nothing differs")
 		return nil
 	}
-	d.say(s, fmt.Sprintf("release %d runs, after %s", s.release, d.app.Now().Sub(began).Round(10*time.Millisecond)))
+	d.say(s, tui.Well, fmt.Sprintf("release %d runs, after %s", s.release, d.app.Now().Sub(began).Round(10*time.Millisecond)))
 	return nil
 }
 
@@ -271,7 +310,8 @@ func (d *dev) deploy(ctx context.Context, s *devService) (*runtimev1.ApplyRespon
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	req, err := s.request(ctx, &progress{w: d.app.Err, quiet: true, now: d.app.Now})
+	p := &progress{w: d.err, quiet: true, now: d.app.Now, told: func(step, detail string) { d.show(s, tui.Busy, step+" "+detail) }}
+	req, err := s.request(ctx, p)
 	if err != nil {
 		return nil, explainBuild(err)
 	}
@@ -328,9 +368,9 @@ func (d *dev) end(ctx context.Context, keep bool) error {
 		release := rsp.GetService().GetStatus().GetRelease()
 		switch {
 		case keep || s.existed:
-			d.say(s, fmt.Sprintf("goes on running (release %d)", release))
+			d.say(s, tui.Well, fmt.Sprintf("goes on running (release %d)", release))
 		case s.release != 0 && release > s.release && rsp.GetService().GetStatus().GetChange().GetAction() != autoRollback:
-			d.say(s, fmt.Sprintf("was changed by somebody else and goes on running (release %d)", release))
+			d.say(s, tui.Well, fmt.Sprintf("was changed by somebody else and goes on running (release %d)", release))
 		default:
 			if err := d.app.kill(callCtx, client, s.name); err != nil {
 				return err
@@ -344,32 +384,4 @@ func (d *dev) close() {
 	for _, s := range d.services {
 		s.watch.close()
 	}
-}
-
-// say tells about a service.
-func (d *dev) say(s *devService, text string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	fmt.Fprintf(d.app.Err, "%s: %s\n", front.Line(d.title(s)), text)
-}
-
-// fail tells why a service could not be made.
-func (d *dev) fail(s *devService, err error) {
-	e := d.app.explain(err)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	fmt.Fprintf(d.app.Err, "%s: %s\n", front.Line(d.title(s)), front.Line(e.Message))
-	for _, line := range e.Details {
-		fmt.Fprintln(d.app.Err, front.Line(line))
-	}
-	if e.Hint != "" {
-		fmt.Fprintf(d.app.Err, "hint: %s\n", front.Line(e.Hint))
-	}
-}
-
-func (d *dev) title(s *devService) string {
-	if s.name != "" {
-		return s.name
-	}
-	return s.place
 }

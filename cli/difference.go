@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/cli/words"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
 
@@ -102,7 +103,7 @@ func printDifferences(t *tableWriter, list []difference) {
 	for _, d := range list {
 		before, after := d.Before, d.After
 		if d.Field == "image" {
-			before, after = shortDigest(before), shortDigest(after)
+			before, after = words.Digest(before), words.Digest(after)
 		}
 		switch {
 		case before == "":

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/micro/micro/v3/cli/words"
 	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
 )
 
@@ -117,7 +118,7 @@ func keptText(r *eventsv1.Retention) string {
 		add(lifeText(r.GetAge().AsDuration()))
 	}
 	if r.GetBytes() > 0 {
-		add(byteSize(r.GetBytes()))
+		add(words.Size(r.GetBytes()))
 	}
 	if r.GetEvents() > 0 {
 		add(fmt.Sprintf("%d events", r.GetEvents()))

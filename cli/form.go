@@ -20,11 +20,15 @@ import (
 // form has somebody fill in a call on the terminal, and makes it as often as they like.
 // What is typed behind it is what the form begins with.
 func (a *App) form(ctx context.Context, in front.Invocation) error {
-	if !a.hasScreen() {
+	if !a.hasScreen(false) {
 		return noForm(in)
 	}
 	how := in.Options(a.Getenv)
-	c, err := a.screen(func(env, namespace string) (tui.Session, error) {
+	c, err := a.screen()
+	if err != nil {
+		return err
+	}
+	err = a.connectScreen(&c, func(env, namespace string) (tui.Session, error) {
 		s, err := a.session(env, namespace)
 		s.Calls = a.calls(s, how)
 		return s, err

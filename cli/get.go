@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/cli/words"
 	"github.com/micro/micro/v3/dynamic"
 	"github.com/micro/micro/v3/dynamic/describe"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
@@ -76,7 +77,7 @@ func describeService(app *App, t *tableWriter, s *registryv1.Service) {
 			text += " on " + in.GetAddress()
 		}
 		if in.GetSince() != nil {
-			text += ", since " + ago(app.Now(), in.GetSince().AsTime())
+			text += ", since " + words.Ago(app.Now(), in.GetSince().AsTime())
 		}
 		if left := in.GetLeaseExpires().AsTime().Sub(app.Now()); in.GetLeaseExpires() != nil {
 			text += fmt.Sprintf(", leased for %s more", max(left, 0).Round(time.Second))

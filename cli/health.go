@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/micro/micro/v3/cli/words"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 )
 
@@ -92,7 +93,7 @@ func listHealth(app *App, t *tableWriter, instances []*registryv1.InstanceHealth
 			took = in.GetTook().AsDuration().Round(10 * time.Microsecond).String()
 		}
 		if in.GetSince() != nil {
-			since = ago(app.Now(), in.GetSince().AsTime())
+			since = words.Ago(app.Now(), in.GetSince().AsTime())
 		}
 		t.row(cmp.Or(in.GetService(), "-"), cmp.Or(in.GetId(), "-"), cmp.Or(in.GetVersion(), "-"), healthText(in.GetHealth()), took, since, in.GetReason())
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/micro/micro/v3/cli/words"
 	imagev1 "github.com/micro/micro/v3/proto/micro/image/v1"
 )
 
@@ -59,7 +60,7 @@ see micro image prune.`,
 				return err
 			}
 			if out == asTable {
-				fmt.Fprintf(app.Err, "%s on the disk\n", byteSize(rsp.GetSize()))
+				fmt.Fprintf(app.Err, "%s on the disk\n", words.Size(rsp.GetSize()))
 			}
 			return nil
 		},
@@ -75,8 +76,8 @@ func listImages(app *App, t *tableWriter, images []*imagev1.Image) {
 		if i.GetInUse() {
 			used = "yes"
 		}
-		t.row(i.GetName(), shortDigest("@"+i.GetDigest()), strings.Join(i.GetTags(), ","), platformText(i),
-			byteSize(imageSize(i)), ago(app.Now(), i.GetPushed().AsTime()), used)
+		t.row(i.GetName(), words.Digest("@"+i.GetDigest()), strings.Join(i.GetTags(), ","), platformText(i),
+			words.Size(imageSize(i)), words.Ago(app.Now(), i.GetPushed().AsTime()), used)
 	}
 }
 
@@ -157,9 +158,9 @@ func describeImage(app *App, t *tableWriter, rsp *imagev1.GetResponse) {
 	t.row("Digest:", i.GetDigest())
 	t.row("Tags:", strings.Join(i.GetTags(), ", "))
 	for _, p := range i.GetPlatforms() {
-		t.row("Platform:", fmt.Sprintf("%s  %s  %s", p.GetPlatform(), p.GetDigest(), byteSize(p.GetSize())))
+		t.row("Platform:", fmt.Sprintf("%s  %s  %s", p.GetPlatform(), p.GetDigest(), words.Size(p.GetSize())))
 	}
-	t.row("Pushed:", ago(app.Now(), i.GetPushed().AsTime()))
+	t.row("Pushed:", words.Ago(app.Now(), i.GetPushed().AsTime()))
 	t.row("In use:", map[bool]string{true: "by a release", false: "no"}[i.GetInUse()])
 	for _, name := range slices.Sorted(maps.Keys(i.GetAnnotations())) {
 		t.row(name+":", i.GetAnnotations()[name])
@@ -240,7 +241,7 @@ release that needs it may be on its way.`,
 			if dryRun {
 				verb = "would remove"
 			}
-			text := fmt.Sprintf("%s %d manifests and %d blobs: %s", verb, rsp.GetManifests(), rsp.GetBlobs(), byteSize(rsp.GetSize()))
+			text := fmt.Sprintf("%s %d manifests and %d blobs: %s", verb, rsp.GetManifests(), rsp.GetBlobs(), words.Size(rsp.GetSize()))
 			if n := rsp.GetYoung(); n > 0 {
 				text += fmt.Sprintf("; %d more manifests stay because they are young", n)
 			}

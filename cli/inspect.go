@@ -11,9 +11,12 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/cli/words"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
 
@@ -28,10 +31,10 @@ func newInspectCmd(app *App) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect NAME",
 		Short: "Show all that is known of a service, and what was done with it",
-		Long: `Show all that is known of a service: image, source, environment, resources, probes,
-releases, changes and instances, and the journal of what the server did with it and
-why. What the configuration has is not shown, nor are the values of variables that are
-called like secrets.`,
+		Long: `Show all that is known of a service: image and what is in it, source, environment,
+resources, probes, releases, changes and instances, and the journal of what the server
+did with it and why. What the configuration has is not shown, nor are the values of
+variables that are called like secrets.`,
 		Example: `  micro inspect helloworld
   micro inspect helloworld -f
   micro inspect helloworld -o json`,
@@ -53,6 +56,7 @@ type inspected struct {
 	service  *runtimev1.Service
 	releases []*runtimev1.Release
 	changes  []*runtimev1.Change
+	sbom     json.RawMessage // what is in its image, as SPDX; nil when that is not known
 }
 
 func (o *inspectOptions) run(ctx context.Context, app *App, name string) error {
@@ -65,6 +69,9 @@ func (o *inspectOptions) run(ctx context.Context, app *App, name string) error {
 	}
 	all, err := inspect(ctx, client, name)
 	if err != nil {
+		return err
+	}
+	if all.sbom, err = app.sbom(ctx, all.service.GetSpec().GetImage()); err != nil {
 		return err
 	}
 	stream, err := client.Journal(ctx, &runtimev1.JournalRequest{Name: name, Tail: o.lines, Follow: o.follow})
@@ -117,7 +124,20 @@ func inspect(ctx context.Context, client runtimev1.RuntimeClient, name string) (
 	for _, r := range releases.GetReleases() {
 		hideSecrets(r.GetSpec())
 	}
-	return &inspected{s.GetService(), releases.GetReleases(), changes.GetChanges()}, nil
+	return &inspected{service: s.GetService(), releases: releases.GetReleases(), changes: changes.GetChanges()}, nil
+}
+
+// sbom returns what is in an image of a release, nil when that is not known, or not for
+// who asks.
+func (a *App) sbom(ctx context.Context, image string) (json.RawMessage, error) {
+	rsp, err := a.image(ctx, image)
+	if code := status.Code(err); code == codes.NotFound || code == codes.PermissionDenied {
+		return nil, nil
+	}
+	if !json.Valid(rsp.GetSbom()) {
+		return nil, err
+	}
+	return rsp.GetSbom(), err
 }
 
 // hideSecrets hides the values of variables that are called like secrets.
@@ -174,10 +194,11 @@ func (i *inspected) value(journal []proto.Message) (any, error) {
 	}
 	v := struct {
 		Service  json.RawMessage   `json:"service"`
+		SBOM     json.RawMessage   `json:"sbom,omitempty"`
 		Releases []json.RawMessage `json:"releases"`
 		Changes  []json.RawMessage `json:"changes"`
 		Journal  []json.RawMessage `json:"journal,omitempty"`
-	}{Service: raw(i.service)}
+	}{Service: raw(i.service), SBOM: i.sbom}
 	for _, r := range i.releases {
 		v.Releases = append(v.Releases, raw(r))
 	}
@@ -198,6 +219,9 @@ func (i *inspected) describe(app *App, t *tableWriter) {
 	if s.GetSet() != "" {
 		t.row("Set:", s.GetSet())
 	}
+	if text := i.contents(); text != "" {
+		t.row("SBOM:", text)
+	}
 	if len(spec.GetArgs()) > 0 {
 		t.row("Arguments:", quoteArgs(spec.GetArgs()))
 	}
@@ -217,8 +241,8 @@ func (i *inspected) describe(app *App, t *tableWriter) {
 	t.row("Rollout:", rolloutText(s.GetRollout()))
 	title = "Releases:"
 	for _, r := range i.releases {
-		t.row(title, strings.TrimSpace(fmt.Sprintf("%d  %s  %s by %s, %s  %s", r.GetNumber(), shortDigest(r.GetSpec().GetImage()),
-			releaseAction(r), r.GetBy(), ago(app.Now(), r.GetCreated().AsTime()), releaseState(r, s.GetStatus()))))
+		t.row(title, strings.TrimSpace(fmt.Sprintf("%d  %s  %s by %s, %s  %s", r.GetNumber(), words.Digest(r.GetSpec().GetImage()),
+			words.ReleaseAction(r), r.GetBy(), words.Ago(app.Now(), r.GetCreated().AsTime()), words.ReleaseState(r, s.GetStatus()))))
 		title = ""
 	}
 	title = "Changes:"
@@ -226,6 +250,23 @@ func (i *inspected) describe(app *App, t *tableWriter) {
 		t.row(title, fmt.Sprintf("%d  %s", c.GetNumber(), app.changeText(c)))
 		title = ""
 	}
+}
+
+// contents says how much is in the image, empty when that is not known.
+func (i *inspected) contents() string {
+	var sbom struct {
+		Packages []struct{ PrimaryPackagePurpose string }
+	}
+	if json.Unmarshal(i.sbom, &sbom) != nil {
+		return ""
+	}
+	n := 0
+	for _, p := range sbom.Packages {
+		if p.PrimaryPackagePurpose != "CONTAINER" { // which is the image itself
+			n++
+		}
+	}
+	return fmt.Sprintf("%d packages, listed with -o json", n)
 }
 
 // valueText writes the value of a variable behind its name.

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/micro/micro/v3/cli/tui"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
 
@@ -24,7 +25,9 @@ type logsOptions struct {
 	instance string
 	release  int64
 	previous bool
+	build    bool
 	times    bool
+	plain    bool
 	out      format
 }
 
@@ -42,11 +45,18 @@ unless it is part of a trace. A time is a duration that is past, such as 10m or 
 time such as 15:04, "2006-01-02 15:04:05" or 2006-01-02T15:04:05Z.
 
 With --follow the command goes on through restarts, new releases and a server that is
-away for a while, and shows each line once.`,
+away for a while, and shows each line once; with --all, also those of services that start
+later. On a terminal it takes the whole screen: scrolling up stays there and counts what
+comes, End follows again, / shows only what matches, ? says what keys do. The lines stay
+in the terminal at the end.
+
+With --build it shows what the build of the release has said that should run, or of
+another one with --release.`,
 		Example: `  micro logs helloworld
   micro logs -f helloworld
   micro logs helloworld --since 10m --level warn
   micro logs helloworld --previous
+  micro logs helloworld --build
   micro logs helloworld --grep 'timeout|refused' -o json`,
 		ValidArgsFunction: completeDeployed(app),
 		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd, app, args) },
@@ -54,7 +64,7 @@ away for a while, and shows each line once.`,
 	f := cmd.Flags()
 	f.Int32VarP(&o.lines, "lines", "n", 100, "show at most so many of the lines that are there; 0 shows all")
 	f.BoolVarP(&o.follow, "follow", "f", false, "wait for more, across restarts")
-	f.BoolVar(&o.all, "all", false, "those of all services of the namespace that there are")
+	f.BoolVar(&o.all, "all", false, "those of all services of the namespace")
 	f.StringVar(&o.since, "since", "", "leave out what is older, for example 10m")
 	f.StringVar(&o.until, "until", "", "leave out what is newer, for example 5m")
 	f.StringVar(&o.level, "level", "", "only lines of this level and above: trace, debug, info, warn, error or fatal")
@@ -63,10 +73,15 @@ away for a while, and shows each line once.`,
 	f.StringVar(&o.instance, "instance", "", "only this instance")
 	f.Int64Var(&o.release, "release", 0, "only this release")
 	f.BoolVar(&o.previous, "previous", false, "only what each instance wrote before it was started last")
+	f.BoolVar(&o.build, "build", false, "what the build of the release has said")
+	plainFlag(cmd, &o.plain)
 	f.BoolVarP(&o.times, "timestamps", "t", false, "show when each line was written")
 	outputFlag(cmd, &o.out)
 	cmd.MarkFlagsMutuallyExclusive("follow", "until")
 	cmd.MarkFlagsMutuallyExclusive("follow", "previous")
+	for _, other := range []string{"all", "follow", "grep", "instance", "level", "lines", "previous", "since", "stream", "timestamps", "until"} {
+		cmd.MarkFlagsMutuallyExclusive("build", other)
+	}
 	completeFlag(cmd, "level", cobra.FixedCompletions(levelNames(), cobra.ShellCompDirectiveNoFileComp))
 	completeFlag(cmd, "stream", cobra.FixedCompletions([]cobra.Completion{"stdout", "stderr", "system"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -76,21 +91,53 @@ func (o *logsOptions) run(cmd *cobra.Command, app *App, names []string) error {
 	if o.all == (len(names) > 0) {
 		return usage("micro logs --help", `"micro logs" needs NAME, or --all for all services`)
 	}
+	ctx := cmd.Context()
+	if o.build {
+		if len(names) > 1 {
+			return usage("micro logs --help", "--build shows that of one service, not of %d", len(names))
+		}
+		return app.nearestRun(cmd, names[0], o.printBuild(ctx, app, names[0]))
+	}
 	req, err := o.request(app)
 	if err != nil {
 		return err
 	}
-	ctx := cmd.Context()
 	if o.all {
 		if names, err = app.deployed(ctx); err != nil {
 			return err
 		}
-		if len(names) == 0 {
+		if len(names) == 0 && !o.follow {
 			return nil
 		}
 	}
-	p := newLogPrinter(app, o, names)
-	r := &logReader{app: app, req: req, print: p.print, flush: p.flush}
+	if o.follow && o.out == asTable && app.mayFollow(o.plain) {
+		title := "logs of " + strings.Join(names, ", ")
+		if o.all {
+			title = "logs of all services"
+		}
+		return app.follow(ctx, title, o.times, func(ctx context.Context, out *tui.Output) error {
+			return o.read(ctx, cmd, app, newScreenReader(app, o, out, len(names), req), names)
+		})
+	}
+	p := newLogPrinter(app, o, len(names))
+	return o.read(ctx, cmd, app, &logReader{app: app, req: req, print: p.print, flush: p.flush, notes: app.Err}, names)
+}
+
+// newScreenReader returns a reader that shows lines on the whole terminal.
+func newScreenReader(app *App, o *logsOptions, out *tui.Output, services int, req *runtimev1.LogsRequest) *logReader {
+	p := newLogPrinter(app, o, services)
+	p.times = false // which the screen has
+	return &logReader{
+		app: app, req: req, notes: out,
+		print: func(l *runtimev1.LogLine) error { out.Line(p.line(l), l.GetTime().AsTime()); return nil },
+		flush: func() error { return nil },
+		begun: out.Begin,
+	}
+}
+
+// read shows the lines of services.
+func (o *logsOptions) read(ctx context.Context, cmd *cobra.Command, app *App, r *logReader, names []string) error {
+	r.all = o.all
 	for _, name := range names {
 		r.add(name)
 	}

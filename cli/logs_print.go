@@ -21,10 +21,11 @@ type logPrinter struct {
 	instances map[string]map[string]bool // that have been seen, of each service
 }
 
-func newLogPrinter(app *App, o *logsOptions, names []string) *logPrinter {
+// newLogPrinter returns a printer of the lines of so many services, or more that come.
+func newLogPrinter(app *App, o *logsOptions, services int) *logPrinter {
 	return &logPrinter{
 		w: bufio.NewWriterSize(app.Out, 64<<10), out: o.out, times: o.times, color: app.Terminal.Out && app.mayColor(),
-		services: len(names), instances: map[string]map[string]bool{},
+		services: services, instances: map[string]map[string]bool{},
 	}
 }
 
@@ -63,7 +64,7 @@ func (p *logPrinter) label(l *runtimev1.LogLine) string {
 	switch {
 	case len(seen) > 1:
 		return l.GetInstance()
-	case p.services > 1:
+	case max(p.services, len(p.instances)) > 1:
 		return l.GetService()
 	default:
 		return ""

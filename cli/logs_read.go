@@ -27,6 +27,10 @@ type logReader struct {
 	// print writes a line, and flush what was written so far.
 	print func(*runtimev1.LogLine) error
 	flush func() error
+	// begun is called when all lines that there are have been written; may be nil.
+	begun func()
+	notes io.Writer // what is said of the server goes there
+	all   bool      // follow the services that come as well
 
 	services []*serviceReader
 
@@ -53,6 +57,12 @@ func (r *logReader) read(ctx context.Context) (int, error) {
 	}
 	if err != nil || !r.req.GetFollow() {
 		return shown, err
+	}
+	if r.begun != nil {
+		r.begun()
+	}
+	if r.all {
+		return shown, r.followAll(ctx)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -147,11 +157,19 @@ func (r *logReader) follow(ctx context.Context, s *serviceReader) error {
 			n = 1
 		}
 		r.tell(true)
-		select {
-		case <-time.After(pause(min(n, 4), rand.Float64())): //nolint:gosec // it is no secret
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := r.wait(ctx, n); err != nil {
+			return err
 		}
+	}
+}
+
+// wait waits before a server that is away is asked for the nth time.
+func (r *logReader) wait(ctx context.Context, n int) error {
+	select {
+	case <-time.After(pause(min(n, 4), rand.Float64())): //nolint:gosec // it is no secret
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -193,19 +211,26 @@ func (r *logReader) showNew(s *serviceReader, lines []*runtimev1.LogLine) error 
 
 // open asks for the lines of a service.
 func (r *logReader) open(ctx context.Context, s *serviceReader, tail int32, follow bool) (*lineStream, error) {
+	ctx, client, err := r.runtime(ctx)
+	if err != nil {
+		return nil, err
+	}
+	req := proto.CloneOf(r.req)
+	req.Name, req.Since, req.Tail, req.Follow = s.name, s.place.Since(), tail, follow
+	stream, err := client.Logs(ctx, req)
+	return &lineStream{service: s, stream: stream}, err
+}
+
+// runtime returns a client of the runtime, which tries at once when the server was away.
+func (r *logReader) runtime(ctx context.Context) (context.Context, runtimev1.RuntimeClient, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	ctx, conn, err := r.app.connFor(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if follow {
-		conn.ResetConnectBackoff()
-	}
-	req := proto.CloneOf(r.req)
-	req.Name, req.Since, req.Tail, req.Follow = s.name, s.place.Since(), tail, follow
-	stream, err := runtimev1.NewRuntimeClient(conn).Logs(ctx, req)
-	return &lineStream{service: s, stream: stream}, err
+	conn.ResetConnectBackoff()
+	return ctx, runtimev1.NewRuntimeClient(conn), nil
 }
 
 // tell says that the server is away, and that it is there again.
@@ -214,9 +239,9 @@ func (r *logReader) tell(lost bool) {
 	defer r.mu.Unlock()
 	switch {
 	case lost && !r.lost:
-		fmt.Fprintln(r.app.Err, "the server is away; waiting for it")
+		fmt.Fprintln(r.notes, "the server is away; waiting for it")
 	case !lost && r.lost:
-		fmt.Fprintln(r.app.Err, "the server is there again")
+		fmt.Fprintln(r.notes, "the server is there again")
 	}
 	r.lost = lost
 }

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/cli/words"
 	"github.com/micro/micro/v3/internal/atomicfile"
 	namespacev1 "github.com/micro/micro/v3/proto/micro/namespace/v1"
 )
@@ -82,7 +83,7 @@ func (o *namespaceExportOptions) run(ctx context.Context, app *App, name string)
 // moved says what there was.
 func moved(s *namespacev1.Summary) string {
 	return fmt.Sprintf("%d records, %d blobs with %s, %d values of configuration, %d rules",
-		s.GetRecords(), s.GetBlobs(), byteSize(s.GetBlobBytes()), s.GetValues(), s.GetRules())
+		s.GetRecords(), s.GetBlobs(), words.Size(s.GetBlobBytes()), s.GetValues(), s.GetRules())
 }
 
 // receiveExport writes what a server exports. Without an error it was whole.

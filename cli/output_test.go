@@ -176,7 +176,7 @@ func TestLogLine(t *testing.T) {
 			t.Parallel()
 			var b bytes.Buffer
 			test.o.out = orTable(test.o.out)
-			p := newLogPrinter(&App{Out: &b, Terminal: Terminal{Out: test.color}, Getenv: func(string) string { return "" }}, &test.o, test.services)
+			p := newLogPrinter(&App{Out: &b, Terminal: Terminal{Out: test.color}, Getenv: func(string) string { return "" }}, &test.o, len(test.services))
 			if test.instance {
 				p.label(&runtimev1.LogLine{Instance: "another"})
 			}

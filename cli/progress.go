@@ -9,16 +9,19 @@ import (
 	"sync"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/cli/tui"
+	"github.com/micro/micro/v3/cli/words"
 	"github.com/micro/micro/v3/image"
 )
 
 const (
-	frameTime = 80 * time.Millisecond // between two frames of the line on a terminal
-	beatTime  = 10 * time.Second      // between two signs of life elsewhere
+	frameTime = 100 * time.Millisecond // between two frames of the line on a terminal
+	beatTime  = 10 * time.Second       // between two signs of life elsewhere
 )
 
 // progress shows what a long command does: on a terminal as one line that is
@@ -28,23 +31,26 @@ type progress struct {
 	live  bool // rewrite in place
 	quiet bool // show nothing but notes
 	now   func() time.Time
-	width int
+	width func() int
+	told  func(step, detail string) // is told of each step as well; nil: nobody
 
 	mu     sync.Mutex
 	step   string // what is going on; empty: nothing
 	detail string
 	began  time.Time
-	shown  int // columns on the line that is rewritten
+	shown  bool // there is a line that is rewritten
 	stop   chan struct{}
 	done   sync.WaitGroup
 }
 
 func newProgress(app *App) *progress {
-	p := &progress{w: app.Err, live: app.color(), now: app.Now, width: 80}
-	if app.Terminal.Size != nil {
-		p.width, _ = app.Terminal.Size()
-	}
-	return p
+	return &progress{w: app.Err, live: app.color() && app.Getenv(accessibleVariable) == "", now: app.Now, width: func() int {
+		if app.Terminal.Size == nil {
+			return 80
+		}
+		width, _ := app.Terminal.Size() // which may be another one by and by
+		return width
+	}}
 }
 
 // start begins a step and ends the one before. Callers must end the last with finish or
@@ -54,6 +60,7 @@ func (p *progress) start(step, detail string) {
 	defer p.mu.Unlock()
 	p.end("")
 	p.step, p.detail, p.began = step, front.Line(detail), p.now()
+	p.tell()
 	if p.quiet {
 		return
 	}
@@ -76,8 +83,16 @@ func (p *progress) update(detail string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.detail = front.Line(detail)
+	p.tell()
 	if p.live && p.step != "" {
 		p.draw()
+	}
+}
+
+// tell tells of the step that is going on. p.mu is held.
+func (p *progress) tell() {
+	if p.told != nil && p.step != "" {
+		p.told(p.step, p.detail)
 	}
 }
 
@@ -139,34 +154,27 @@ func (p *progress) end(how string) {
 
 // draw rewrites the line. p.mu is held.
 func (p *progress) draw() {
-	frames := []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
 	elapsed := p.now().Sub(p.began)
-	frame := frames[int(elapsed/frameTime)%len(frames)]
 	line := fmt.Sprintf("%-10s %s", p.step, p.detail)
 	if elapsed > time.Second {
 		line += fmt.Sprintf("  %s", elapsed.Round(time.Second))
 	}
 	line = p.fit(line, 3)
 	p.clear()
-	fmt.Fprintf(p.w, "%c %s", frame, line)
-	p.shown = len([]rune(line)) + 2
+	fmt.Fprintf(p.w, "%s %s", tui.Spinner(elapsed), line)
+	p.shown = true
 }
 
 // fit cuts a line that would not stay on one.
 func (p *progress) fit(line string, reserve int) string {
-	line = strings.TrimSpace(line)
-	r := []rune(line)
-	if limit := max(20, p.width-reserve); len(r) > limit {
-		return string(r[:limit-1]) + "…"
-	}
-	return line
+	return ansi.Truncate(strings.TrimSpace(line), max(20, p.width()-reserve), "…")
 }
 
 // clear removes the line that is rewritten. p.mu is held.
 func (p *progress) clear() {
-	if p.shown > 0 {
+	if p.shown {
 		fmt.Fprint(p.w, "\r\x1b[2K")
-		p.shown = 0
+		p.shown = false
 	}
 }
 
@@ -199,9 +207,9 @@ func showStage(p *progress) func(image.Event) {
 		case e.Warning:
 			p.note("warning: " + e.Message)
 		case e.Stage == image.Fetching && e.Done > 0:
-			p.update(fmt.Sprintf("%s %s", e.Message, byteSize(e.Done)))
+			p.update(fmt.Sprintf("%s %s", e.Message, words.Size(e.Done)))
 		case e.Total > 0 && e.Done < e.Total:
-			p.update(fmt.Sprintf("%s %d%% of %s", e.Message, e.Done*100/e.Total, byteSize(e.Total)))
+			p.update(fmt.Sprintf("%s %d%% of %s", e.Message, e.Done*100/e.Total, words.Size(e.Total)))
 		}
 	}
 }

@@ -23,7 +23,7 @@ func shown(t *testing.T, live bool, width int, steps func(p *progress)) string {
 	t.Helper()
 	var b bytes.Buffer
 	synctest.Test(t, func(*testing.T) {
-		steps(&progress{w: &b, live: live, now: time.Now, width: width})
+		steps(&progress{w: &b, live: live, now: time.Now, width: func() int { return width }})
 	})
 	return b.String()
 }
@@ -82,7 +82,7 @@ func TestProgressLive(t *testing.T) {
 		t.Errorf("the first frames (-want +got)\n%s", d)
 	}
 	want = []string{
-		`⠴ packaging  shop\x1b[2J  2s`,
+		`⠋ packaging  shop\x1b[2J  2s`,
 		"packaging  shop\\x1b[2J  2s\n⠋ pushing    " + strings.Repeat("é", 25) + "…",
 		"pushing    " + strings.Repeat("é", 16) + "…: failed  0s\n",
 	}
@@ -175,13 +175,14 @@ func TestLiveOnlyOnTerminals(t *testing.T) {
 		{"--no-color", true, true, "", false},
 		{"NO_COLOR", true, false, "NO_COLOR=1", false},
 		{"a dumb terminal", true, false, "TERM=dumb", false},
+		{"somebody is read to", true, false, "MICRO_ACCESSIBLE=1", false},
 	} {
 		app, _, _ := testApp(t, test.env)
 		app.Terminal = Terminal{Err: test.terminal, Size: func() (int, int) { return 100, 30 }}
 		app.noColor = test.noColor
 		p := newProgress(app)
-		if p.live != test.want || p.width != 100 {
-			t.Errorf("%s: got live %t, width %d, want %t, 100", test.name, p.live, p.width, test.want)
+		if p.live != test.want || p.width() != 100 {
+			t.Errorf("%s: got live %t, width %d, want %t, 100", test.name, p.live, p.width(), test.want)
 		}
 	}
 }

@@ -315,7 +315,7 @@ func copyImage(ctx context.Context, here, there *App, p *progress, from, to *run
 	if err != nil {
 		return err
 	}
-	p.start("copying", shortDigest(from.GetSpec().GetImage()))
+	p.start("copying", words.Digest(from.GetSpec().GetImage()))
 	copied, err := image.Copy(ctx, image.CopyOptions{
 		Reference: source.Registry + "/" + from.GetSpec().GetImage(),
 		PlainHTTP: source.PlainHTTP, TLS: source.TLS, Token: source.Token,
@@ -326,6 +326,6 @@ func copyImage(ctx context.Context, here, there *App, p *progress, from, to *run
 	if copied.Reference != to.GetSpec().GetImage() {
 		return fmt.Errorf("%s came to be %s", to.GetSpec().GetImage(), copied.Reference)
 	}
-	p.update(fmt.Sprintf("%s (%s)", target.Repository, byteSize(copied.Size)))
+	p.update(fmt.Sprintf("%s (%s)", target.Repository, words.Size(copied.Size)))
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/cli/words"
 	configv1 "github.com/micro/micro/v3/proto/micro/config/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
@@ -42,37 +43,15 @@ environment, resources and probes.`,
 			return out.print(app.Out, rsp, func(t *tableWriter) {
 				t.row("RELEASE", "STATE", "CREATED", "BY", "ACTION", "VERSION", "BUILD", "SOURCE")
 				for _, r := range rsp.GetReleases() {
-					t.row(strconv.FormatInt(r.GetNumber(), 10), releaseState(r, current.GetService().GetStatus()),
-						ago(app.Now(), r.GetCreated().AsTime()), r.GetBy(), releaseAction(r),
-						r.GetSpec().GetVersion(), shortDigest(r.GetSpec().GetImage()), sourceText(r.GetSpec().GetSource()))
+					t.row(strconv.FormatInt(r.GetNumber(), 10), words.ReleaseState(r, current.GetService().GetStatus()),
+						words.Ago(app.Now(), r.GetCreated().AsTime()), r.GetBy(), words.ReleaseAction(r),
+						r.GetSpec().GetVersion(), words.Digest(r.GetSpec().GetImage()), words.Source(r.GetSpec().GetSource()))
 				}
 			})
 		},
 	}
 	outputFlag(cmd, &out)
 	return cmd
-}
-
-// releaseState says in one word what a release is for its service.
-func releaseState(r *runtimev1.Release, s *runtimev1.Status) string {
-	switch {
-	case r.GetNumber() == s.GetRelease():
-		return "current"
-	case r.GetNumber() == s.GetServingRelease():
-		return "serving"
-	case r.GetServed() == nil:
-		return "failed"
-	default:
-		return ""
-	}
-}
-
-// releaseAction says what made a release.
-func releaseAction(r *runtimev1.Release) string {
-	if r.GetOf() == 0 {
-		return r.GetAction()
-	}
-	return fmt.Sprintf("%s of %d", r.GetAction(), r.GetOf())
 }
 
 func newRollbackCmd(app *App) *cobra.Command {
@@ -236,7 +215,7 @@ func (a *App) undoConfig(ctx context.Context, path string, rev *configv1.Revisio
 		return err
 	}
 	fmt.Fprintf(a.Err, "taken back: %s of the configuration %s by %s, %s\n", front.Line(rev.GetAction()),
-		front.Line(changedPaths(rev)), front.Line(rev.GetAccount()), ago(a.Now(), rev.GetTime().AsTime()))
+		front.Line(changedPaths(rev)), front.Line(rev.GetAccount()), words.Ago(a.Now(), rev.GetTime().AsTime()))
 	fmt.Fprintf(a.Err, "instances of %s that have it in their environment keep what they began with until: micro restart %s\n", path, path)
 	return a.configChanged(path, fmt.Sprintf("what it was at revision %d", newest-1), rsp.GetRevision())
 }
@@ -268,7 +247,7 @@ func (a *App) changeText(c *runtimev1.Change) string {
 	if c.GetBy() != "" {
 		text += " by " + c.GetBy()
 	}
-	text += ", " + ago(a.Now(), c.GetTime().AsTime())
+	text += ", " + words.Ago(a.Now(), c.GetTime().AsTime())
 	if c.GetReason() != "" {
 		text += ": " + c.GetReason()
 	}

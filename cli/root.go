@@ -45,10 +45,15 @@ func execute(ctx context.Context, app *App, root *cobra.Command, args []string) 
 	if word := firstWord(root, args); word != "" && !isCommand(root, word) {
 		return app.callService(ctx, root, args)
 	}
+	root.SetArgs(withNumbers(root, args))
 	err := root.ExecuteContext(ctx)
 	var e *Error
 	if err != nil && !errors.As(err, &e) && isUsage(err) {
-		return &Error{Message: usageText(err), Hint: "micro " + strings.Join(append(commandPath(root, args), "--help"), " "), Exit: ExitUsage}
+		e = &Error{Message: usageText(err), Hint: "micro " + strings.Join(append(commandPath(root, args), "--help"), " "), Exit: ExitUsage}
+		if hint := dashHint(root, args); hint != "" {
+			e.Hints = []string{hint}
+		}
+		return e
 	}
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/cli/words"
 	"github.com/micro/micro/v3/image"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
@@ -24,6 +25,7 @@ type runOptions struct {
 	instances int32
 	env       []string
 	noWait    bool
+	plain     bool
 	update    bool
 }
 
@@ -35,6 +37,7 @@ func (o *runOptions) flags(cmd *cobra.Command) {
 	f.Int32VarP(&o.instances, "instances", "i", 0, "how many instances (micro.yaml, else as many as there are, 1 at first)")
 	f.StringArrayVar(&o.env, "env-var", nil, "environment variable of the service as NAME=VALUE; can be repeated")
 	f.BoolVar(&o.noWait, "no-wait", false, "do not wait until the service runs")
+	plainFlag(cmd, &o.plain)
 }
 
 func newRunCmd(app *App) *cobra.Command {
@@ -101,6 +104,7 @@ func (o *runOptions) run(cmd *cobra.Command, app *App, args []string) error {
 		return err
 	}
 	p := newProgress(app)
+	p.live = p.live && !o.plain
 	err := o.deploy(ctx, cmd.Root(), app, p, source)
 	if err != nil {
 		p.fail(err)
@@ -164,7 +168,7 @@ func (a *App) nowRuns(s *runtimev1.Service, what string) error {
 		return err
 	}
 	fmt.Fprintf(a.Out, "%s %s (release %d, image %s, environment %q, namespace %s)\n", front.Line(s.GetName()), what,
-		s.GetStatus().GetRelease(), front.Line(shortDigest(s.GetSpec().GetImage())), e.Name, front.Line(ns))
+		s.GetStatus().GetRelease(), front.Line(words.Digest(s.GetSpec().GetImage())), e.Name, front.Line(ns))
 	return nil
 }
 
@@ -205,7 +209,7 @@ func (o *runOptions) fromSource(ctx context.Context, root *cobra.Command, app *A
 			return nil, err
 		}
 	}
-	p.update(source.name + " from " + sourceText(spec.GetSource()))
+	p.update(source.name + " from " + words.Source(spec.GetSource()))
 	platforms, err := o.platformsIn(ctx, app)
 	if err != nil {
 		return nil, err
@@ -219,11 +223,11 @@ func (o *runOptions) fromSource(ctx context.Context, root *cobra.Command, app *A
 	if err != nil {
 		return nil, err
 	}
-	p.start("pushing", fmt.Sprintf("%s (%s)", to.Repository, byteSize(img.Size())))
+	p.start("pushing", fmt.Sprintf("%s (%s)", to.Repository, words.Size(img.Size())))
 	if spec.Image, err = img.Push(ctx, to); err != nil {
 		return nil, err
 	}
-	p.update(fmt.Sprintf("%s (%s)", to.Repository, byteSize(img.Size())))
+	p.update(fmt.Sprintf("%s (%s)", to.Repository, words.Size(img.Size())))
 	o.share(ctx, p, img)
 	m := source.manifest
 	return &runtimev1.ApplyRequest{Name: source.name, Spec: spec, Instances: cmp.Or(o.instances, m.Instances), Rollout: m.rollout()}, nil
@@ -260,7 +264,7 @@ func (o *runOptions) fromRegistry(ctx context.Context, root *cobra.Command, app 
 	if err != nil {
 		return nil, explainCopy(err, from)
 	}
-	p.update(fmt.Sprintf("%s to %s (%s)", ref, to.Repository, byteSize(copied.Size)))
+	p.update(fmt.Sprintf("%s to %s (%s)", ref, to.Repository, words.Size(copied.Size)))
 	spec, err := o.spec(manifest{}, &image.Source{Address: copied.Repository, Ref: copied.Tag})
 	if err != nil {
 		return nil, err
@@ -318,21 +322,6 @@ func (o *runOptions) spec(m manifest, source *image.Source) (*runtimev1.Spec, er
 // sourceOf returns what is told of a source.
 func sourceOf(s *image.Source) *runtimev1.Source {
 	return &runtimev1.Source{Address: s.Address, Folder: s.Folder, Ref: s.Ref, Revision: s.Revision, Modified: s.Modified}
-}
-
-// byteSize writes a number of bytes in the unit that people read it in.
-func byteSize(n int64) string {
-	if n < 1<<10 {
-		return fmt.Sprintf("%d B", n)
-	}
-	size, unit := float64(n)/(1<<10), "KiB"
-	for _, larger := range []string{"MiB", "GiB", "TiB"} {
-		if size < 1023.95 { // which is written as 1024.0
-			break
-		}
-		size, unit = size/(1<<10), larger
-	}
-	return fmt.Sprintf("%.1f %s", size, unit)
 }
 
 // completionTimeout bounds how long completion may ask a server.

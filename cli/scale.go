@@ -39,10 +39,12 @@ micro.yaml names one.`,
 		ValidArgsFunction: completeDeployed(app),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n, err := strconv.ParseInt(args[1], 10, 32)
-			if err != nil || n < 0 {
+			switch {
+			case err != nil:
 				return usage("micro scale --help", "%q is no number of instances", args[1])
-			}
-			if n == 0 {
+			case n < 0:
+				return usage("micro scale --help", "%d is no number of instances: a service has at least one", n)
+			case n == 0:
 				return usage("micro kill "+args[0], "a service has at least one instance")
 			}
 			ctx, client, err := app.changingRuntime(cmd.Context())

@@ -45,7 +45,7 @@ type ServeOptions struct {
 
 	Logger   *slog.Logger
 	Ready    func(gateway, proxy, metrics string)
-	Password func(namespace, account, password string)
+	Password func(namespace, account, password string, local bool)
 }
 
 // SMTPOptions are those of the mail server that codes are sent by.
@@ -119,8 +119,12 @@ func serve(ctx context.Context, app *App, v *viper.Viper) error {
 		}
 		fmt.Fprintf(app.Out, "micro %s is ready: gateway http://%s, proxy %s, data %s%s\n", app.Version, gateway, proxy, o.DataDir, metrics)
 	}
-	o.Password = func(namespace, account, password string) {
-		fmt.Fprintf(app.Err, "the account %s of namespace %s has the password %s; it is not shown again\n", account, namespace, password)
+	o.Password = func(namespace, account, password string, local bool) {
+		advice := "it is not shown again"
+		if local {
+			advice = "it is good on this machine only; log in with: micro login"
+		}
+		fmt.Fprintf(app.Err, "the account %s of namespace %s has the password %s; %s\n", account, namespace, password, advice)
 	}
 	return app.Serve(ctx, o)
 }

@@ -224,7 +224,7 @@ shop  v1\x1b[2J  ./shop       starting     1/2         0123456789ab  5m ago   an
   i2  release 3               crashed      4 restarts                -        ended with 1\x1b]0;x\x07
 new              -            unspecified  0/1                       -
 `},
-		{"all, as they change", "status --watch --plain", strings.ReplaceAll("now shop starting 1/2 release 3: an instance ended\nnow new unspecified 0/1 release 0\n", "now", now.Local().Format("15:04:05"))},
+		{"all, as they change", "status --watch --plain", strings.ReplaceAll("now shop starting 1/2 release 3: an instance ended; most likely: it panicked (release 2 serves)\nnow new unspecified 0/1 release 0\n", "now", now.Local().Format("15:04:05"))},
 
 		{"one", "status shop", `Name:       shop
 Status:     starting

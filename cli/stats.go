@@ -119,12 +119,12 @@ func (o *statsOptions) table(t *tableWriter, f *statsv1.Frame, name string) {
 		t.row(what, "CALLS/S", "CALLS", "FAILED", "P50", "P95", "P99", "IN FLIGHT", "CPU", "MEMORY")
 	}
 	row := func(what string, n *statsv1.Figures, u *statsv1.Usage) {
-		cpu, memory := "-", "-"
+		memory := "-"
 		if u != nil {
-			cpu, memory = fmt.Sprintf("%.0f%%", u.GetCpu()*100), byteSize(u.GetMemory())
+			memory = words.Size(u.GetMemory())
 		}
 		t.row(what, strconv.FormatFloat(n.GetRate(), 'f', 1, 64), strconv.FormatInt(n.GetCalls(), 10), failedText(n),
-			words.Latency(n.GetP50()), words.Latency(n.GetP95()), words.Latency(n.GetP99()), strconv.FormatInt(n.GetInFlight(), 10), cpu, memory)
+			words.Latency(n.GetP50()), words.Latency(n.GetP95()), words.Latency(n.GetP99()), strconv.FormatInt(n.GetInFlight(), 10), words.CPU(u), memory)
 	}
 	head("SERVICE")
 	for _, s := range f.GetServices() {
@@ -163,5 +163,5 @@ func failedText(f *statsv1.Figures) string {
 	if f.GetFailed() == 0 {
 		return "0"
 	}
-	return fmt.Sprintf("%d (%.2g%%)", f.GetFailed(), float64(f.GetFailed())*100/float64(f.GetCalls()))
+	return fmt.Sprintf("%d (%s)", f.GetFailed(), words.Failed(f))
 }

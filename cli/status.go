@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -98,9 +97,7 @@ func (a *App) nearestRun(cmd *cobra.Command, name string, err error) error {
 	}
 	client := runtimev1.NewRuntimeClient(conn)
 	if rsp, err := client.Changes(ctx, &runtimev1.ChangesRequest{Name: name}); err == nil && len(rsp.GetChanges()) > 0 {
-		e.Message += ": it was killed " + ago(a.Now(), rsp.GetChanges()[0].GetTime().AsTime())
-		e.Hint = "micro undo " + name
-		return e
+		return a.wasKilled(cmd, e, name, rsp)
 	}
 	rsp, err := client.List(ctx, &runtimev1.ListRequest{})
 	if err != nil {
@@ -117,25 +114,37 @@ func (a *App) nearestRun(cmd *cobra.Command, name string, err error) error {
 	return e
 }
 
+// wasKilled adds to an error about a service that does not run any more since when, and
+// how it comes back; to kill it again is not to want that.
+func (a *App) wasKilled(cmd *cobra.Command, e *Error, name string, rsp *runtimev1.ChangesResponse) *Error {
+	last := rsp.GetChanges()[0]
+	what := "it was killed"
+	if last.GetAction() == "undo" {
+		what = "to run it was taken back"
+	}
+	e.Message += fmt.Sprintf(": %s %s", what, words.Ago(a.Now(), last.GetTime().AsTime()))
+	e.Hint = "micro undo " + name
+	if undoable := rsp.GetUndoable(); cmd.Name() == "kill" || undoable == 0 || undoable != last.GetNumber() {
+		e.Hint = "micro status"
+	}
+	return e
+}
+
 // list writes a row for each service, and each of its instances when that is wanted.
 func (o *statusOptions) list(app *App, t *tableWriter, services []*runtimev1.Service) {
 	t.row("NAME", "VERSION", "SOURCE", "STATUS", "INSTANCES", "BUILD", "UPDATED", "REASON")
 	for _, s := range services {
 		st := s.GetStatus()
-		t.row(s.GetName(), s.GetSpec().GetVersion(), sourceText(s.GetSpec().GetSource()), words.Phase(st.GetPhase()),
-			instanceCount(s), shortDigest(s.GetSpec().GetImage()), ago(app.Now(), st.GetUpdated().AsTime()), st.GetReason())
+		t.row(s.GetName(), s.GetSpec().GetVersion(), words.Source(s.GetSpec().GetSource()), words.Phase(st.GetPhase()),
+			words.Instances(s), words.Digest(s.GetSpec().GetImage()), words.Ago(app.Now(), st.GetUpdated().AsTime()), st.GetReason())
 		if !o.verbose {
 			continue
 		}
 		for _, in := range st.GetInstances() {
 			t.row("  "+in.GetId(), fmt.Sprintf("release %d", in.GetRelease()), in.GetAddress(), words.Phase(in.GetPhase()),
-				fmt.Sprintf("%d restarts", in.GetRestarts()), "", ago(app.Now(), in.GetStarted().AsTime()), in.GetReason())
+				fmt.Sprintf("%d restarts", in.GetRestarts()), "", words.Ago(app.Now(), in.GetStarted().AsTime()), in.GetReason())
 		}
 	}
-}
-
-func instanceCount(s *runtimev1.Service) string {
-	return fmt.Sprintf("%d/%d", words.Running(s), max(1, s.GetInstances()))
 }
 
 // describeStatus writes all that is known of one service.
@@ -160,7 +169,7 @@ func describeRelease(t *tableWriter, s *runtimev1.Service) {
 		t.row("Serving:", fmt.Sprintf("release %d", serving))
 	}
 	t.row("Version:", s.GetSpec().GetVersion())
-	t.row("Source:", sourceText(s.GetSpec().GetSource()))
+	t.row("Source:", words.Source(s.GetSpec().GetSource()))
 	if rev := s.GetSpec().GetSource().GetRevision(); rev != "" {
 		if s.GetSpec().GetSource().GetModified() {
 			rev += " (modified)"
@@ -178,7 +187,7 @@ func describeInstances(app *App, t *tableWriter, s *runtimev1.Service) {
 			text += " on " + in.GetAddress()
 		}
 		if in.GetStarted() != nil {
-			text += ", started " + ago(app.Now(), in.GetStarted().AsTime())
+			text += ", started " + words.Ago(app.Now(), in.GetStarted().AsTime())
 		}
 		if in.GetRestarts() > 0 {
 			text += ", restarted " + timesText(in.GetRestarts())
@@ -207,48 +216,6 @@ func timesText(n int32) string {
 		return "once"
 	}
 	return fmt.Sprintf("%d times", n)
-}
-
-func sourceText(s *runtimev1.Source) string {
-	text := s.GetAddress()
-	if s.GetFolder() != "" {
-		text += "/" + s.GetFolder()
-	}
-	if s.GetRef() != "" {
-		text += "@" + s.GetRef()
-	}
-	if text == "" {
-		return "-"
-	}
-	return text
-}
-
-// shortDigest returns as much of an image's digest as people compare.
-func shortDigest(image string) string {
-	_, digest, ok := strings.Cut(image, "@sha256:")
-	if !ok {
-		return image
-	}
-	return digest[:min(12, len(digest))]
-}
-
-// ago says how long ago something was; the time that none stands for was never.
-func ago(now, t time.Time) string {
-	d := now.Sub(t)
-	switch {
-	case t.Unix() <= 0:
-		return "-"
-	case d < 2*time.Second:
-		return "just now"
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%ds ago", int(d.Seconds()))
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%dm ago", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh ago", int(d.Hours()))
-	default:
-		return fmt.Sprintf("%dd ago", int(d.Hours()/24))
-	}
 }
 
 // countText writes a number with what it counts.

@@ -59,7 +59,7 @@ func (o *statusOptions) followLines(app *App, stream watchStream) error {
 	return receive(stream, func(rsp *runtimev1.WatchResponse) error {
 		name, text := rsp.GetRemoved(), "gone"
 		if s := rsp.GetService(); s != nil {
-			name, text = s.GetName(), statusLine(s)
+			name, text = s.GetName(), words.State(s)
 		}
 		if rsp.GetSynced() || last[name] == text {
 			return nil
@@ -68,15 +68,6 @@ func (o *statusOptions) followLines(app *App, stream watchStream) error {
 		_, err := fmt.Fprintf(app.Out, "%s %s %s\n", app.Now().Local().Format("15:04:05"), front.Line(name), front.Line(text))
 		return err
 	})
-}
-
-// statusLine says in a line how a service does.
-func statusLine(s *runtimev1.Service) string {
-	text := fmt.Sprintf("%s %s release %d", words.Phase(s.GetStatus().GetPhase()), instanceCount(s), s.GetStatus().GetRelease())
-	if s.GetStatus().GetReason() != "" {
-		text += ": " + s.GetStatus().GetReason()
-	}
-	return text
 }
 
 // followTable keeps a table on the terminal up to date.

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/micro/micro/v3/cli/front"
+	"github.com/micro/micro/v3/cli/words"
 	"github.com/micro/micro/v3/internal/atomicfile"
 	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
 )
@@ -60,7 +61,7 @@ func completeBlobs(app *App) cobra.CompletionFunc {
 		}
 		var names []cobra.Completion
 		for _, b := range rsp.GetBlobs() {
-			names = append(names, cobra.CompletionWithDesc(front.Line(b.GetName()), byteSize(b.GetSize())))
+			names = append(names, cobra.CompletionWithDesc(front.Line(b.GetName()), words.Size(b.GetSize())))
 		}
 		return names, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -150,7 +151,7 @@ func (o *blobWriteOptions) run(cmd *cobra.Command, app *App, name, file string) 
 	}
 	return o.out.print(app.Out, rsp.GetBlob(), func(*tableWriter) {
 		b := rsp.GetBlob()
-		fmt.Fprintf(app.Out, "blob %s is written: %s, revision %d\n", front.Line(b.GetName()), byteSize(b.GetSize()), b.GetRevision())
+		fmt.Fprintf(app.Out, "blob %s is written: %s, revision %d\n", front.Line(b.GetName()), words.Size(b.GetSize()), b.GetRevision())
 	})
 }
 
@@ -204,9 +205,9 @@ func (t *transfer) Write(p []byte) (int, error) {
 	switch {
 	case t.progress == nil:
 	case t.size > 0:
-		t.progress.update(fmt.Sprintf("%d%% of %s", min(t.done*100/t.size, 100), byteSize(t.size)))
+		t.progress.update(fmt.Sprintf("%d%% of %s", min(t.done*100/t.size, 100), words.Size(t.size)))
 	default:
-		t.progress.update(byteSize(t.done))
+		t.progress.update(words.Size(t.done))
 	}
 	return len(p), nil
 }
@@ -272,7 +273,7 @@ func (o *blobReadOptions) run(ctx context.Context, app *App, args []string) erro
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(app.Err, "blob %s is in %s: %s\n", front.Line(args[0]), filepath.ToSlash(args[1]), byteSize(p.done))
+	fmt.Fprintf(app.Err, "blob %s is in %s: %s\n", front.Line(args[0]), filepath.ToSlash(args[1]), words.Size(p.done))
 	return nil
 }
 
@@ -338,7 +339,7 @@ func (o *blobListOptions) run(cmd *cobra.Command, app *App) error {
 	err = o.out.print(app.Out, all, func(t *tableWriter) {
 		t.row("NAME", "SIZE", "TYPE", "MODIFIED", "REVISION")
 		for _, b := range all.GetBlobs() {
-			t.row(b.GetName(), byteSize(b.GetSize()), b.GetContentType(), when(b.GetModified()), strconv.FormatInt(b.GetRevision(), 10))
+			t.row(b.GetName(), words.Size(b.GetSize()), b.GetContentType(), when(b.GetModified()), strconv.FormatInt(b.GetRevision(), 10))
 		}
 	})
 	if err != nil {

@@ -75,12 +75,17 @@ func (c *Config) ask(ctx context.Context, in runtime.Instance, p Probe) error {
 	return err
 }
 
+// probeBuffer is how much of a question or an answer is buffered, in bytes.
+const probeBuffer = 1 << 10
+
 // grpc asks for the health of a service. An instance without a health service is
 // healthy when it speaks gRPC at all.
 func (prober) grpc(ctx context.Context, address, service string) error {
 	conn, err := grpc.NewClient("passthrough:///"+address,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithNoProxy(), // for the world outside
+		// Many are asked all the time, and answer with a few bytes.
+		grpc.WithReadBufferSize(probeBuffer), grpc.WithWriteBufferSize(probeBuffer),
 	)
 	if err != nil {
 		return err

@@ -151,7 +151,11 @@ func (k *keeper) ask(ctx context.Context, in runtime.Instance, p Probe, judge fu
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		err := k.config().ask(ctx, in, p)
+		// It takes much stack, for a moment, and this goroutine is there for as long as
+		// the instance.
+		asked := make(chan error, 1)
+		go func() { asked <- k.config().ask(ctx, in, p) }()
+		err := <-asked
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -18,6 +18,10 @@ import (
 // MaxTail is the largest Tail of a query that selects by more than instance and time.
 const MaxTail = 100_000
 
+// MaxDrop is the largest Drop of a query: as many lines as can have one time, since they
+// were read at once.
+const MaxDrop = 4 * runtime.MaxLine
+
 // ErrQuery is returned for a query that contradicts itself or asks for too much.
 var ErrQuery = errors.New("no such query")
 
@@ -26,6 +30,7 @@ type Query struct {
 	runtime.LogQuery
 
 	Until   time.Time        // not newer; zero: to the end
+	Drop    int              // leaves out the last so many of all that is selected; wants a Tail
 	Level   Level            // not below; 0: any, also none
 	Release int64            // only of this one; 0: of all
 	Streams []runtime.Stream // only of these; empty: of all
@@ -53,7 +58,7 @@ type source interface {
 // Since on; with Tail, twice. It needs memory for Tail numbers and no line.
 func Read(ctx context.Context, from source, q Query) iter.Seq2[Line, error] {
 	return func(yield func(Line, error) bool) {
-		if q.Follow && (q.Previous || !q.Until.IsZero()) {
+		if q.Follow && (q.Previous || q.Drop > 0 || !q.Until.IsZero()) {
 			yield(Line{}, ErrQuery)
 			return
 		}
@@ -74,26 +79,40 @@ type reader struct {
 
 func (r *reader) read(yield func(Line, error) bool) error {
 	var begin mark
+	left := -1 // of the lines to yield; below 0: all
 	if r.selects() {
-		if r.q.Tail > MaxTail {
+		if r.q.Tail > MaxTail || r.q.Drop > MaxDrop || r.q.Drop > 0 && r.q.Tail <= 0 {
 			return ErrQuery
 		}
 		if err := r.findRuns(); err != nil {
 			return err
 		}
 		var err error
-		if begin, err = r.findTail(); err != nil {
+		var found int
+		if begin, found, err = r.findTail(); err != nil {
 			return err
+		}
+		if r.q.Drop > 0 {
+			left = max(0, found-r.q.Drop)
 		}
 		r.q.Tail = 0
 	}
-	return r.each(r.q.Follow, func(l Line) bool { return !begin.reached(l.Time) || yield(l, nil) })
+	return r.each(r.q.Follow, func(l Line) bool {
+		switch {
+		case left == 0:
+			return false
+		case !begin.reached(l.Time):
+			return true
+		}
+		left--
+		return yield(l, nil)
+	})
 }
 
 // selects reports whether the query says more than a runtime knows of.
 func (r *reader) selects() bool {
 	q := &r.q
-	return !q.Until.IsZero() || q.Level > 0 || q.Release != 0 || len(q.Streams) > 0 || q.Match != nil || q.Previous
+	return !q.Until.IsZero() || q.Drop > 0 || q.Level > 0 || q.Release != 0 || len(q.Streams) > 0 || q.Match != nil || q.Previous
 }
 
 // each calls do with each line that is selected, until that returns false.
@@ -159,17 +178,18 @@ func (r *reader) findRuns() error {
 	return nil
 }
 
-// findTail returns where the last lines begin that are selected.
-func (r *reader) findTail() (mark, error) {
-	n := r.q.Tail
-	if n <= 0 {
-		return mark{}, nil
+// findTail returns where the last lines begin that are selected, with those that are
+// dropped, and how many there are.
+func (r *reader) findTail() (begin mark, found int, err error) {
+	if r.q.Tail <= 0 {
+		return mark{}, 0, nil
 	}
+	n := r.q.Tail + r.q.Drop
 	r.q.Tail = 0
 	// The times of the last n lines: the first of them is at next when there are n.
 	var times []int64
 	next, ties := 0, 0 // ties: how many lines before the first have its time
-	err := r.each(false, func(l Line) bool {
+	err = r.each(false, func(l Line) bool {
 		t := l.Time.UnixNano()
 		if len(times) < n {
 			times = append(times, t)
@@ -185,9 +205,9 @@ func (r *reader) findTail() (mark, error) {
 		return true
 	})
 	if err != nil || len(times) < n {
-		return mark{}, err
+		return mark{}, len(times), err
 	}
-	return mark{time.Unix(0, times[next]), ties}, nil
+	return mark{time.Unix(0, times[next]), ties}, n, nil
 }
 
 // mark is a place among lines: behind so many with its time. The zero mark is before

@@ -163,6 +163,31 @@ func TestReadTail(t *testing.T) {
 }
 
 // A trace ends where something else is said.
+func TestReadDrop(t *testing.T) {
+	t.Parallel()
+	all := story()
+	for n := 1; n <= len(all); n++ {
+		for drop := range len(all) + 2 {
+			got, err := read(t, all, Query{LogQuery: runtime.LogQuery{Tail: n}, Drop: drop})
+			end := max(0, len(all)-drop)
+			var want []string
+			for _, l := range all[max(0, end-n):end] {
+				want = append(want, l.Text)
+			}
+			if err != nil || !slices.Equal(got, want) {
+				t.Fatalf("the last %d without %d: got %q, %v; want %q", n, drop, got, err, want)
+			}
+		}
+	}
+	for _, q := range []Query{
+		{Drop: 1}, {LogQuery: runtime.LogQuery{Tail: 1}, Drop: MaxDrop + 1}, {LogQuery: runtime.LogQuery{Tail: 1, Follow: true}, Drop: 1},
+	} {
+		if _, err := read(t, all, q); !errors.Is(err, ErrQuery) {
+			t.Errorf("%+v: got error %v, want ErrQuery", q, err)
+		}
+	}
+}
+
 func TestTraceEnds(t *testing.T) {
 	t.Parallel()
 	var ls levels

@@ -23,8 +23,8 @@ type Executor interface {
 // Result is what became of a command.
 type Result struct {
 	Exit Exit
-	// Output is what it wrote to both of its streams, as far as it fits into
-	// [MaxOutput] bytes. The rest is lost, and holds nobody up.
+	// Output is what it wrote to both of its streams, each in its order, as far as it
+	// fits into [MaxOutput] bytes. The rest is lost, and holds nobody up.
 	Output []byte
 }
 

@@ -123,11 +123,16 @@ func (d *directory) describe(ctx context.Context, ns string, entry *registry.Ins
 	return err
 }
 
+// askBuffer is how much of what an instance says of its schema is buffered, in bytes:
+// many may be asked at once.
+const askBuffer = 4 << 10
+
 // ask asks an instance for its schema. What it does wrong is errInvalid.
 func (d *directory) ask(ctx context.Context, address string) ([]byte, error) {
 	conn, err := grpc.NewClient("passthrough:///"+address,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithNoProxy(), // for the world outside
+		grpc.WithReadBufferSize(askBuffer), grpc.WithWriteBufferSize(askBuffer),
 	)
 	if err != nil {
 		return nil, err

@@ -37,15 +37,25 @@ func (r *runtimeAPI) Logs(req *runtimev1.LogsRequest, out grpc.ServerStreamingSe
 			return err
 		}
 	}
+	p, err := pageOf(c.namespace, req, &q)
+	if err != nil {
+		return err
+	}
 	lines, failed := make(chan logs.Line, linesAtOnce), make(chan error, 1)
 	go func() {
 		defer close(lines)
-		failed <- pour(ctx, logs.Read(ctx, r.runtime, q), lines)
+		failed <- pour(ctx, logs.Read(ctx, r.runtime, q), lines, p)
 	}()
 	if err := sendLines(lines, req.GetName(), out.Send); err != nil {
 		return err
 	}
-	return <-failed
+	if err := <-failed; err != nil {
+		return err
+	}
+	if token := p.next(); token != "" && !q.Follow {
+		return out.Send(&runtimev1.LogsResponse{NextPageToken: token})
+	}
+	return nil
 }
 
 // logQuery checks what is asked for.
@@ -97,7 +107,7 @@ func logQuery(namespace string, req *runtimev1.LogsRequest) (logs.Query, error) 
 }
 
 // pour puts lines into a channel until there are no more or ctx ends.
-func pour(ctx context.Context, from func(func(logs.Line, error) bool), to chan<- logs.Line) error {
+func pour(ctx context.Context, from func(func(logs.Line, error) bool), to chan<- logs.Line, p *page) error {
 	for l, err := range from {
 		if errors.Is(err, logs.ErrQuery) {
 			return invalid("%v", err)
@@ -105,6 +115,7 @@ func pour(ctx context.Context, from func(func(logs.Line, error) bool), to chan<-
 		if err != nil {
 			return err
 		}
+		p.add(l.Time)
 		select {
 		case to <- l:
 		case <-ctx.Done():

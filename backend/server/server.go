@@ -101,9 +101,9 @@ type Config struct {
 	Logger      *slog.Logger
 	// Ready is called once, when every port answers.
 	Ready func(Addresses)
-	// Password is called once when the administrator gets a new password, since
-	// the well-known one is not for a server that others can reach.
-	Password func(namespace, account, password string)
+	// Password is called once when the administrator gets a password: a random one, or,
+	// where nobody else can reach the server, the well-known one, good on this machine.
+	Password func(namespace, account, password string, local bool)
 }
 
 // Addresses are those in use.
@@ -392,8 +392,8 @@ func (s *Server) initialize(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("make the first account: %w", err)
 	}
-	if set && password != "" && s.config.Password != nil {
-		s.config.Password(auth.DefaultNamespace, auth.InitialAccount, password)
+	if set && s.config.Password != nil {
+		s.config.Password(auth.DefaultNamespace, auth.InitialAccount, cmp.Or(password, auth.InitialPassword), password == "")
 	}
 	return nil
 }

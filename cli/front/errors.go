@@ -31,6 +31,8 @@ const (
 type Error struct {
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"`
+	// Hints are more of them, for when something else may have been meant.
+	Hints []string `json:"hints,omitempty"`
 	// Details are lines that explain the message, such as a compiler's.
 	Details []string `json:"lines,omitempty"`
 	Code    string   `json:"code,omitempty"` // of gRPC, where one was the cause
@@ -76,6 +78,9 @@ func (e *Error) Print(w io.Writer, asJSON bool) {
 	}
 	if e.Hint != "" {
 		fmt.Fprintf(w, "hint: %s\n", Line(e.Hint))
+	}
+	for _, hint := range e.Hints {
+		fmt.Fprintf(w, "hint: %s\n", Line(hint))
 	}
 }
 

@@ -71,6 +71,22 @@ func BenchmarkFrame(b *testing.B) {
 	}
 }
 
+// BenchmarkFollow measures the same of a command that is followed.
+func BenchmarkFollow(b *testing.B) {
+	d := newDriver(testConfig())
+	d.m.width, d.m.height = 200, 60
+	d.follow("logs of service-0000")
+	var msgs []tea.Msg
+	for _, l := range flood(0).lines {
+		msgs = append(msgs, outputLine{l.GetText(), clock()})
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		d.feed("output", msgs...)
+		d.m.View()
+	}
+}
+
 // Memory does not grow with what has been written: after an hour of 10,000 lines a
 // second it is what it was after a minute.
 func TestMemoryIsFlat(t *testing.T) { // not beside others, whose memory it would count

@@ -11,37 +11,32 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"google.golang.org/grpc"
 
+	"github.com/micro/micro/v3/cli/words"
 	configv1 "github.com/micro/micro/v3/proto/micro/config/v1"
 	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
 	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
 )
 
-const (
-	// browsePeriod is how often lists of data are asked for.
-	browsePeriod = 5 * time.Second
-	// browsed is how many rows of them there are at most: who has more asks for some of
-	// them by a command.
-	browsed = 1000
-)
-
 // newTopicsScreen lists the topics; one opens to its events.
 func newTopicsScreen() *listScreen {
+	topics := newPages(func(ctx context.Context, conn grpc.ClientConnInterface, token string) ([]*eventsv1.Topic, string, error) {
+		rsp, err := eventsv1.NewEventsClient(conn).ListTopics(ctx, &eventsv1.ListTopicsRequest{PageSize: pageRows, PageToken: token})
+		return rsp.GetTopics(), rsp.GetNextPageToken(), err
+	})
 	return &listScreen{
 		where: placeList, name: "events",
 		table: table{empty: "there is no topic: micro events publish TOPIC makes one", columns: []column{
 			{title: "TOPIC", most: 80}, {title: "EVENTS", right: true}, {title: "SIZE", right: true, rank: 1}, {title: "OFFSETS", rank: 2},
 		}},
-		ask: once("topics", browsePeriod, func(ctx context.Context, conn grpc.ClientConnInterface) (*eventsv1.ListTopicsResponse, error) {
-			return eventsv1.NewEventsClient(conn).ListTopics(ctx, &eventsv1.ListTopicsRequest{PageSize: browsed})
-		}),
+		ask: topics.feed("topics"), more: topics.more,
 		rows: func(m *Model, msg tea.Msg) []row {
-			rsp, _ := msg.(*eventsv1.ListTopicsResponse)
+			list, _ := msg.(listed[*eventsv1.Topic])
 			var rows []row
-			for _, t := range rsp.GetTopics() {
+			for _, t := range list.all {
 				rows = append(rows, row{id: t.GetName(), cells: []cell{
 					{text: m.config.Line(t.GetName()), tone: strong},
 					{text: strconv.FormatInt(t.GetNextOffset()-t.GetOldestOffset(), 10)},
-					{text: sizeText(float64(t.GetBytes()))},
+					{text: words.ShortSize(t.GetBytes())},
 					{text: fmt.Sprintf("%d to %d", t.GetOldestOffset(), t.GetNextOffset()-1), tone: dim},
 				}})
 			}
@@ -94,11 +89,11 @@ func newTablesScreen() *listScreen {
 	return &listScreen{
 		where: placeList, name: "store",
 		table: table{empty: "there is no record: micro store write KEY VALUE makes one", columns: []column{{title: "DATABASE", most: 64}, {title: "TABLE"}}},
-		ask:   once("tables", browsePeriod, tablesOf),
+		ask:   newPages(tablesOf).feed("tables"),
 		rows: func(m *Model, msg tea.Msg) []row {
-			all, _ := msg.([]tableName)
+			list, _ := msg.(listed[tableName])
 			var rows []row
-			for _, t := range all {
+			for _, t := range list.all {
 				rows = append(rows, row{id: t.database + "\x00" + t.table, cells: []cell{{text: m.config.Line(t.database)}, {text: m.config.Line(t.table), tone: strong}}})
 			}
 			return rows
@@ -114,40 +109,51 @@ func newTablesScreen() *listScreen {
 // tableName is a table of the store.
 type tableName struct{ database, table string }
 
-func tablesOf(ctx context.Context, conn grpc.ClientConnInterface) ([]tableName, error) {
+// tablesOf returns all tables of all databases: there are not many.
+func tablesOf(ctx context.Context, conn grpc.ClientConnInterface, _ string) (all []tableName, next string, err error) {
 	client := storev1.NewStoreClient(conn)
-	databases, err := client.Databases(ctx, &storev1.DatabasesRequest{PageSize: browsed})
-	if err != nil {
-		return nil, err
+	databases := newPages(func(ctx context.Context, _ grpc.ClientConnInterface, token string) ([]string, string, error) {
+		rsp, err := client.Databases(ctx, &storev1.DatabasesRequest{PageSize: pageRows, PageToken: token})
+		return rsp.GetDatabases(), rsp.GetNextPageToken(), err
+	})
+	var names []string
+	if _, err := databases.read(ctx, conn, &names, "", maxPages); err != nil {
+		return nil, "", err
 	}
-	var all []tableName
-	for _, d := range databases.GetDatabases() {
-		tables, err := client.Tables(ctx, &storev1.TablesRequest{Database: d, PageSize: browsed})
-		if err != nil {
-			return nil, err
-		}
-		for _, t := range tables.GetTables() {
-			all = append(all, tableName{d, t})
+	for _, d := range names {
+		tables := newPages(func(ctx context.Context, _ grpc.ClientConnInterface, token string) ([]tableName, string, error) {
+			rsp, err := client.Tables(ctx, &storev1.TablesRequest{Database: d, PageSize: pageRows, PageToken: token})
+			var page []tableName
+			for _, t := range rsp.GetTables() {
+				page = append(page, tableName{d, t})
+			}
+			return page, rsp.GetNextPageToken(), err
+		})
+		if _, err := tables.read(ctx, conn, &all, "", maxPages); err != nil {
+			return nil, "", err
 		}
 	}
-	return all, nil
+	return all, "", nil
 }
 
 // newRecordsScreen lists the records of a table; one opens to its value.
 func newRecordsScreen(t tableName) *listScreen {
 	flags := []string{"--database", t.database, "--table", t.table}
+	records := newPages(func(ctx context.Context, conn grpc.ClientConnInterface, token string) ([]*storev1.Record, string, error) {
+		rsp, err := storev1.NewStoreClient(conn).Read(ctx, &storev1.ReadRequest{Database: t.database, Table: t.table, PageSize: pageRows, PageToken: token})
+		return rsp.GetRecords(), rsp.GetNextPageToken(), err
+	})
 	return &listScreen{
 		where: placeList, name: t.database + "/" + t.table,
 		table: table{empty: "there is no record", columns: []column{
 			{title: "KEY", most: 60}, {title: "SIZE", right: true, rank: 1}, {title: "ENDS", rank: 2}, {title: "VALUE", rank: 3},
 		}},
-		ask: once("records", browsePeriod, func(ctx context.Context, conn grpc.ClientConnInterface) (*storev1.ReadResponse, error) {
-			return storev1.NewStoreClient(conn).Read(ctx, &storev1.ReadRequest{Database: t.database, Table: t.table, PageSize: browsed})
-		}),
+		ask: records.feed("records"), more: records.more,
+		beyond: "micro store list --prefix finds others",
 		rows: func(m *Model, msg tea.Msg) []row {
-			rsp, _ := msg.(*storev1.ReadResponse)
+			list, _ := msg.(listed[*storev1.Record])
 			var rows []row
-			for _, r := range rsp.GetRecords() {
+			for _, r := range list.all {
 				ends := ""
 				if r.GetExpires() != nil {
 					ends = "in " + max(0, r.GetExpires().AsTime().Sub(m.config.Now())).Round(time.Second).String()
@@ -155,11 +161,8 @@ func newRecordsScreen(t tableName) *listScreen {
 				value := bytesText(r.GetValue())
 				value = strings.ToValidUTF8(value[:min(len(value), maxShown)], "")
 				rows = append(rows, row{id: string(r.GetKey()), cells: []cell{
-					{text: m.config.Line(string(r.GetKey())), tone: strong}, {text: sizeText(float64(len(r.GetValue())))}, {text: ends, tone: warn}, {text: m.config.Line(value), tone: dim},
+					{text: m.config.Line(string(r.GetKey())), tone: strong}, {text: words.ShortSize(int64(len(r.GetValue())))}, {text: ends, tone: warn}, {text: m.config.Line(value), tone: dim},
 				}})
-			}
-			if rsp.GetNextPageToken() != "" {
-				m.say(warn, fmt.Sprintf("the first %d records; micro store list --prefix finds others", len(rows)))
 			}
 			return rows
 		},
@@ -177,18 +180,25 @@ const maxShown = 400
 
 // newConfigScreen lists the configuration, without what is secret of it.
 func newConfigScreen() *listScreen {
+	values := newPages(func(ctx context.Context, conn grpc.ClientConnInterface, token string) ([]*configv1.Value, string, error) {
+		rsp, err := configv1.NewConfigClient(conn).List(ctx, &configv1.ListRequest{PageSize: pageRows, PageToken: token})
+		return rsp.GetValues(), rsp.GetNextPageToken(), err
+	})
+	values.watch = func(ctx context.Context, conn grpc.ClientConnInterface, changed func()) error {
+		stream, err := configv1.NewConfigClient(conn).Watch(ctx, &configv1.WatchRequest{})
+		return watch(stream, err, func(tea.Msg) { changed() })
+	}
 	return &listScreen{
 		where: placeList, name: "config",
 		table: table{empty: "there is no value: micro config set PATH VALUE makes one", columns: []column{
 			{title: "PATH", most: 60}, {title: "REVISION", right: true, rank: 1}, {title: "VALUE"},
 		}},
-		ask: once("config", browsePeriod, func(ctx context.Context, conn grpc.ClientConnInterface) (*configv1.ListResponse, error) {
-			return configv1.NewConfigClient(conn).List(ctx, &configv1.ListRequest{PageSize: browsed})
-		}),
+		ask: values.feed("config"), more: values.more,
+		beyond: "micro config list PATH shows others",
 		rows: func(m *Model, msg tea.Msg) []row {
-			rsp, _ := msg.(*configv1.ListResponse)
+			list, _ := msg.(listed[*configv1.Value])
 			var rows []row
-			for _, v := range rsp.GetValues() {
+			for _, v := range list.all {
 				value := cell{text: m.config.Line(v.GetJson())}
 				if v.GetSecret() {
 					value = cell{text: "(secret)", tone: dim}

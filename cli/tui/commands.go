@@ -129,7 +129,14 @@ func (m *Model) words() []string {
 	if m.config.Form != nil {
 		return []string{"call", "commands", "environments", "help", "history", "mouse", "namespaces", "quit", "readonly", "write"}
 	}
-	return []string{"commands", "config", "environments", "events", "help", "journal", "logs", "mouse", "namespaces", "quit", "readonly", "releases", "service", "services", "store", "write"}
+	all := []string{"help", "mouse", "quit", "readonly", "write"}
+	for _, s := range Screens() {
+		if s.Word != "" {
+			all = append(all, s.Word)
+		}
+	}
+	slices.Sort(all)
+	return all
 }
 
 // complete completes what is typed behind ":".

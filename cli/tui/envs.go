@@ -6,6 +6,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"google.golang.org/grpc"
 
+	"github.com/micro/micro/v3/cli/words"
 	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
 )
 
@@ -74,7 +75,7 @@ func (s *placesScreen) receive(m *Model, msg tea.Msg) {
 	for _, n := range rsp.GetNamespaces() {
 		created, state := "", ""
 		if n.GetCreated() != nil {
-			created = ago(m.config.Now(), n.GetCreated().AsTime())
+			created = words.Ago(m.config.Now(), n.GetCreated().AsTime())
 		}
 		if n.GetDeleting() {
 			state = "being deleted"

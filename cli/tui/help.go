@@ -48,6 +48,9 @@ func (m *Model) helpLines() []string {
 			lines = append(lines, "  "+m.palette.paint(accent, fit(k.Names(), 24))+" "+text)
 		}
 	}
+	if m.alone {
+		return lines
+	}
 	return append(lines, m.palette.paint(headline, "Screens, behind :"), "  "+strings.Join(m.words(), ", "))
 }
 

@@ -77,7 +77,8 @@ type KeyGroup struct {
 	Title string
 	Keys  []Key
 
-	places []string // screens that have them
+	places  []string // screens that have them
+	travels bool     // they lead to other screens
 }
 
 // KeyMap returns what every key does. It is all there is: the footer, the help page and
@@ -86,16 +87,18 @@ func KeyMap() []KeyGroup {
 	return []KeyGroup{
 		{Title: "Everywhere", Keys: []Key{
 			{Keys: []string{"?", "f1"}, Label: "help", Help: "show what keys do here", action: actHelp},
-			{Keys: []string{":"}, Label: "go", Help: "go to a screen by its name; Tab completes", action: actGo},
 			{Keys: []string{"esc", "backspace"}, Label: "back", Help: "end the filter, or go back to the screen before", action: actBack},
-			{Keys: []string{"e"}, Help: "choose the environment", action: actEnvs},
-			{Keys: []string{"n"}, Help: "choose the namespace", action: actSpaces},
 			{Keys: []string{"y"}, Help: "copy the row, the line or the command, also over ssh", action: actCopy},
-			{Keys: []string{"@"}, Help: "show the commands that were run here", action: actCommands},
 			{Keys: []string{"M"}, Help: "scroll with the mouse wheel, or leave the mouse to the terminal", action: actMouse},
 			{Keys: []string{"q"}, Help: "quit", action: actQuit},
-			{Keys: []string{"ctrl+c"}, Help: "quit with exit code 130", action: actStop},
+			{Keys: []string{"ctrl+c"}, Help: "interrupt, which is exit code 130 but for micro dev", action: actStop},
 			{Keys: []string{"ctrl+z"}, Help: "suspend; fg brings it back", action: actSuspend},
+		}},
+		{Title: "Going elsewhere", travels: true, Keys: []Key{
+			{Keys: []string{":"}, Label: "go", Help: "go to a screen by its name; Tab completes", action: actGo},
+			{Keys: []string{"e"}, Help: "choose the environment", action: actEnvs},
+			{Keys: []string{"n"}, Help: "choose the namespace", action: actSpaces},
+			{Keys: []string{"@"}, Help: "show the commands that were run here", action: actCommands},
 		}},
 		{Title: "Moving", Keys: []Key{
 			{Keys: []string{"up", "k"}, Help: "up", action: actUp},

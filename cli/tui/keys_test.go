@@ -1,13 +1,21 @@
 package tui
 
 import (
+	"errors"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	tea "charm.land/bubbletea/v2"
 	gocmp "github.com/google/go-cmp/cmp"
 
+	authv1 "github.com/micro/micro/v3/proto/micro/auth/v1"
+	configv1 "github.com/micro/micro/v3/proto/micro/config/v1"
+	eventsv1 "github.com/micro/micro/v3/proto/micro/events/v1"
+	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
+	storev1 "github.com/micro/micro/v3/proto/micro/store/v1"
 )
 
 // places are the screens that there are.
@@ -217,12 +225,17 @@ func TestWatchBeginsAnew(t *testing.T) {
 func FuzzKeys(f *testing.F) {
 	f.Add([]byte("jl\x01\x02\x03//x\x10?"), uint8(60), uint8(15))
 	f.Add([]byte(":logs a\x01@y"), uint8(1), uint8(1))
+	f.Add([]byte(":store\x01\xb5\x01\xb6G:config\x01\xb7jk\x01\xf0:releases billing\x01\xb3n\xb4"), uint8(80), uint8(24))
+	f.Add([]byte("\xb1\xb2\xb3\xb4k\xb5/!x\x01\xb6t?\xf1\x02"), uint8(60), uint8(15))
 	f.Add([]byte{0xff, 0, 7, 200, 30, 'G', 'l', 0x90, 'k'}, uint8(0), uint8(200))
 	named := []string{"enter", "esc", "tab", "up", "down", "left", "right", "pgup", "pgdown", "home", "end", "backspace", "space", "delete", "f1", "ctrl+d", "ctrl+u", "ctrl+w", "ctrl+b", "ctrl+f"}
 	f.Fuzz(func(t *testing.T, input []byte, width, height uint8) {
 		d := newDriver(testConfig())
 		d.send(tea.WindowSizeMsg{Width: int(width), Height: int(height)})
 		d.shopData()
+		if width%3 == 0 {
+			d.follow("logs of orders")
+		}
 		n := 0
 		for _, b := range input {
 			switch {
@@ -236,22 +249,59 @@ func FuzzKeys(f *testing.F) {
 				d.send(tea.WindowSizeMsg{Width: int(b) % 13 * 9, Height: int(b) % 7 * 5})
 			case b < 0xc0:
 				for id, s := range d.m.sources {
-					d.send(feedMsg{id, []tea.Msg{taggedLines{s.name, nil}}})
+					d.send(feedMsg{id, anything(s.name, int(b)-0xb0)})
 				}
 			case b < 0xd0:
 				for _, name := range d.logFeeds() {
 					d.logLines(name, n, n+int(b))
 					n += int(b)
 				}
-			default:
+			case b < 0xf0:
 				for id := range d.m.sources {
 					d.send(endedMsg{id, unavailable()})
 					break
 				}
+			case d.m.alone:
+				d.send(workedMsg{})
+			default:
+				d.send(ranMsg{args: []string{"inspect", "billing"}, out: string(input), err: errors.New(string(input))})
 			}
 			checkFrame(t, d.m)
 		}
 	})
+}
+
+// anything is what the feed of that name may hand over, so many of it.
+func anything(name string, n int) []tea.Msg {
+	switch {
+	case name == "output":
+		return []tea.Msg{
+			Part{ID: strconv.Itoa(n), Name: "日本\x1b[2J", State: PartState(n % 3), Text: "text\nof two lines", Details: strings.Split(strings.Repeat("x\t,", 3*n), ",")},
+			outputLine{strings.Repeat("日本\t\x1b[31m", n), clock()},
+		}
+	case name == "topics":
+		return []tea.Msg{listedTopics(100 * n)}
+	case name == "tables":
+		return []tea.Msg{listed[tableName]{all: make([]tableName, n)}}
+	case name == "records":
+		return []tea.Msg{listed[*storev1.Record]{all: make([]*storev1.Record, n), goesOn: n%2 == 0, full: n%3 == 0}}
+	case name == "config":
+		return []tea.Msg{listed[*configv1.Value]{all: make([]*configv1.Value, n)}}
+	case name == "endpoints":
+		return []tea.Msg{&registryv1.GetResponse{Service: &registryv1.Service{Endpoints: make([]*registryv1.Endpoint, n)}}}
+	case name == "namespaces":
+		return []tea.Msg{&authv1.ListNamespacesResponse{Namespaces: make([]*authv1.Namespace, n)}}
+	case strings.HasPrefix(name, "releases of "):
+		return []tea.Msg{&runtimev1.ReleasesResponse{Releases: make([]*runtimev1.Release, n)}}
+	case strings.HasPrefix(name, "journal of "):
+		return []tea.Msg{&runtimev1.Entry{Number: int64(n), Text: "\x1b[2J\n"}}
+	case strings.HasPrefix(name, "events of "):
+		return []tea.Msg{&eventsv1.Event{Offset: int64(n), Payload: []byte("\xff\n")}}
+	case strings.HasPrefix(name, "logs of "):
+		return []tea.Msg{taggedLines{name, nil}}
+	default:
+		return nil
+	}
 }
 
 // Sixty-thousand lines fill the ring over and over, and what is at the bottom is the

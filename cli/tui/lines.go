@@ -239,10 +239,7 @@ func (l *lines) followed(p palette, width, height int, ended string) []string {
 	case ended != "":
 		state, t = ended, dim
 	case l.paused:
-		state, t = fmt.Sprintf("paused, +%d new; f follows", l.unseen()), warn
-	}
-	if l.wrap {
-		state += ", wrapped"
+		state, t = fmt.Sprintf("paused, +%d new; End follows", l.unseen()), warn
 	}
 	return append(l.view(p, width, height-1), p.paint(t, fitRight(state, width)))
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -100,6 +101,9 @@ type Model struct {
 	ticking    bool
 	ran        []ranMsg
 	broken     error
+	alone      bool         // it follows a command: there is no server, and one screen
+	worked     bool         // that command is done
+	handed     atomic.Int64 // messages of feeds that have come
 
 	// launch begins a feed, and run returns what runs a command. Tests have their own.
 	launch func(f feed, id int, s *Session, stop <-chan struct{})
@@ -137,7 +141,9 @@ func (m *Model) home() {
 
 // Init begins the feeds.
 func (m *Model) Init() tea.Cmd {
-	m.begin()
+	if !m.alone {
+		m.begin()
+	}
 	if m.config.Theme == "" {
 		return tea.RequestBackgroundColor
 	}
@@ -217,11 +223,23 @@ func (m *Model) say(t tone, text string) {
 // Update takes a message.
 func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	cmd := m.update(msg)
-	if m.lost() != nil && !m.ticking {
+	if d := m.moves(); d != 0 && !m.ticking {
 		m.ticking = true
-		cmd = tea.Batch(cmd, tea.Tick(time.Second, func(time.Time) tea.Msg { return tickMsg{} }))
+		cmd = tea.Batch(cmd, tea.Tick(d, func(time.Time) tea.Msg { return tickMsg{} }))
 	}
 	return m, cmd
+}
+
+// moves returns how often the screen is drawn anew because time passes, 0 for never.
+func (m *Model) moves() time.Duration {
+	switch {
+	case m.alone && m.output().busy():
+		return spinnerTime
+	case m.lost() != nil:
+		return time.Second
+	default:
+		return 0
+	}
 }
 
 func (m *Model) update(msg tea.Msg) tea.Cmd {
@@ -259,6 +277,8 @@ func (m *Model) update(msg tea.Msg) tea.Cmd {
 		return tea.Quit
 	case tickMsg:
 		m.ticking = false
+	case workedMsg:
+		return m.workDone()
 	case ranMsg:
 		return m.finished(msg)
 	case connectedMsg:
@@ -289,6 +309,7 @@ func (m *Model) ended(msg endedMsg) {
 
 // receive hands over what a feed brought.
 func (m *Model) receive(msg feedMsg) {
+	m.handed.Add(1)
 	s := m.sources[msg.id]
 	if s == nil {
 		return // it was stopped meanwhile

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -85,8 +86,8 @@ func newDriver(c *Config) *driver {
 // send gives the model a message, and what that leads to.
 func (d *driver) send(msg tea.Msg) {
 	_, cmd := d.m.Update(msg)
-	d.m.frame()                          // which says how long a page is
-	if cmd == nil || d.m.lost() != nil { // what is left is a tick
+	d.m.frame()                         // which says how long a page is
+	if cmd == nil || d.m.moves() != 0 { // what is left is a tick
 		return
 	}
 	switch msg := cmd().(type) {
@@ -218,6 +219,21 @@ func (d *driver) logLines(name string, from, to int) {
 	d.feed("logs of "+name, taggedLines{name, all})
 }
 
+// follow has a program in the place of the dashboard that follows a command.
+func (d *driver) follow(title string) {
+	m := newFollowModel(d.m.config, title)
+	m.width, m.height = d.m.width, d.m.height
+	d.m = m
+	d.m.Init()
+	d.m.frame()
+}
+
+func (d *driver) output(from, to int) {
+	for i := from; i < to; i++ {
+		d.feed("output", outputLine{fmt.Sprintf("level=INFO msg=\"request %d\" path=/orders/%d \x1b[32mok\x1b[0m\t日本語", i, i%7), clock().Add(time.Duration(i) * time.Second)})
+	}
+}
+
 var update = flag.Bool("update", false, "write the golden frames anew")
 
 // frames are the screens as they are when all has come.
@@ -277,21 +293,56 @@ func frames() map[string]func(d *driver) {
 		},
 		"events": func(d *driver) {
 			d.keys(":events<enter>")
-			d.feed("topics", &eventsv1.ListTopicsResponse{Topics: []*eventsv1.Topic{{Name: "orders", OldestOffset: 1, NextOffset: 41, Bytes: 70_000}, {Name: "payments", OldestOffset: 1, NextOffset: 1}}})
+			d.feed("topics", listed[*eventsv1.Topic]{all: []*eventsv1.Topic{{Name: "orders", OldestOffset: 1, NextOffset: 41, Bytes: 70_000}, {Name: "payments", OldestOffset: 1, NextOffset: 1}}})
 			d.keys("<enter>")
 			d.feed("events of orders", &eventsv1.Event{Offset: 39, Time: before(time.Minute), Key: "alice", Payload: []byte(`{"id":39}`)}, &eventsv1.Event{Offset: 40, Time: before(time.Second), Payload: []byte{0xff, 0xfe}})
 		},
 		"store": func(d *driver) {
 			d.keys(":store<enter>")
-			d.feed("tables", []tableName{{"micro", "orders"}, {"micro", "users"}})
+			d.feed("tables", listed[tableName]{all: []tableName{{"micro", "orders"}, {"micro", "users"}}})
 			d.keys("<enter>")
-			d.feed("records", &storev1.ReadResponse{Records: []*storev1.Record{{Key: []byte("a"), Value: []byte("one\x1b[2J")}, {Key: []byte("日本"), Value: []byte{0xff}, Expires: timestamppb.New(clock().Add(time.Minute))}}})
+			d.feed("records", listed[*storev1.Record]{goesOn: true, all: []*storev1.Record{{Key: []byte("a"), Value: []byte("one\x1b[2J")}, {Key: []byte("日本"), Value: []byte{0xff}, Expires: timestamppb.New(clock().Add(time.Minute))}}})
 		},
 		"config": func(d *driver) {
 			d.keys(":config<enter>")
-			d.feed("config", &configv1.ListResponse{Values: []*configv1.Value{{Path: "billing.database.host", Json: `"db.example"`, Revision: 3}, {Path: "billing.database.password", Json: `"hunter2"`, Secret: true, Revision: 4}}})
+			d.feed("config", listed[*configv1.Value]{all: []*configv1.Value{{Path: "billing.database.host", Json: `"db.example"`, Revision: 3}, {Path: "billing.database.password", Json: `"hunter2"`, Secret: true, Revision: 4}}})
 		},
 		"help": func(d *driver) { d.keys("?") },
+		"follow": func(d *driver) {
+			d.follow("logs of orders")
+			d.output(0, 100)
+			d.keys("t")
+		},
+		"follow_paused": func(d *driver) {
+			d.follow("logs of orders")
+			d.output(0, 100)
+			d.keys("/!orders/3<enter><up><up>")
+			d.output(100, 114)
+		},
+		"follow_help": func(d *driver) {
+			d.follow("logs of orders")
+			d.keys("?")
+		},
+		"follow_ended": func(d *driver) {
+			d.follow("logs of orders")
+			d.output(0, 100)
+			d.keys("<up>")
+			d.send(workedMsg{})
+		},
+		"follow_dev": func(d *driver) {
+			d.follow("dev")
+			d.feed("output", Part{ID: "a", Name: "orders", State: Well, Text: "release 3 runs, after 420ms"},
+				Part{ID: "b", Name: "billing\x1b[2J", State: Ill, Text: "the source does not compile", Details: []string{"handler/billing.go:12:3:\tundefined: charge", "handler/billing.go:14:1: missing return"}},
+				Part{ID: "c", Name: "users", State: Busy, Text: "building users"})
+			d.output(0, 100)
+		},
+		"follow_many": func(d *driver) {
+			d.follow("dev")
+			for i := range 40 {
+				d.feed("output", Part{ID: strconv.Itoa(i), Name: fmt.Sprintf("service-%d", i), State: PartState(i % 3), Text: "something", Details: strings.Split(strings.Repeat("detail\n", 20), "\n")})
+			}
+			d.output(0, 3)
+		},
 		"lost": func(d *driver) {
 			d.shopData()
 			for _, s := range d.m.sources {

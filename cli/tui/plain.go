@@ -3,7 +3,6 @@ package tui
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -143,11 +142,7 @@ func (w *plainWriter) state(name string, before []string) error {
 	text := ""
 	switch s := w.shared.run[name]; {
 	case s != nil:
-		text = fmt.Sprintf("%s %d/%d release %s", words.Phase(s.GetStatus().GetPhase()), words.Running(s), max(1, s.GetInstances()), releaseText(s.GetStatus()))
-		if ill := illText(&Model{config: w.config}, s); ill != "" {
-			_, reason, _ := strings.Cut(ill, ": ")
-			text = strings.TrimSuffix(text+": "+reason, ": ")
-		}
+		text = words.State(s)
 	case w.shared.registered[name] != nil && w.shared.synced:
 		text = fmt.Sprintf("registered, instances %d", len(w.shared.registered[name].GetInstances()))
 	}
@@ -181,7 +176,7 @@ func (w *plainWriter) stats(f *statsv1.Frame) error {
 			continue
 		}
 		cpu, memory := usageText(s.GetUsage())
-		text := fmt.Sprintf("%s calls/s, %s failed, p50 %s, p95 %s, p99 %s, cpu %s, memory %s", rateText(n), failedText(n),
+		text := fmt.Sprintf("%s calls/s, %s failed, p50 %s, p95 %s, p99 %s, cpu %s, memory %s", rateText(n), words.Failed(n),
 			words.Latency(n.GetP50()), words.Latency(n.GetP95()), words.Latency(n.GetP99()), cpu, memory)
 		if err := w.say(s.GetName(), text); err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"google.golang.org/grpc"
 
+	"github.com/micro/micro/v3/cli/words"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
 
@@ -49,18 +50,9 @@ func releaseRows(m *Model, now *runtimev1.Status, all []*runtimev1.Release) []ro
 	var rows []row
 	for _, r := range all {
 		state, t := releaseState(r, now)
-		did := r.GetAction()
-		if r.GetOf() != 0 {
-			did += fmt.Sprintf(" of %d", r.GetOf())
-		}
-		source := r.GetSpec().GetSource()
-		from := source.GetAddress()
-		if source.GetRef() != "" {
-			from += "@" + source.GetRef()
-		}
 		number := strconv.FormatInt(r.GetNumber(), 10)
-		line := row{id: number, cells: []cell{{text: number, tone: strong}, {text: state, tone: t}, {text: ago(m.config.Now(), r.GetCreated().AsTime())}}}
-		for _, text := range []string{r.GetBy(), did, r.GetSpec().GetVersion(), shortDigest(r.GetSpec().GetImage()), from} {
+		line := row{id: number, cells: []cell{{text: number, tone: strong}, {text: state, tone: t}, {text: words.Ago(m.config.Now(), r.GetCreated().AsTime())}}}
+		for _, text := range []string{r.GetBy(), words.ReleaseAction(r), r.GetSpec().GetVersion(), words.Digest(r.GetSpec().GetImage()), words.Source(r.GetSpec().GetSource())} {
 			line.cells = append(line.cells, cell{text: m.config.Line(text)})
 		}
 		rows = append(rows, line)
@@ -68,29 +60,17 @@ func releaseRows(m *Model, now *runtimev1.Status, all []*runtimev1.Release) []ro
 	return rows
 }
 
-// releaseState says in one word what a release is for its service.
+// releaseState says what a release is for its service, and how good that is.
 func releaseState(r *runtimev1.Release, now *runtimev1.Status) (string, tone) {
+	text := words.ReleaseState(r, now)
 	switch {
-	case r.GetNumber() == now.GetRelease() && r.GetNumber() != now.GetServingRelease():
-		return "current, and does not serve", warn
-	case r.GetNumber() == now.GetRelease():
-		return "current", good
-	case r.GetNumber() == now.GetServingRelease():
-		return "serving", good
-	case r.GetServed() == nil:
-		return "failed", bad
+	case text == "current" && r.GetNumber() != now.GetServingRelease():
+		return text + ", and does not serve", warn
+	case text == "failed":
+		return text, bad
+	case text == "":
+		return text, plain
 	default:
-		return "", plain
+		return text, good
 	}
-}
-
-// shortDigest returns as much of an image's digest as people compare.
-func shortDigest(image string) string {
-	digest := image
-	for i := range len(image) {
-		if image[i] == ':' {
-			digest = image[i+1:]
-		}
-	}
-	return digest[:min(12, len(digest))]
 }

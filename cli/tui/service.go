@@ -129,11 +129,11 @@ func (s *serviceScreen) fillInstances(m *Model) {
 			reason += "; most likely: " + in.GetCause()
 		}
 		add(in.GetId(), phaseTone(in.GetPhase()), words.Phase(in.GetPhase()), strconv.FormatInt(in.GetRelease(), 10),
-			strconv.Itoa(int(in.GetRestarts())), in.GetAddress(), ago(now, in.GetStarted().AsTime()), strings.TrimPrefix(reason, "; "))
+			strconv.Itoa(int(in.GetRestarts())), in.GetAddress(), words.Ago(now, in.GetStarted().AsTime()), strings.TrimPrefix(reason, "; "))
 	}
 	for _, in := range m.shared.registered[s.name].GetInstances() {
 		if !known[in.GetId()] && m.shared.run[s.name] == nil {
-			add(in.GetId(), good, "registered", "-", "-", in.GetAddress(), ago(now, in.GetSince().AsTime()), "runs elsewhere")
+			add(in.GetId(), good, "registered", "-", "-", in.GetAddress(), words.Ago(now, in.GetSince().AsTime()), "runs elsewhere")
 		}
 	}
 	s.instances.set(rows)
@@ -158,7 +158,7 @@ func (s *serviceScreen) fillEndpoints(m *Model) {
 		rows = append(rows, row{id: e.GetPath(), cells: []cell{
 			{text: m.config.Line(e.GetName()), tone: strong},
 			{text: rateText(n)},
-			{text: failedText(n), tone: failed},
+			{text: words.Failed(n), tone: failed},
 			{text: words.Latency(n.GetP50())},
 			{text: words.Latency(n.GetP95())},
 			{text: words.Latency(n.GetP99())},
@@ -251,7 +251,7 @@ func (s *serviceScreen) summary(m *Model, width int) []string {
 		}
 		return []string{p.paint(t, fit(m.config.Line(s.name)+" "+text, width))}
 	}
-	text := fmt.Sprintf("%s: %s, %d of %d instances, release %s", s.name, words.Phase(st.GetPhase()), words.Running(service), max(1, service.GetInstances()), releaseText(st))
+	text := fmt.Sprintf("%s: %s, %d of %d instances, release %s", s.name, words.Phase(st.GetPhase()), words.Running(service), max(1, service.GetInstances()), words.Release(st))
 	if v := service.GetSpec().GetVersion(); v != "" {
 		text += ", version " + v
 	}
@@ -270,7 +270,7 @@ func (s *serviceScreen) summary(m *Model, width int) []string {
 	if from != "" {
 		from = "from " + from + ", "
 	}
-	lines = append(lines, p.paint(dim, fit(m.config.Line(fmt.Sprintf("%supdated %s by %s", from, ago(m.config.Now(), st.GetUpdated().AsTime()), st.GetUpdatedBy())), width)))
+	lines = append(lines, p.paint(dim, fit(m.config.Line(fmt.Sprintf("%supdated %s by %s", from, words.Ago(m.config.Now(), st.GetUpdated().AsTime()), st.GetUpdatedBy())), width)))
 	for _, in := range st.GetInstances() {
 		if len(in.GetLastLines()) == 0 || in.GetPhase() == runtimev1.Phase_PHASE_RUNNING {
 			continue
@@ -298,7 +298,7 @@ func (s *serviceScreen) sparks(m *Model, width int) []string {
 	}
 	ms := func(d *durationpb.Duration) float64 { return float64(d.AsDuration()) }
 	add("calls/s", rateText(n), func(p *statsv1.Point) float64 { return float64(p.GetCalls()) })
-	add("failed", failedText(n), func(p *statsv1.Point) float64 { return float64(p.GetFailed()) })
+	add("failed", words.Failed(n), func(p *statsv1.Point) float64 { return float64(p.GetFailed()) })
 	add("p50", words.Latency(n.GetP50()), func(p *statsv1.Point) float64 { return ms(p.GetP50()) })
 	add("p95", words.Latency(n.GetP95()), func(p *statsv1.Point) float64 { return ms(p.GetP95()) })
 	add("p99", words.Latency(n.GetP99()), func(p *statsv1.Point) float64 { return ms(p.GetP99()) })

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	tea "charm.land/bubbletea/v2"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -86,8 +85,8 @@ func (s *servicesScreen) row(m *Model, name string, service *runtimev1.Service) 
 		add(dim, "-")
 	} else {
 		add(phaseTone(st.GetPhase()), words.Phase(st.GetPhase()))
-		add(plain, fmt.Sprintf("%d/%d", words.Running(service), max(1, service.GetInstances())))
-		add(plain, releaseText(st))
+		add(plain, words.Instances(service))
+		add(plain, words.Release(st))
 	}
 	figures := m.shared.figures[name]
 	n := figures.GetFigures()
@@ -96,7 +95,7 @@ func (s *servicesScreen) row(m *Model, name string, service *runtimev1.Service) 
 	if n.GetFailed() > 0 {
 		failed = bad
 	}
-	add(failed, failedText(n))
+	add(failed, words.Failed(n))
 	for _, d := range []*durationpb.Duration{n.GetP50(), n.GetP95(), n.GetP99()} {
 		add(plain, words.Latency(d))
 	}
@@ -119,7 +118,7 @@ func (s *servicesScreen) row(m *Model, name string, service *runtimev1.Service) 
 	add(accent, spark(callsOf(m.shared.points[name]), sparkWidth))
 	updated := ""
 	if service != nil {
-		updated = ago(m.config.Now(), st.GetUpdated().AsTime())
+		updated = words.Ago(m.config.Now(), st.GetUpdated().AsTime())
 	}
 	add(dim, updated)
 	return r
@@ -138,29 +137,12 @@ func callsOf(points []*statsv1.Point) []float64 {
 
 // illText says what is not well about a service, and why; empty when nothing is.
 func illText(m *Model, s *runtimev1.Service) string {
-	st := s.GetStatus()
-	if s == nil || st.GetPhase() == runtimev1.Phase_PHASE_RUNNING {
+	if s == nil || s.GetStatus().GetPhase() == runtimev1.Phase_PHASE_RUNNING {
 		return ""
 	}
-	text := fmt.Sprintf("%s is %s", s.GetName(), words.Phase(st.GetPhase()))
-	reason := st.GetReason()
-	for _, in := range st.GetInstances() {
-		if in.GetPhase() == runtimev1.Phase_PHASE_RUNNING {
-			continue
-		}
-		if reason == "" {
-			reason = in.GetReason()
-		}
-		if in.GetCause() != "" {
-			reason += "; most likely: " + in.GetCause()
-			break
-		}
-	}
-	if reason != "" {
-		text += ": " + reason
-	}
-	if serving := st.GetServingRelease(); serving != 0 && serving != st.GetRelease() {
-		text += fmt.Sprintf(" (release %d serves)", serving)
+	text := fmt.Sprintf("%s is %s", s.GetName(), words.Phase(s.GetStatus().GetPhase()))
+	if why := words.Why(s); why != "" {
+		text += ": " + why
 	}
 	return m.config.Line(text)
 }
@@ -260,14 +242,6 @@ func phaseTone(p runtimev1.Phase) tone {
 	}
 }
 
-// releaseText says which release is current, and which serves when it is another.
-func releaseText(st *runtimev1.Status) string {
-	if serving := st.GetServingRelease(); serving != 0 && serving != st.GetRelease() {
-		return fmt.Sprintf("%d>%d", serving, st.GetRelease())
-	}
-	return strconv.FormatInt(st.GetRelease(), 10)
-}
-
 func rateText(f *statsv1.Figures) string {
 	if f.GetCalls() == 0 && f.GetInFlight() == 0 {
 		return "-"
@@ -275,30 +249,11 @@ func rateText(f *statsv1.Figures) string {
 	return strconv.FormatFloat(f.GetRate(), 'f', 1, 64)
 }
 
-// failedText says how many of a hundred calls failed.
-func failedText(f *statsv1.Figures) string {
-	if f.GetCalls() == 0 {
-		return "-"
-	}
-	return fmt.Sprintf("%.2g%%", float64(f.GetFailed())*100/float64(f.GetCalls()))
-}
-
 func usageText(u *statsv1.Usage) (cpu, memory string) {
 	if u == nil {
-		return "-", "-"
+		return words.CPU(u), "-"
 	}
-	return fmt.Sprintf("%.0f%%", u.GetCpu()*100), sizeText(float64(u.GetMemory()))
-}
-
-// sizeText writes a number of bytes in a few characters.
-func sizeText(n float64) string {
-	for _, unit := range []string{"B", "K", "M", "G", "T"} {
-		if n < 1000 {
-			return strconv.FormatFloat(n, 'f', 0, 64) + unit
-		}
-		n /= 1024
-	}
-	return strconv.FormatFloat(n, 'f', 0, 64) + "P"
+	return words.CPU(u), words.ShortSize(u.GetMemory())
 }
 
 // spark draws values as a line of bars, the newest at its end.
@@ -318,21 +273,4 @@ func spark(values []float64, width int) string {
 		}
 	}
 	return strings.Repeat(" ", width-len(values)) + b.String()
-}
-
-// ago says how long ago something was; the time that none stands for was never.
-func ago(now, t time.Time) string {
-	d := now.Sub(t)
-	switch {
-	case t.Unix() <= 0:
-		return "-"
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%ds ago", max(0, int(d.Seconds())))
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%dm ago", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh ago", int(d.Hours()))
-	default:
-		return fmt.Sprintf("%dd ago", int(d.Hours()/24))
-	}
 }

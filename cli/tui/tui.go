@@ -34,6 +34,8 @@ type Config struct {
 	Now     func() time.Time
 	// Theme is "light", "dark" or "none"; empty: as the terminal's background is.
 	Theme string
+	// Times says when lines were written, without being asked to.
+	Times bool
 	// ReadOnly keeps the program from changing anything, for good.
 	ReadOnly bool
 	// Session is what is shown first.
@@ -85,8 +87,7 @@ var ErrInterrupted = errors.New("interrupted")
 func Run(ctx context.Context, c Config) error {
 	ctx, cancel := context.WithCancel(ctx)
 	m := newModel(&c)
-	p := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(c.In), tea.WithOutput(c.Out), tea.WithEnvironment(c.Environ),
-		tea.WithFPS(framesPerSecond), tea.WithoutSignalHandler())
+	p := newProgram(ctx, m)
 	var feeds sync.WaitGroup
 	m.launch = func(f feed, id int, s *Session, stop <-chan struct{}) {
 		feeds.Go(func() {
@@ -112,20 +113,35 @@ func Run(ctx context.Context, c Config) error {
 		return func() tea.Msg { return do(ctx) }
 	}
 	_, err := p.Run()
+	err = programError(ctx, err)
 	cancel()
 	feeds.Wait()
 	m.session.close()
+	if err != nil {
+		return err
+	}
+	return m.broken
+}
+
+// newProgram returns the program of a model, which ends with ctx.
+func newProgram(ctx context.Context, m *Model) *tea.Program {
+	c := m.config
+	return tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(c.In), tea.WithOutput(c.Out), tea.WithEnvironment(c.Environ),
+		tea.WithFPS(framesPerSecond), tea.WithoutSignalHandler())
+}
+
+// programError returns what the end of a program means.
+func programError(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, tea.ErrInterrupted):
 		return ErrInterrupted
 	case errors.Is(err, tea.ErrProgramPanic):
-		return errors.New("the program has a fault, and had to end")
-	case err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return errors.New("the screen has a fault, and had to end")
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return context.Canceled
-	case err != nil:
+	default:
 		return err
 	}
-	return m.broken
 }
 
 func (s *Session) close() {

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -124,17 +125,17 @@ func (v *virtualTerminal) lose(what string) {
 
 func (v *virtualTerminal) await(ok func(text string) bool, what string) {
 	v.t.Helper()
-	timeout := time.After(patience)
+	timeout, ended := time.After(patience), v.ended
+	var last <-chan time.Time // what it wrote last may not have come when it has ended
 	for {
 		if ok(v.text()) {
 			return
 		}
 		select {
 		case <-v.changed:
-		case <-v.ended:
-			if ok(v.text()) {
-				return
-			}
+		case <-ended:
+			ended, last = nil, time.After(10*time.Second)
+		case <-last:
 			v.t.Fatalf("it ended with %v before %s was on the screen:\n%s", v.cmd.ProcessState, what, v.text())
 		case <-timeout:
 			v.t.Fatalf("waited for %s for %s; on the screen is:\n%s", what, patience, v.text())
@@ -381,6 +382,30 @@ func TestDashboard(t *testing.T) {
 		v.end(130)
 	})
 
+	t.Run("long lists", func(t *testing.T) {
+		values := map[string]int{}
+		for i := range 1500 {
+			values[fmt.Sprintf("v%04d", i)] = i
+		}
+		b, err := json.Marshal(map[string]any{"many": values})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.micro(string(b), "config", "import", "-")
+		v := s.dashboard(t, 120, 30)
+		v.see("INST")
+		v.press(":config\r")
+		v.see("config (first 1000, more below)")
+		v.press("G")
+		v.lose("more below")
+		v.press("G")
+		v.see("many.v1499")
+		s.micro("", "config", "set", "many.v1499", "changed meanwhile")
+		v.see("changed meanwhile")
+		v.press("q")
+		v.end(0)
+	})
+
 	t.Run("interrupted", func(t *testing.T) {
 		for _, at := range []struct{ keys, see string }{
 			{"", "INST"},
@@ -388,7 +413,7 @@ func TestDashboard(t *testing.T) {
 			{"l", "following"},
 			{":x", ":x"},
 			{"/x", "/x"},
-			{"?", "Everywhere"},
+			{"?", "Lists and lines"},
 			{"e", "ENVIRONMENT"},
 			{"n", "micro ←"},
 			{"@", "nothing was run"},

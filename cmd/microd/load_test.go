@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,7 +34,8 @@ import (
 type site struct {
 	*testing.T
 	bin, home string
-	address   string // of the proxy; the same in each life of the server
+	flags     []string // of the server
+	address   string   // of the proxy; the same in each life of the server
 	server    *exec.Cmd
 	ended     chan error
 	conn      *grpc.ClientConn
@@ -41,10 +43,10 @@ type site struct {
 	token     string
 }
 
-// newSite starts a server and runs helloworld on it.
-func newSite(t *testing.T) *site {
+// newSite starts a server with flags and runs helloworld on it.
+func newSite(t *testing.T, flags ...string) *site {
 	t.Helper()
-	s := newEmptySite(t)
+	s := newEmptySite(t, flags...)
 	project := filepath.Join(t.TempDir(), "helloworld")
 	s.micro("", "new", project)
 	s.micro("", "run", project)
@@ -52,9 +54,9 @@ func newSite(t *testing.T) *site {
 }
 
 // newEmptySite starts a server that runs nothing, and logs in.
-func newEmptySite(t *testing.T) *site {
+func newEmptySite(t *testing.T, flags ...string) *site {
 	t.Helper()
-	s := &site{T: t, bin: buildBinaries(t), home: filepath.Join(t.TempDir(), "home"), address: "127.0.0.1:0"}
+	s := &site{T: t, bin: buildBinaries(t), home: filepath.Join(t.TempDir(), "home"), flags: flags, address: "127.0.0.1:0"}
 	s.start()
 	t.Cleanup(func() { s.stop(os.Interrupt) })
 	s.micro("micro\n", "login", "--username", "admin", "--password-stdin")
@@ -97,8 +99,8 @@ func (s *site) start() {
 // launch starts the server.
 func (s *site) launch() {
 	s.Helper()
-	s.server = exec.Command(filepath.Join(s.bin, "microd"), "server", //nolint:noctx // stop ends it
-		"--gateway", "127.0.0.1:0", "--proxy", s.address, "--token-lifetime", "24h")
+	args := append([]string{"server", "--gateway", "127.0.0.1:0", "--proxy", s.address, "--token-lifetime", "24h"}, s.flags...)
+	s.server = exec.Command(filepath.Join(s.bin, "microd"), args...) //nolint:noctx // stop ends it
 	s.server.Env = s.env()
 	s.server.Stderr = io.Discard
 	if err := s.server.Start(); err != nil {
@@ -169,7 +171,8 @@ func (s *site) await(what string, ok func(*runtimev1.Service) bool) *runtimev1.S
 // whole reports whether a service runs as it should.
 func whole(s *runtimev1.Service) bool {
 	st := s.GetStatus()
-	return st.GetPhase() == runtimev1.Phase_PHASE_RUNNING && len(st.GetInstances()) == int(s.GetInstances())
+	return st.GetPhase() == runtimev1.Phase_PHASE_RUNNING && len(st.GetInstances()) == int(s.GetInstances()) &&
+		!slices.ContainsFunc(st.GetInstances(), func(in *runtimev1.Instance) bool { return in.GetPhase() != runtimev1.Phase_PHASE_RUNNING })
 }
 
 // pace is how long a caller rests between two calls.
@@ -316,39 +319,54 @@ func TestKills(t *testing.T) {
 	if _, err := os.Stat("/proc/self/cwd"); err != nil {
 		t.Skip("needs /proc")
 	}
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	rnd := rand.New(rand.NewPCG(seed, 0))
 	s := newSite(t)
+	s.endure(s.pids, nil)
+}
+
+// endure kills one thing after the other while the service is called, and fails the test
+// when a call fails that may be made again. Most are instances, of which pids returns the
+// processes; some the server, and some, together with an instance, what the instances run
+// on: withoutEngine calls do while that is away.
+func (s *site) endure(pids func() []int, withoutEngine func(do func())) {
+	s.Helper()
+	seed := rand.Uint64()
+	s.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
 	const instances = 3
-	if _, err := s.runtime.Scale(s.as(t.Context()), &runtimev1.ScaleRequest{Name: "helloworld", Instances: instances}); err != nil {
-		t.Fatal(err)
+	if _, err := s.runtime.Scale(s.as(s.Context()), &runtimev1.ScaleRequest{Name: "helloworld", Instances: instances}); err != nil {
+		s.Fatal(err)
 	}
 	s.await("scaled", whole)
+	killOne := func() {
+		found := pids()
+		if len(found) == 0 {
+			s.Fatal("nothing runs")
+		}
+		kill(s.T, found[rnd.IntN(len(found))])
+	}
 	l := s.call(8, true)
 	var slowest, total time.Duration
 	kills := soak(6, 100)
 	for i := range kills {
 		began := time.Now()
-		if i%10 == 5 {
+		restarts := s.restarts()
+		switch {
+		case i%10 == 5:
 			s.stop(syscall.SIGKILL)
 			s.start()
-		} else {
-			pids := s.pids()
-			if len(pids) == 0 {
-				t.Fatal("nothing runs")
-			}
-			victim := pids[rnd.IntN(len(pids))]
-			restarts := s.restarts()
-			kill(t, victim)
-			s.await("it is told", func(v *runtimev1.Service) bool { return restartsOf(v) > restarts })
+			restarts = -1
+		case i%10 == 2 && withoutEngine != nil:
+			withoutEngine(killOne)
+		default:
+			killOne()
 		}
+		s.await("it is told", func(v *runtimev1.Service) bool { return restartsOf(v) > restarts })
 		s.await("whole again", whole)
 		took := time.Since(began)
 		slowest, total = max(slowest, took), total+took
 	}
 	l.end(fmt.Sprintf("%d kills", kills))
-	t.Logf("whole again after %s on average, and %s at the most", (total / time.Duration(kills)).Round(time.Millisecond), slowest.Round(time.Millisecond))
+	s.Logf("whole again after %s on average, and %s at the most", (total / time.Duration(kills)).Round(time.Millisecond), slowest.Round(time.Millisecond))
 }
 
 // kill ends a process that may have ended already.

@@ -64,6 +64,7 @@ func terminal() cli.Terminal {
 			}
 			return 80, 24
 		},
+		Foreground:   func() bool { return inForeground(os.Stdin) },
 		ReadPassword: readPassword,
 	}
 	if t.In {

@@ -30,13 +30,13 @@ func pages(schema []byte) (map[string][]byte, error) {
 	for _, c := range commandsBelow(root) {
 		all[pageName(c)] = commandPage(c)
 	}
-	all["dashboard-keys.md"] = keysPage("Keys of the dashboard", "What keys do in [micro dashboard](micro-dashboard.md). Those that change something ask first, and do nothing while it is read-only.", cli.DashboardKeys())
-	all["form-keys.md"] = keysPage("Keys of the form", "What keys do in [micro call -i](micro-call.md). Those that change something do nothing while it is read-only.", cli.FormKeys())
+	all["dashboard-keys.md"] = keysPage("Keys of the dashboard", "What keys do in [micro dashboard](micro-dashboard.md). Those that change something ask first, and do nothing while it is read-only.", cli.DashboardKeys(), dashboardScreens())
+	all["form-keys.md"] = keysPage("Keys of the form", "What keys do in [micro call -i](micro-call.md). Those that change something do nothing while it is read-only.", cli.FormKeys(), "")
 	return all, nil
 }
 
-// keysPage returns a page that says what keys do.
-func keysPage(title, about string, groups []tui.KeyGroup) []byte {
+// keysPage returns a page that says what keys do, with more behind that.
+func keysPage(title, about string, groups []tui.KeyGroup, more string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s# %s\n\n%s\n", notice, title, about)
 	for _, g := range groups {
@@ -49,7 +49,26 @@ func keysPage(title, about string, groups []tui.KeyGroup) []byte {
 			fmt.Fprintf(&b, "| %s | %s |\n", cell(k.Names()), help)
 		}
 	}
+	b.WriteString(more)
 	return b.Bytes()
+}
+
+// dashboardScreens lists the screens of the dashboard.
+func dashboardScreens() string {
+	var b strings.Builder
+	b.WriteString("\n## Screens, and the commands that write the same\n\nEach has `-o json` as well.\n\n| screen | behind `:` | key | without a screen |\n| --- | --- | --- | --- |\n")
+	for _, s := range cli.DashboardScreens() {
+		word := s.Word
+		if word != "" {
+			word = "`" + word + "`"
+		}
+		var plain []string
+		for _, command := range s.Plain {
+			plain = append(plain, "`"+command+"`")
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", s.Title, word, cell(s.Key), strings.Join(plain, ", "))
+	}
+	return b.String()
 }
 
 // commandTree returns the commands as they are run, with those that cobra adds.

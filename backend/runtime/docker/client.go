@@ -122,6 +122,20 @@ func (c *client) open(ctx context.Context, method, path string, query url.Values
 	return nil, refusalOf(rsp)
 }
 
+// endTime is how long an engine may take for what nobody waits for any more.
+const endTime = 5 * time.Second
+
+// outlast returns a context that ends some time after ctx: what an engine was asked for
+// it makes, and only who hears of it can take it away.
+func outlast(ctx context.Context) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(endTime, cancel) })
+	return longer, func() {
+		stop()
+		cancel()
+	}
+}
+
 // withoutURL strips the made-up address of the engine from an error.
 func withoutURL(err error) error {
 	if at, ok := errors.AsType[*url.Error](err); ok {

@@ -6,110 +6,17 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/micro/micro/v3/backend/runtime/runtimetest"
+	"github.com/micro/micro/v3/internal/podmantest"
 )
-
-// engineSettings are those that Podman needs on machines that build this: its other
-// runtime does not work there, nor more files and processes than these.
-const engineSettings = `[containers]
-default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
-[engine]
-runtime = "runc"
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-`
-
-// podman is an engine with nothing in it but what a test puts there.
-type podman struct {
-	address string
-	args    []string
-	env     []string
-	cmd     *exec.Cmd
-	said    bytes.Buffer
-}
-
-// startEngine starts a Podman, which ends with the test. Without one the test is
-// skipped, and fails where everything is to be tested.
-func startEngine(t *testing.T) *podman {
-	t.Helper()
-	if _, err := exec.LookPath("podman"); err != nil || os.Geteuid() != 0 {
-		if os.Getenv("MICRO_TEST_ALL") != "" {
-			t.Fatal("want podman, and to be root")
-		}
-		t.Skip("needs podman, and to be root")
-	}
-	dir, err := os.MkdirTemp("", "engine-") //nolint:usetesting // a socket's path is short
-	if err != nil {
-		t.Fatal(err)
-	}
-	settings := filepath.Join(dir, "containers.conf")
-	if err := os.WriteFile(settings, []byte(engineSettings), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	e := &podman{
-		address: "unix://" + filepath.Join(dir, "sock"),
-		args:    []string{"--root", filepath.Join(dir, "root"), "--runroot", filepath.Join(dir, "run"), "--tmpdir", filepath.Join(dir, "tmp")},
-		env:     append(os.Environ(), "CONTAINERS_CONF="+settings),
-	}
-	e.begin(t)
-	t.Cleanup(func() {
-		e.end()
-		clean := exec.Command("podman", append(e.args, "rm", "--all", "--force", "--time", "0")...) //nolint:noctx // the test's context has ended
-		clean.Env = e.env
-		if out, err := clean.CombinedOutput(); err != nil {
-			t.Errorf("remove containers: %v: %s", err, out)
-		}
-		_ = unix.Unmount(filepath.Join(dir, "root", "overlay"), unix.MNT_DETACH)
-		// What the engine started to clean up after containers may be at it still.
-		err := os.RemoveAll(dir)
-		for range 100 {
-			if err == nil {
-				break
-			}
-			<-time.After(100 * time.Millisecond)
-			err = os.RemoveAll(dir)
-		}
-		if err != nil {
-			t.Error(err)
-		}
-		if t.Failed() {
-			t.Logf("the engine said:\n%s", e.said.String())
-		}
-	})
-	return e
-}
-
-// begin starts the engine, and returns when it answers.
-func (e *podman) begin(t *testing.T) {
-	t.Helper()
-	e.cmd = exec.Command("podman", append(e.args, "system", "service", "--time", "0", e.address)...) //nolint:noctx // ended by end
-	e.cmd.Env, e.cmd.Stderr = e.env, &e.said
-	e.cmd.Dir = filepath.Dir(strings.TrimPrefix(e.address, "unix://")) // what watches a container leaves a file there
-	if err := e.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	c := clientOf(t, e.address)
-	await(t, "the engine to answer", func(ctx context.Context) bool {
-		return c.call(ctx, http.MethodGet, "/version", nil, nil, nil) == nil
-	})
-}
-
-// end kills the engine, and nothing of what runs on it.
-func (e *podman) end() {
-	_ = e.cmd.Process.Kill() // it may have ended
-	_ = e.cmd.Wait()
-}
 
 func clientOf(t *testing.T, address string) *client {
 	t.Helper()
@@ -198,7 +105,7 @@ func run(t *testing.T, c *client, change func(*containerSpec), meanwhile func(id
 // TestEngine checks what the client does with an engine.
 func TestEngine(t *testing.T) {
 	t.Parallel()
-	c := clientOf(t, startEngine(t).address)
+	c := clientOf(t, podmantest.Start(t).Address)
 	img := runtimetest.ProgramImage(t)
 	if err := c.load(within(t), t.TempDir(), "micro.local/test:1", &img); err != nil {
 		t.Fatalf("load: %v", err)
@@ -236,6 +143,15 @@ func TestEngine(t *testing.T) {
 			await(t, "the container to be listed", func(context.Context) bool {
 				all, err := c.list(ctx, "micro.test=1")
 				return err == nil && slices.ContainsFunc(all, func(in container) bool { return in.ID == id && in.State == "running" })
+			})
+			await(t, "the program to wait for it", func(context.Context) bool {
+				rsp, err := c.open(ctx, http.MethodGet, "/containers/"+id+"/logs", url.Values{"stdout": {"1"}}, nil)
+				if err != nil {
+					return false
+				}
+				defer rsp.Body.Close()
+				text, err := io.ReadAll(rsp.Body)
+				return err == nil && bytes.Contains(text, []byte("waiting"))
 			})
 			await(t, "it to end", func(context.Context) bool {
 				if is, err := c.inspect(ctx, id); err == nil && !is.Running {

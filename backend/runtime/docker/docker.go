@@ -205,15 +205,18 @@ func (e *engine) untilClosed() (context.Context, context.CancelFunc) {
 
 // Describe implements [runtime.Describer].
 func (r *Runtime) Describe() runtime.Description {
-	return runtime.Description{
+	d := runtime.Description{
 		Kind: "containers of " + r.engine.about,
 		Can: []string{
 			"their use of processors, memory and number of processes can be bounded",
 			"they see no files or processes of the server or of each other",
 			"they go on while the server is down",
 		},
-		Cannot: []string{"commands cannot be run in them: probes by command fail"},
 	}
+	if !r.engine.endsCommands() {
+		d.Cannot = []string{"a command that takes too long may go on until its container ends: the server has no right to end it"}
+	}
+	return d
 }
 
 // Usage implements [runtime.Meter].

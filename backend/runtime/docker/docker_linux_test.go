@@ -10,14 +10,15 @@ import (
 
 	"github.com/micro/micro/v3/backend/runtime"
 	"github.com/micro/micro/v3/backend/runtime/runtimetest"
+	"github.com/micro/micro/v3/internal/podmantest"
 )
 
 func TestRuntime(t *testing.T) {
 	t.Parallel()
-	e := startEngine(t)
+	e := podmantest.Start(t)
 	runtimetest.Test(t, func(t *testing.T, dir string, images runtime.OpenImage) runtime.Runtime {
 		t.Helper()
-		return mustOpen(t, Config{Dir: dir, Engine: e.address, OpenImage: images})
+		return mustOpen(t, Config{Dir: dir, Engine: e.Address, OpenImage: images})
 	})
 }
 
@@ -32,11 +33,11 @@ func mustOpen(t *testing.T, c Config) *Runtime {
 }
 
 // program returns the configuration of a runtime with the suite's program in it.
-func program(t *testing.T, e *podman) (c Config, image string) {
+func program(t *testing.T, e *podmantest.Engine) (c Config, image string) {
 	t.Helper()
 	images := &runtimetest.Images{}
 	image = images.Add(runtimetest.ProgramImage(t))
-	return Config{Dir: t.TempDir(), Engine: e.address, OpenImage: images.Open}, image
+	return Config{Dir: t.TempDir(), Engine: e.Address, OpenImage: images.Open}, image
 }
 
 func alphaSpec(id, image string, args ...string) runtime.Spec {
@@ -103,8 +104,8 @@ func awaitState(t *testing.T, r *Runtime, id string, want runtime.State) runtime
 // were removed without one.
 func TestTakeOver(t *testing.T) {
 	t.Parallel()
-	e := startEngine(t)
-	client := clientOf(t, e.address)
+	e := podmantest.Start(t)
+	client := clientOf(t, e.Address)
 	config, image := program(t, e)
 	r := mustOpen(t, config)
 	args := []string{"out=one", "wait", "out=two", "wait", "exit=5"}
@@ -202,7 +203,7 @@ func imageOf(t *testing.T, c *client, r *Runtime) string {
 // it, neither an instance nor a line.
 func TestEngineEnds(t *testing.T) {
 	t.Parallel()
-	e := startEngine(t)
+	e := podmantest.Start(t)
 	config, image := program(t, e)
 	r := mustOpen(t, config)
 	defer func() {
@@ -212,15 +213,15 @@ func TestEngineEnds(t *testing.T) {
 	}()
 	in := mustStart(t, r, alphaSpec("a", image, "listen", "out=one", "wait", "out=two", "wait", "exit=0"))
 	awaitOutput(t, r, "a", 3)
-	e.end()
+	e.Kill()
 	if _, err := r.Start(within(t), alphaSpec("b", image, "hang")); err == nil {
 		t.Errorf("an instance was started without an engine")
 	}
 	if got := awaitState(t, r, "a", runtime.Running); !cmp.Equal(got, in) {
 		t.Errorf("it is %+v, want %+v", got, in)
 	}
-	e.begin(t)
-	client := clientOf(t, e.address)
+	e.Run(t)
+	client := clientOf(t, e.Address)
 	for p := range r.Running() {
 		c, _ := p.(*process)
 		if err := client.kill(within(t), c.id, "SIGTERM"); err != nil {

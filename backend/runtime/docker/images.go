@@ -35,7 +35,7 @@ type image struct {
 	digest string // in hex
 	uses   int    // guarded by images.mu
 
-	programs sync.Map      // those that can be started, by their names
+	programs sync.Map      // where those are that can be started, by their names
 	loading  chan struct{} // holds one while somebody looks after it
 	config   imageConfig   // when it is ready
 }

@@ -27,6 +27,8 @@ type process struct {
 	killed  atomic.Bool // by us
 	// memoryKills is what the machine's count was before the start.
 	memoryKills int64
+	// strayCommand is one that goes on although it should not.
+	strayCommand atomic.Pointer[string]
 }
 
 var _ supervisor.Process = (*process)(nil)

@@ -31,29 +31,48 @@ type fileInfo struct {
 // maxLinks bounds how many symbolic links are followed.
 const maxLinks = 16
 
-// checkProgram returns an error, [runtime.ErrImage] among others, unless a container has
-// a program that can be started.
-func (c *client) checkProgram(ctx context.Context, id, program, search string) error {
-	for _, name := range candidates(program, search) {
-		name, info, err := c.stat(ctx, id, name)
+// program returns where a program of an image is, after a look into a container of it.
+// The error is [runtime.ErrImage], among others, when there is none that can be started.
+func (img *image) program(ctx context.Context, container, name string) (string, error) {
+	if found, ok := img.programs.Load(name); ok {
+		path, _ := found.(string)
+		return path, nil
+	}
+	client := img.images.client
+	config, err := client.inspectImage(ctx, img.ref())
+	if err != nil {
+		return "", err
+	}
+	path, err := client.findProgram(ctx, container, name, searchPath(config))
+	if err == nil {
+		img.programs.Store(name, path)
+	}
+	return path, err
+}
+
+// findProgram returns where in a container a program is that can be started. The error
+// is [runtime.ErrImage], among others.
+func (c *client) findProgram(ctx context.Context, id, program, search string) (string, error) {
+	for _, place := range candidates(program, search) {
+		name, info, err := c.stat(ctx, id, place)
 		switch {
 		case isNotFound(err):
 			continue
 		case err != nil:
-			return fmt.Errorf("look at program %q: %w", program, err)
+			return "", fmt.Errorf("look at program %q: %w", program, err)
 		case !info.Mode.IsRegular() || info.Mode&0o111 == 0:
-			return supervisor.Refuse("its program %q is not executable", program)
+			return "", supervisor.Refuse("its program %q is not executable", program)
 		}
 		head, err := c.head(ctx, id, name)
 		if err != nil {
-			return fmt.Errorf("look at program %q: %w", program, err)
+			return "", fmt.Errorf("look at program %q: %w", program, err)
 		}
 		if !bytes.HasPrefix(head, []byte("\x7fELF")) && !bytes.HasPrefix(head, []byte("#!")) {
-			return supervisor.Refuse("its program %q is no program for Linux", program)
+			return "", supervisor.Refuse("its program %q is no program for Linux", program)
 		}
-		return nil
+		return place, nil
 	}
-	return supervisor.Refuse("its program %q is not in it", program)
+	return "", supervisor.Refuse("its program %q is not in it", program)
 }
 
 // candidates returns where in a container a program may be.

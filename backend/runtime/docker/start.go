@@ -72,14 +72,13 @@ func (e *engine) Start(ctx context.Context, s supervisor.Start) (_ supervisor.St
 		}
 	}()
 	name := strings.Join([]string{"micro", s.Namespace, s.Service, s.ID, strings.ToLower(rand.Text()[:8])}, ".")
-	if p.id, err = e.client.create(ctx, name, e.spec(s, img, argv)); err != nil {
+	longer, cancel := outlast(ctx)
+	defer cancel()
+	if p.id, err = e.client.create(longer, name, e.spec(s, img, argv)); err != nil {
 		return supervisor.Started{}, fmt.Errorf("create container: %w", err)
 	}
-	if _, known := img.programs.Load(argv[0]); !known {
-		if err := e.client.checkProgram(ctx, p.id, argv[0], searchPath(img)); err != nil {
-			return supervisor.Started{}, err
-		}
-		img.programs.Store(argv[0], true)
+	if _, err := img.program(ctx, p.id, argv[0]); err != nil {
+		return supervisor.Started{}, err
 	}
 	if err := e.client.put(ctx, p.id, ownFiles(s.Identity)); err != nil {
 		return supervisor.Started{}, fmt.Errorf("put files into the container: %w", err)
@@ -119,6 +118,15 @@ func (img *image) command(args []string) []string {
 	return slices.Concat(img.config.Entrypoint, args)
 }
 
+// workingDir returns where the program is started: where the image says, or in a folder
+// that it may write to when that says nothing of use.
+func (img *image) workingDir() string {
+	if dir := img.config.WorkingDir; dir != "" && path.Clean(dir) != "/" {
+		return dir
+	}
+	return homeDir
+}
+
 // checkText refuses what the API would not pass on as it is.
 func checkText(s supervisor.Start) error {
 	for i, arg := range s.Args {
@@ -144,7 +152,7 @@ func (e *engine) spec(s supervisor.Start, img *image, argv []string) containerSp
 		Entrypoint: argv[:1],
 		Cmd:        argv[1:],
 		Env:        environment(s, img),
-		WorkingDir: cmp.Or(img.config.WorkingDir, homeDir),
+		WorkingDir: img.workingDir(),
 		User:       fmt.Sprintf("%d:%d", user, user),
 		Labels: map[string]string{
 			runtimeLabel:   e.id,
@@ -192,8 +200,8 @@ func environment(s supervisor.Start, img *image) []string {
 }
 
 // searchPath returns where an image looks for programs.
-func searchPath(img *image) string {
-	for _, variable := range img.config.Env {
+func searchPath(config imageConfig) string {
+	for _, variable := range config.Env {
 		if value, ok := strings.CutPrefix(variable, "PATH="); ok {
 			return value
 		}

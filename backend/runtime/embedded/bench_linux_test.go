@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/micro/micro/v3/backend/runtime/runtimetest"
+	"github.com/micro/micro/v3/backend/runtime/sweep"
 )
 
 // BenchmarkInstances starts and stops 200 instances, and tells what memory of this
@@ -21,17 +22,17 @@ func BenchmarkInstances(b *testing.B) {
 	defer r.Close()
 	const n = 200
 	for b.Loop() {
-		before, ok := readStatus(os.Getpid())
+		before, ok := sweep.ReadStatus(os.Getpid())
 		for i := range n {
 			if _, err := r.Start(b.Context(), alphaSpec(fmt.Sprint("a", i), image, "hang")); err != nil {
 				b.Fatal(err)
 			}
 		}
-		after, found := readStatus(os.Getpid())
+		after, found := sweep.ReadStatus(os.Getpid())
 		if !ok || !found {
 			b.Fatal("this process is not there")
 		}
-		b.ReportMetric(float64((after.pages-before.pages)*int64(os.Getpagesize()))/n, "bytes/instance")
+		b.ReportMetric(float64((after.Pages-before.Pages)*int64(os.Getpagesize()))/n, "bytes/instance")
 		var stops sync.WaitGroup
 		for _, in := range r.Running() {
 			stops.Go(func() {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/micro/micro/v3/backend/runtime"
 	"github.com/micro/micro/v3/backend/runtime/supervisor"
+	"github.com/micro/micro/v3/backend/runtime/sweep"
 )
 
 // cells makes cells of control groups, users and views, as far as the kernel and the
@@ -212,7 +213,7 @@ func (c *cell) attr(attr *syscall.SysProcAttr) {
 func (c *cell) mark(pid int) {
 	// When the machine has no more memory, the kernel takes an instance's and not the
 	// server's.
-	_ = os.WriteFile(filepath.Join(procDir(pid), "oom_score_adj"), []byte("500"), 0)
+	_ = os.WriteFile(filepath.Join(sweep.Dir(pid), "oom_score_adj"), []byte("500"), 0)
 	if c.cells.openFiles > 0 {
 		_ = unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: c.cells.openFiles, Max: c.cells.openFiles}, nil)
 	}
@@ -262,7 +263,7 @@ func (c *cell) bury(pid int) {
 	c.mu.Lock()
 	leader := c.leaders[pid] != nil && c.leaders[pid].running()
 	c.mu.Unlock()
-	if s, ok := readStatus(pid); ok && !leader && s.ended && s.parent == os.Getpid() {
+	if s, ok := sweep.ReadStatus(pid); ok && !leader && s.Ended && s.Parent == os.Getpid() {
 		_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil) // nobody asks how it ended
 	}
 }

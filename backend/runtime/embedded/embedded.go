@@ -23,6 +23,7 @@ import (
 
 	"github.com/micro/micro/v3/backend/runtime"
 	"github.com/micro/micro/v3/backend/runtime/supervisor"
+	"github.com/micro/micro/v3/backend/runtime/sweep"
 )
 
 // Config says how to open a [Runtime].
@@ -100,7 +101,7 @@ var _ supervisor.Engine = (*engine)(nil)
 
 // openEngine ends what runs in the cells of before.
 func openEngine(c Config, p supervisor.Place) (*engine, error) {
-	e := &engine{id: p.ID, dir: p.Dir, boot: bootID(), log: p.Logger, memory: &supervisor.MemoryWatch{}}
+	e := &engine{id: p.ID, dir: p.Dir, boot: sweep.BootID(), log: p.Logger, memory: &supervisor.MemoryWatch{}}
 	e.images = &images{
 		dir:     filepath.Join(p.Dir, "images"),
 		staging: p.Staging,
@@ -140,14 +141,14 @@ func (e *engine) Adopt(key string) supervisor.Image {
 
 // TakeOver implements [supervisor.Engine]: it ends what still runs.
 func (e *engine) TakeOver(ctx context.Context, left []supervisor.Left) (map[string]supervisor.Process, error) {
-	l := leftover{mark: markOf(e.id), known: map[processID]bool{}, groups: map[int]bool{}, dir: e.dir}
+	l := sweep.Leftover{Mark: sweep.MarkOf(e.id), Known: map[sweep.Process]bool{}, Groups: map[int]bool{}, Dir: e.dir}
 	for _, in := range left {
 		if p := readMark(in.Mark); p.PID != 0 && p.Boot != "" && p.Boot == e.boot {
-			l.known[p.processID] = true
-			l.groups[p.PID] = true
+			l.Known[p.Process] = true
+			l.Groups[p.PID] = true
 		}
 	}
-	killed, err := sweep(ctx, l)
+	killed, err := sweep.Kill(ctx, l)
 	if err != nil {
 		return nil, fmt.Errorf("end what still runs: %w", err)
 	}

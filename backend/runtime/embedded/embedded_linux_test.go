@@ -21,6 +21,7 @@ import (
 	"github.com/micro/micro/v3/backend/runtime"
 	"github.com/micro/micro/v3/backend/runtime/logfile"
 	"github.com/micro/micro/v3/backend/runtime/runtimetest"
+	"github.com/micro/micro/v3/backend/runtime/sweep"
 )
 
 // serverVariable makes TestServer a server that keeps its data in a directory
@@ -348,7 +349,7 @@ func TestReaper(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, pid := range pids {
-		if s, ok := readStatus(pid); ok {
+		if s, ok := sweep.ReadStatus(pid); ok {
 			t.Errorf("process %d is still there: %+v", pid, s)
 		}
 	}

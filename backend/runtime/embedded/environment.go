@@ -13,11 +13,8 @@ import (
 
 	"github.com/micro/micro/v3/backend/runtime"
 	"github.com/micro/micro/v3/backend/runtime/supervisor"
+	"github.com/micro/micro/v3/backend/runtime/sweep"
 )
-
-// markVariable holds which data directory and which instance a process belongs
-// to, so that those that outlive their parents are found.
-const markVariable = "MICRO_RUNTIME_ID"
 
 // home is the folder of one instance:
 //
@@ -76,7 +73,7 @@ func (h home) dropIdentity() error {
 // environment returns all that a program sees, sorted by name. Later sources go
 // before earlier ones: what every program needs, the image, the specification,
 // this runtime. Nothing comes from this process.
-func environment(spec runtime.Spec, img *image, h home, port int, m mark) []string {
+func environment(spec runtime.Spec, img *image, h home, port int, m sweep.Mark) []string {
 	vars := systemEnvironment()
 	vars["PATH"] = hostPath
 	for _, variable := range img.config.Env {
@@ -90,7 +87,7 @@ func environment(spec runtime.Spec, img *image, h home, port int, m mark) []stri
 	vars["PORT"] = strconv.Itoa(port)
 	vars["MICRO_ADDRESS"] = net.JoinHostPort(supervisor.Host, vars["PORT"])
 	vars["MICRO_IDENTITY_FILE"] = h.identity()
-	vars[markVariable] = string(m)
+	vars[sweep.Variable] = string(m)
 	env := make([]string, 0, len(vars))
 	for _, name := range slices.Sorted(maps.Keys(vars)) {
 		env = append(env, name+"="+vars[name])

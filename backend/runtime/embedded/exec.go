@@ -15,6 +15,7 @@ import (
 
 	"github.com/micro/micro/v3/backend/runtime"
 	"github.com/micro/micro/v3/backend/runtime/supervisor"
+	"github.com/micro/micro/v3/backend/runtime/sweep"
 )
 
 var _ runtime.Executor = (*Runtime)(nil)
@@ -22,7 +23,7 @@ var _ runtime.Executor = (*Runtime)(nil)
 // Exec implements [runtime.Executor].
 func (r *Runtime) Exec(ctx context.Context, id string, args []string) (runtime.Result, error) {
 	var result runtime.Result
-	err := r.With(ctx, id, func(ctx context.Context, p supervisor.Process, ended <-chan struct{}) (err error) {
+	err := r.With(ctx, id, func(ctx context.Context, p supervisor.Process, _ supervisor.Image, ended <-chan struct{}) (err error) {
 		current, _ := p.(*run)
 		result, err = current.exec(ctx, args, ended)
 		return err
@@ -42,7 +43,7 @@ func (c *run) exec(ctx context.Context, args []string, ended <-chan struct{}) (r
 	if p.path, err = img.find(args[0]); err != nil {
 		return result, commandError(err)
 	}
-	m := markOf(c.engine.id, c.start.ID, rand.Text())
+	m := sweep.MarkOf(c.engine.id, c.start.ID, rand.Text())
 	p.argv, p.env = args, p.marked(m)
 	out, in, err := os.Pipe()
 	if err != nil {
@@ -59,7 +60,7 @@ func (c *run) exec(ctx context.Context, args []string, ended <-chan struct{}) (r
 
 // attend waits for the end of a command, and kills it when ctx or the instance
 // ends first.
-func (c *run) attend(ctx context.Context, over <-chan struct{}, p *process, m mark, out *os.File) (runtime.Result, error) {
+func (c *run) attend(ctx context.Context, over <-chan struct{}, p *process, m sweep.Mark, out *os.File) (runtime.Result, error) {
 	output := make(chan []byte, 1)
 	go func() {
 		kept, err := io.ReadAll(io.LimitReader(out, runtime.MaxOutput))
@@ -71,7 +72,7 @@ func (c *run) attend(ctx context.Context, over <-chan struct{}, p *process, m ma
 	ended := make(chan runtime.Exit, 1)
 	go func() {
 		exit := p.wait(func(session int) {
-			_, err := sweep(context.Background(), leftover{mark: m, session: session})
+			_, err := sweep.Kill(context.Background(), sweep.Leftover{Mark: m, Session: session})
 			if err != nil {
 				c.engine.log.Warn("a command left processes behind", "instance", c.start.ID, "err", err)
 			}
@@ -102,11 +103,11 @@ func (c *run) attend(ctx context.Context, over <-chan struct{}, p *process, m ma
 }
 
 // marked returns the program's environment with another mark.
-func (p program) marked(m mark) []string {
+func (p program) marked(m sweep.Mark) []string {
 	env := slices.Clone(p.env)
 	for i, variable := range env {
-		if strings.HasPrefix(variable, markVariable+"=") {
-			env[i] = markVariable + "=" + string(m)
+		if strings.HasPrefix(variable, sweep.Variable+"=") {
+			env[i] = sweep.Variable + "=" + string(m)
 		}
 	}
 	return env

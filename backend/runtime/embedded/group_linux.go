@@ -18,6 +18,7 @@ import (
 
 	"github.com/micro/micro/v3/backend/runtime"
 	"github.com/micro/micro/v3/backend/runtime/supervisor"
+	"github.com/micro/micro/v3/backend/runtime/sweep"
 )
 
 // group is the control group of a cell.
@@ -213,7 +214,7 @@ func members(dir string) []int {
 	}
 	var pids []int
 	for line := range strings.Lines(string(text)) {
-		if pid := number([]byte(strings.TrimSpace(line))); pid > 0 && pid != os.Getpid() && !slices.Contains(pids, pid) {
+		if pid := sweep.Number([]byte(strings.TrimSpace(line))); pid > 0 && pid != os.Getpid() && !slices.Contains(pids, pid) {
 			pids = append(pids, pid)
 		}
 	}
@@ -241,7 +242,7 @@ func killMembers(dir string, pids []int) {
 
 // again calls do until it reports that it is done, or fails, or takes too long.
 func again(do func() (bool, error)) error {
-	ctx, cancel := context.WithTimeout(context.Background(), sweepTime)
+	ctx, cancel := context.WithTimeout(context.Background(), sweep.Time)
 	defer cancel()
 	for pause := 100 * time.Microsecond; ; pause = min(2*pause, 100*time.Millisecond) {
 		done, err := do()

@@ -15,6 +15,7 @@ import (
 	"github.com/micro/micro/v3/backend/runtime"
 	"github.com/micro/micro/v3/backend/runtime/logfile"
 	"github.com/micro/micro/v3/backend/runtime/supervisor"
+	"github.com/micro/micro/v3/backend/runtime/sweep"
 )
 
 // run is a [supervisor.Process]: a program that was started with its cell and its
@@ -38,7 +39,7 @@ const drainTime = 2 * time.Second
 
 // processMark is what is kept of a process to know it again: see [supervisor.Started].
 type processMark struct {
-	processID
+	sweep.Process
 
 	Boot string `json:"boot"` // of the machine when it was started
 }
@@ -74,13 +75,13 @@ func (e *engine) Start(_ context.Context, s supervisor.Start) (_ supervisor.Star
 	err = current.spawn(program{
 		path: path,
 		argv: argv,
-		env:  environment(s.Spec, img, h, s.Port, markOf(e.id, s.ID)),
+		env:  environment(s.Spec, img, h, s.Port, sweep.MarkOf(e.id, s.ID)),
 		dir:  h.work(),
 	})
 	if err != nil {
 		return supervisor.Started{}, errors.Join(err, current.cell.close())
 	}
-	mark, err := json.Marshal(processMark{identify(current.process.pid()), e.boot})
+	mark, err := json.Marshal(processMark{sweep.Identify(current.process.pid()), e.boot})
 	if err != nil {
 		return supervisor.Started{}, err // it is plain data
 	}
@@ -150,7 +151,7 @@ func (c *run) Wait(ended func()) (runtime.Exit, bool) {
 		// It may have started what has left its process group, and its session.
 		all, err := c.cell.kill()
 		if !all {
-			_, sweepErr := sweep(context.Background(), leftover{mark: markOf(c.engine.id, id), session: session})
+			_, sweepErr := sweep.Kill(context.Background(), sweep.Leftover{Mark: sweep.MarkOf(c.engine.id, id), Session: session})
 			err = errors.Join(err, sweepErr)
 		}
 		if err != nil {

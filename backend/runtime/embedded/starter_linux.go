@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/backend/runtime/sweep"
 )
 
 // starter starts the processes of one cell from a thread of their own, which lives as
@@ -106,7 +107,7 @@ func keepFiles() {
 		return
 	}
 	for _, e := range entries {
-		if fd := number([]byte(e.Name())); fd > unix.Stderr {
+		if fd := sweep.Number([]byte(e.Name())); fd > unix.Stderr {
 			unix.CloseOnExec(fd)
 		}
 	}

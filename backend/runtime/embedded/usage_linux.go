@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/backend/runtime/sweep"
 )
 
 var _ runtime.Meter = (*Runtime)(nil)
@@ -60,14 +61,14 @@ func countSessions(ctx context.Context, sessions map[int]*runtime.Usage) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		pid := number([]byte(name))
+		pid := sweep.Number([]byte(name))
 		if pid <= 0 {
 			continue
 		}
-		s, ok := readStatus(pid)
-		if u := sessions[s.session]; ok && u != nil {
-			u.CPU += time.Duration(s.ticks) * tickTime
-			u.Memory += s.pages * int64(os.Getpagesize())
+		s, ok := sweep.ReadStatus(pid)
+		if u := sessions[s.Session]; ok && u != nil {
+			u.CPU += time.Duration(s.Ticks) * tickTime
+			u.Memory += s.Pages * int64(os.Getpagesize())
 		}
 	}
 	return nil

@@ -11,7 +11,7 @@ import (
 // A buffer of lines begins small, since most programs write little and there may
 // be many, and grows with what is read at once up to more than a line's length.
 const (
-	minLines = 4 << 10
+	minLines = 512
 	maxLines = 2 * runtime.MaxLine
 )
 

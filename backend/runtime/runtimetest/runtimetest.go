@@ -67,11 +67,31 @@ func newFixture(t *testing.T, open Open) *fixture {
 	f.image = f.images.Add(ProgramImage(t))
 	f.Runtime = open(t, f.dir, f.images.Open)
 	t.Cleanup(func() {
+		f.endAll(t)
 		if err := f.Close(); err != nil {
 			t.Errorf("close: %v", err)
 		}
 	})
 	return f
+}
+
+// endAll ends what still runs: it may outlive the runtime, and take the processors from
+// the tests that follow.
+func (f *fixture) endAll(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	for event, err := range f.Watch(ctx) {
+		if errors.Is(err, runtime.ErrClosed) || event.Synced {
+			return
+		}
+		if err == nil && event.Instance.State == runtime.Running {
+			err = f.Stop(ctx, event.Instance.ID, 0)
+		}
+		if err != nil {
+			t.Errorf("end what still runs: %v", err)
+		}
+	}
 }
 
 // spec returns a specification of an instance of service "alpha" in namespace

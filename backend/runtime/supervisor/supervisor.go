@@ -329,9 +329,9 @@ func (r *Runtime) Logs(ctx context.Context, q runtime.LogQuery) iter.Seq2[runtim
 }
 
 // With calls do with what runs of an instance, and a channel that is closed when its
-// program has ended. Its image stays until do returns. The error is
-// [runtime.ErrNotRunning] when nothing runs, and as of the other calls.
-func (r *Runtime) With(ctx context.Context, id string, do func(ctx context.Context, p Process, ended <-chan struct{}) error) error {
+// program has ended. Its image stays until do returns; it is nil when it is not ready.
+// The error is [runtime.ErrNotRunning] when nothing runs, and as of the other calls.
+func (r *Runtime) With(ctx context.Context, id string, do func(ctx context.Context, p Process, img Image, ended <-chan struct{}) error) error {
 	return r.call(ctx, func(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -351,7 +351,7 @@ func (r *Runtime) With(ctx context.Context, id string, do func(ctx context.Conte
 		if img != nil {
 			defer img.Release()
 		}
-		return do(ctx, current.process, current.ended)
+		return do(ctx, current.process, img, current.ended)
 	})
 }
 

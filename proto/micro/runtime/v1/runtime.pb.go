@@ -2851,7 +2851,10 @@ type LogsRequest struct {
 	// Only lines in which this regular expression (RE2) is found; at most 1024 bytes.
 	Pattern string `protobuf:"bytes,10,opt,name=pattern,proto3" json:"pattern,omitempty"`
 	// Only these streams; empty: all.
-	Streams       []LogStream `protobuf:"varint,11,rep,packed,name=streams,proto3,enum=micro.runtime.v1.LogStream" json:"streams,omitempty"`
+	Streams []LogStream `protobuf:"varint,11,rep,packed,name=streams,proto3,enum=micro.runtime.v1.LogStream" json:"streams,omitempty"`
+	// The next_page_token of an answer to the same request: sends what is older, up to
+	// tail lines of it.
+	PageToken     string `protobuf:"bytes,12,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2963,10 +2966,20 @@ func (x *LogsRequest) GetStreams() []LogStream {
 	return nil
 }
 
+func (x *LogsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
 type LogsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Lines in order; at least one.
-	Lines         []*LogLine `protobuf:"bytes,1,rep,name=lines,proto3" json:"lines,omitempty"`
+	// Lines in order; at least one, but in a message with a next_page_token.
+	Lines []*LogLine `protobuf:"bytes,1,rep,name=lines,proto3" json:"lines,omitempty"`
+	// In a last message, when there were as many lines as tail asked for and they are not
+	// followed: what asks for those before.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3006,6 +3019,13 @@ func (x *LogsResponse) GetLines() []*LogLine {
 		return x.Lines
 	}
 	return nil
+}
+
+func (x *LogsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
 }
 
 // LogLine is one line that an instance wrote, or that the server says about it.
@@ -3289,7 +3309,7 @@ const file_micro_runtime_v1_runtime_proto_rawDesc = "" +
 	"\rWatchResponse\x123\n" +
 	"\aservice\x18\x01 \x01(\v2\x19.micro.runtime.v1.ServiceR\aservice\x12\x18\n" +
 	"\aremoved\x18\x02 \x01(\tR\aremoved\x12\x16\n" +
-	"\x06synced\x18\x03 \x01(\bR\x06synced\"\x86\x03\n" +
+	"\x06synced\x18\x03 \x01(\bR\x06synced\"\xa5\x03\n" +
 	"\vLogsRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04tail\x18\x02 \x01(\x05R\x04tail\x12\x16\n" +
@@ -3302,9 +3322,12 @@ const file_micro_runtime_v1_runtime_proto_rawDesc = "" +
 	"\bprevious\x18\t \x01(\bR\bprevious\x12\x18\n" +
 	"\apattern\x18\n" +
 	" \x01(\tR\apattern\x125\n" +
-	"\astreams\x18\v \x03(\x0e2\x1b.micro.runtime.v1.LogStreamR\astreams\"?\n" +
+	"\astreams\x18\v \x03(\x0e2\x1b.micro.runtime.v1.LogStreamR\astreams\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\f \x01(\tR\tpageToken\"g\n" +
 	"\fLogsResponse\x12/\n" +
-	"\x05lines\x18\x01 \x03(\v2\x19.micro.runtime.v1.LogLineR\x05lines\"\x84\x02\n" +
+	"\x05lines\x18\x01 \x03(\v2\x19.micro.runtime.v1.LogLineR\x05lines\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x84\x02\n" +
 	"\aLogLine\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\tR\binstance\x12\x18\n" +

@@ -103,8 +103,9 @@ type RuntimeClient interface {
 	// the caller ends the stream, across restarts and new releases; header metadata
 	// is sent when it is ready to.
 	//
-	// INVALID_ARGUMENT: a pattern that is none or costs too much, or follow together
-	// with until or previous.
+	// INVALID_ARGUMENT: a pattern that is none or costs too much, follow together
+	// with until, previous or a page token, or a page token without tail, or of another
+	// request.
 	Logs(ctx context.Context, in *LogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LogsResponse], error)
 }
 
@@ -337,8 +338,9 @@ type RuntimeServer interface {
 	// the caller ends the stream, across restarts and new releases; header metadata
 	// is sent when it is ready to.
 	//
-	// INVALID_ARGUMENT: a pattern that is none or costs too much, or follow together
-	// with until or previous.
+	// INVALID_ARGUMENT: a pattern that is none or costs too much, follow together
+	// with until, previous or a page token, or a page token without tail, or of another
+	// request.
 	Logs(*LogsRequest, grpc.ServerStreamingServer[LogsResponse]) error
 	mustEmbedUnimplementedRuntimeServer()
 }

@@ -1,4 +1,4 @@
-package embedded
+package sweep
 
 import (
 	"encoding/binary"
@@ -10,15 +10,15 @@ import (
 
 // killAll kills the processes of this user that l means and returns them. Groups
 // are not looked at: a process that has cleared its environment is not found.
-func killAll(l leftover) ([]processID, error) {
+func killAll(l Leftover) ([]Process, error) {
 	procs, err := unix.SysctlKinfoProcSlice("kern.proc.uid", os.Geteuid())
 	if err != nil {
 		return nil, err
 	}
-	var killed []processID
+	var killed []Process
 	for i := range procs {
 		id := idOf(&procs[i])
-		if id.PID == 0 || id.PID == os.Getpid() || !l.known[id] && !l.mark.in(environ(id.PID)) {
+		if id.PID == 0 || id.PID == os.Getpid() || !l.Known[id] && !l.Mark.in(environ(id.PID)) {
 			continue
 		}
 		if killErr := unix.Kill(id.PID, unix.SIGKILL); killErr != nil && !errors.Is(killErr, unix.ESRCH) {
@@ -30,20 +30,20 @@ func killAll(l leftover) ([]processID, error) {
 }
 
 // idOf returns the identity of a process, an empty one if it has ended.
-func idOf(p *unix.KinfoProc) processID {
+func idOf(p *unix.KinfoProc) Process {
 	const zombie = 5 // SZOMB of sys/proc.h
 	if p.Proc.P_stat == zombie {
-		return processID{}
+		return Process{}
 	}
 	start := p.Proc.P_starttime
-	return processID{PID: int(p.Proc.P_pid), Start: uint64(start.Nano())} //nolint:gosec // after 1970
+	return Process{PID: int(p.Proc.P_pid), Start: uint64(start.Nano())} //nolint:gosec // after 1970
 }
 
-// identify returns the identity of a process, an empty one if it has ended.
-func identify(pid int) processID {
+// Identify returns the identity of a process, an empty one if it has ended.
+func Identify(pid int) Process {
 	p, err := unix.SysctlKinfoProc("kern.proc.pid", pid)
 	if err != nil {
-		return processID{}
+		return Process{}
 	}
 	return idOf(p)
 }
@@ -59,9 +59,9 @@ func environ(pid int) []byte {
 	return b[binary.Size(int32(0)):]
 }
 
-// bootID returns what tells this start of the machine from others, empty when
+// BootID returns what tells this start of the machine from others, empty when
 // that is unknown.
-func bootID() string {
+func BootID() string {
 	id, err := unix.Sysctl("kern.bootsessionuuid")
 	if err != nil {
 		return ""
