@@ -82,12 +82,7 @@ func (a *App) shownCall(ctx context.Context, conn *grpc.ClientConn, in front.Inv
 		Sources: r.Sources,
 		Schema:  func() (*dynamic.Schema, error) { return a.descriptors(ctx, conn, entry, q) },
 	}
-	if a.env != "" {
-		c.Globals = append(c.Globals, "--env="+a.env)
-	}
-	if a.namespace != "" {
-		c.Globals = append(c.Globals, "--namespace="+a.namespace)
-	}
+	c.Globals = a.typedGlobals()
 	c.Gateway = a.gateway(e)
 	own := false
 	for _, h := range r.TypedHeaders() {
@@ -116,6 +111,19 @@ func (a *App) shownCall(ctx context.Context, conn *grpc.ClientConn, in front.Inv
 		c.Messages = append(c.Messages, text)
 	}
 	return c, nil
+}
+
+// typedGlobals returns the flags that say where the command acts, as they are typed
+// before it.
+func (a *App) typedGlobals() []string {
+	var flags []string
+	if a.env != "" {
+		flags = append(flags, "--env="+a.env)
+	}
+	if a.namespace != "" {
+		flags = append(flags, "--namespace="+a.namespace)
+	}
+	return flags
 }
 
 // gateway returns the address of the HTTP API of an environment as far as it is

@@ -39,6 +39,10 @@ ${NAME} in the value of a flag, in a header and in JSON on the command line stan
 environment variable, so that secrets are neither seen in the list of processes nor kept in
 the history; $${ is ${ itself.
 
+-i fills in the request on the whole terminal: "micro call -i" begins with the choice of a
+service, "micro call -i SERVICE" of an endpoint. Where there is no terminal, fields are
+given as flags, or --template prints what to fill in.
+
 --dry-run prints the request instead of sending it, --as grpcurl, curl, go, python, ts or
 micro the call in another language, and --explain all of them. Environment variables in
 fields are put in there; the token of the session is not.`,
@@ -46,13 +50,19 @@ fields are put in there; the token of the session is not.`,
   micro call helloworld '{"name": "Alice"}'
   micro call helloworld @request.yaml --name=Alice
   micro call helloworld --name=Alice --as curl
+  micro call -i helloworld
   micro call helloworld stream --count=3`,
 		DisableFlagParsing: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 || args[0] == "--help" || args[0] == "-h" {
+			args, err := takeGlobals(cmd.Root(), args)
+			if err != nil {
+				return err
+			}
+			in := front.Parse(args)
+			if in.Service == "" && !in.WantsForm() || len(args) > 0 && (args[0] == "--help" || args[0] == "-h") {
 				return cmd.Help()
 			}
-			return app.invoke(cmd.Context(), cmd.Root(), front.Parse(args))
+			return app.invoke(cmd.Context(), cmd.Root(), in)
 		},
 	}
 }
@@ -72,6 +82,10 @@ answer is printed when it comes, a line each; Ctrl-C ends the call.`,
 ' | micro stream helloworld ping-pong`,
 		DisableFlagParsing: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			args, err := takeGlobals(cmd.Root(), args)
+			if err != nil {
+				return err
+			}
 			if len(args) == 0 || args[0] == "--help" || args[0] == "-h" {
 				return cmd.Help()
 			}
@@ -83,6 +97,28 @@ answer is printed when it comes, a line each; Ctrl-C ends the call.`,
 			return app.invoke(cmd.Context(), cmd.Root(), in)
 		},
 	}
+}
+
+// takeGlobals sets the flags that every command has, as far as they stand before the
+// arguments of a command that reads its own flags.
+func takeGlobals(root *cobra.Command, args []string) (rest []string, err error) {
+	globals := root.PersistentFlags()
+	n := 0
+	for n < len(args) && strings.HasPrefix(args[n], "-") {
+		name, _, has := strings.Cut(strings.TrimLeft(args[n], "-"), "=")
+		f := globals.Lookup(name)
+		if f == nil && len(name) == 1 {
+			f = globals.ShorthandLookup(name)
+		}
+		if f == nil {
+			break
+		}
+		if n++; !has && f.NoOptDefVal == "" {
+			n++
+		}
+	}
+	n = min(n, len(args))
+	return args[n:], globals.Parse(args[:n])
 }
 
 // callService calls the service that the first word of a command line names.
@@ -131,6 +167,9 @@ func availableCommands(root *cobra.Command) []string {
 const maxStaleTries = 2
 
 func (a *App) invoke(ctx context.Context, root *cobra.Command, in front.Invocation) error {
+	if in.WantsForm() && !in.WantsHelp() {
+		return a.form(ctx, in)
+	}
 	stdin := &input{r: a.In}
 	var stale *staleError
 	for try := 0; ; try++ {

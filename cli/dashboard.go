@@ -54,26 +54,20 @@ terminal decides.`,
 func DashboardScreens() []tui.Screen { return tui.Screens() }
 
 // DashboardKeys returns what keys do in the dashboard, for those who describe it.
-func DashboardKeys() []tui.KeyGroup { return tui.KeyMap() }
+func DashboardKeys() []tui.KeyGroup { return tui.DashboardKeys() }
+
+// FormKeys returns what keys do where calls are filled in, for those who describe it.
+func FormKeys() []tui.KeyGroup { return tui.FormKeys() }
 
 func (o *dashboardOptions) run(ctx context.Context, app *App) error {
 	c, err := app.screen()
 	if err != nil {
 		return err
 	}
-	e, err := app.Env()
-	if err != nil {
+	c.ReadOnly = o.readOnly
+	if err := app.connectScreen(&c, app.session); err != nil {
 		return err
 	}
-	ns, err := app.Namespace()
-	if err != nil {
-		return err
-	}
-	session, err := app.session(e.Name, ns)
-	if err != nil {
-		return err
-	}
-	c.ReadOnly, c.Session, c.Connect, c.Environments = o.readOnly, session, app.session, app.environments
 	if o.out != asTable || !app.hasScreen(o.plain) {
 		if o.out == asTable {
 			return tui.Plain(ctx, c, nil)
@@ -81,6 +75,18 @@ func (o *dashboardOptions) run(ctx context.Context, app *App) error {
 		return tui.Plain(ctx, c, func(api string, m proto.Message) error { return o.message(app.Out, api, m) })
 	}
 	return tui.Run(ctx, c)
+}
+
+// connectScreen gives a screen the sessions that connect makes, and the one that the
+// command acts in to begin with.
+func (a *App) connectScreen(c *tui.Config, connect func(env, namespace string) (tui.Session, error)) error {
+	e, ns, err := a.target()
+	if err != nil {
+		return err
+	}
+	c.Connect, c.Environments = connect, a.environments
+	c.Session, err = connect(e.Name, ns)
+	return err
 }
 
 // message writes a message of the server, as the value of the API that it is of.

@@ -58,19 +58,36 @@ type Invocation struct {
 	args    []string // flags, and what stands between them
 }
 
-// Parse splits the words that name an endpoint from what comes after them.
+// Parse splits the words that name an endpoint from what comes after them. The option
+// that asks for a form may stand before them and among them, and there need not be a
+// service then.
 func Parse(args []string) Invocation {
-	in := Invocation{Service: args[0]}
-	if service, method, ok := strings.Cut(strings.TrimPrefix(args[0], "/"), "/"); ok {
-		in = Invocation{Service: service, Words: []string{method}}
+	var in Invocation
+	isWord := func(arg string) bool { return !strings.HasPrefix(arg, "-") && !isBody(arg) }
+	for len(args) > 0 && (isForm(args[0]) || isWord(args[0]) || in.Service == "" && len(in.args) == 0) {
+		switch word := args[0]; {
+		case isForm(word):
+			in.args = []string{word}
+		case in.Service != "":
+			in.Words = append(in.Words, word)
+		default:
+			in.Service = word
+			if service, method, ok := strings.Cut(strings.TrimPrefix(word, "/"), "/"); ok {
+				in.Service, in.Words = service, []string{method}
+			}
+		}
+		args = args[1:]
 	}
-	rest := args[1:]
-	for len(rest) > 0 && !strings.HasPrefix(rest[0], "-") && !isBody(rest[0]) {
-		in.Words = append(in.Words, rest[0])
-		rest = rest[1:]
-	}
-	in.args = rest
+	in.args = append(in.args, args...)
 	return in
+}
+
+// isForm reports whether an argument asks for a form.
+func isForm(arg string) bool { return arg == "-i" || arg == "--interactive" }
+
+// WantsForm reports whether a form is asked for.
+func (in Invocation) WantsForm() bool {
+	return in.Options(func(string) string { return "" }).Show == ShowForm
 }
 
 // WantsHelp reports whether help is asked for.
@@ -78,6 +95,23 @@ func (in Invocation) WantsHelp() bool {
 	for _, a := range in.args {
 		if a == "--help" || a == "-h" {
 			return true
+		}
+	}
+	return false
+}
+
+// HasRequest reports whether a body or a field is given.
+func (in Invocation) HasRequest() bool {
+	for args := in.args; len(args) > 0; {
+		name, _, has := cutOption(args[0])
+		o := optionNamed(name)
+		switch {
+		case o == nil || o.name == "json":
+			return true
+		case o.value != "" && !has && len(args) > 1:
+			args = args[2:]
+		default:
+			args = args[1:]
 		}
 	}
 	return false

@@ -2,6 +2,7 @@ package front
 
 import (
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -133,7 +134,13 @@ func (c Completer) Complete(words []string) (*Completions, *Missing) {
 	if command := typed[0]; c.IsCommand(command) {
 		typed = typed[1:]
 		streams = command == "stream"
+		asked := len(typed)
+		if command == "call" {
+			typed = slices.DeleteFunc(slices.Clone(typed), isForm)
+		}
 		switch {
+		case command == "call" && len(typed) == 0 && asked == 0 && strings.HasPrefix(partial, "-"):
+			return c.formFlag(partial), nil
 		case command != "call" && command != "stream" && command != "describe":
 			return nil, &Missing{Command: true}
 		case len(typed) == 0 && !strings.HasPrefix(partial, "-"):
@@ -147,6 +154,18 @@ func (c Completer) Complete(words []string) (*Completions, *Missing) {
 		in.Words = []string{"Stream"}
 	}
 	return c.call(g, in, partial)
+}
+
+// formFlag completes what may stand between call and a service.
+func (c Completer) formFlag(partial string) *Completions {
+	answer := &Completions{directive: directiveNoFile}
+	form := optionNamed("--interactive")
+	for _, f := range []Summary{{"-" + form.short, form.help}, {"--" + form.name, form.help}, {"--help", "show help"}} {
+		if strings.HasPrefix(f.Name, partial) {
+			answer.add(f.Name, f.Short)
+		}
+	}
+	return answer
 }
 
 // isGlobalWithValue reports whether a flag before the first word has its value in

@@ -90,6 +90,10 @@ func TestComplete(t *testing.T) {
 		{"-e nosuch acc", "", 4},
 		{"--namespace=other acc", "", 4},
 		{"call acc", "accounts", 4},
+		{"call -i acc", "accounts", 4},
+		{"call -", "-i --interactive --help", 4},
+		{"call --i", "--interactive", 4},
+		{"call -i accounts o", "open", 36},
 
 		// Endpoints.
 		{"accounts ", "open", 36},
@@ -295,7 +299,7 @@ func TestCompleteMissing(t *testing.T) {
 		{"", nil},
 		{"-e nosuch features ", &Missing{Service: "features", Globals: Globals{Env: "nosuch"}}},
 		{"describe x --", &Missing{Command: true}},
-		{"call --", &Missing{Command: true}},
+		{"call --", nil},
 		{"features --proto=a.proto -I b --", &Missing{Service: "features", Options: &Request{Sources: Sources{Protos: []string{"a.proto"}, Imports: []string{"b"}}}}},
 	} {
 		_, got := c.Complete(strings.Split(tt.line, " "))

@@ -327,7 +327,7 @@ func (w *word) isRuledOut(f wire.Field, head string) bool {
 
 // aboutField returns the type of a field and the first sentence of its comment.
 func (w *word) aboutField(f wire.Field) string {
-	text := typeName(f)
+	text := request.TypeName(f)
 	if w.required(f) {
 		text += ", required"
 	}

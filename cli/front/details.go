@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/micro/micro/v3/dynamic/request"
 	"github.com/micro/micro/v3/dynamic/wire"
 )
 
@@ -81,7 +81,21 @@ type Said struct {
 	details   []detail
 	lines     []string // for people
 	localized string   // the message that is meant for them
+	fields    []Violation
 }
+
+// Violation is what is wrong with a field of a request, by the name that leads to it
+// as flags have it, or the server's own name for it.
+type Violation struct{ Field, Text string }
+
+// Lines returns what a person is told of the details.
+func (s *Said) Lines() []string { return s.lines }
+
+// Localized returns the message that is meant for people, empty when there is none.
+func (s *Said) Localized() string { return s.localized }
+
+// Violations returns what is wrong with single fields; the lines have that too.
+func (s *Said) Violations() []Violation { return s.fields }
 
 // readSaid returns nil when the status has no details.
 func readSaid(s Status) *Said {
@@ -89,7 +103,18 @@ func readSaid(s Status) *Said {
 	if len(details) == 0 {
 		return nil
 	}
-	return &Said{details, detailLines(details, s), localizedMessage(details)}
+	said := &Said{details: details, lines: detailLines(details, s), localized: localizedMessage(details)}
+	for _, d := range details {
+		if d.name == "google.rpc.BadRequest" {
+			for _, v := range d.violations() {
+				if name, ok := flagPath(s.Input, v.Field); ok {
+					v.Field = name
+				}
+				said.fields = append(said.fields, v)
+			}
+		}
+	}
+	return said
 }
 
 // maxDetails bounds how many details are shown.
@@ -291,25 +316,41 @@ func (d detail) lines(s Status) []string {
 }
 
 func (d detail) badRequest(s Status) []string {
+	fields := d.violations()
+	return linesOf(fields, func(i int) string {
+		name := fields[i].Field
+		if path, ok := flagPath(s.Input, name); ok {
+			name = flagName(path)
+		}
+		return colon(name, fields[i].Text)
+	})
+}
+
+// violations returns what a BadRequest says of single fields, which have the names that
+// the server gives them.
+func (d detail) violations() []Violation {
 	var v badRequest
 	d.into(&v)
-	return linesOf(v.Violations, func(i int) string {
-		f := v.Violations[i]
-		text := f.Description
+	var all []Violation
+	for _, f := range v.Violations {
+		one := Violation{f.Field, f.Description}
 		if f.Localized.Message != "" {
-			text = f.Localized.Message
+			one.Text = f.Localized.Message
 		}
-		if text == "" {
-			text = f.Reason
+		if one.Text == "" {
+			one.Text = f.Reason
 		}
-		name := f.Field
-		if s.Input.IsValid() {
-			if flag := FlagOf(s.Input, f.Field); flag != "" {
-				name = flag
-			}
-		}
-		return colon(name, text)
-	})
+		all = append(all, one)
+	}
+	return all
+}
+
+// flagPath is [request.FlagPath] for what need not be known.
+func flagPath(m wire.Message, path string) (string, bool) {
+	if !m.IsValid() {
+		return "", false
+	}
+	return request.FlagPath(m, path)
 }
 
 func (d detail) quotaFailure() []string {
@@ -368,57 +409,11 @@ func localizedMessage(details []detail) string {
 // address.city, items[0].name or items.0.name, empty when the message has no such
 // field.
 func FlagOf(m wire.Message, path string) string {
-	var out []string
-	isMessage := true
-	for i, part := range pathParts(path) {
-		f, ok := m.Field(part)
-		switch {
-		case !isMessage || !ok && i > 0:
-			if strings.Contains(part, ".") {
-				part = strconv.Quote(part)
-			}
-			out = append(out, part) // an index, the key of a map, or the server's own idea
-		case !ok:
-			return ""
-		case f.IsMap():
-			out = append(out, f.Name())
-			m, isMessage = f.Value().Message()
-		default:
-			out = append(out, f.Name())
-			m, isMessage = f.Message()
-		}
-	}
-	if len(out) == 0 {
+	name, ok := request.FlagPath(m, path)
+	if !ok {
 		return ""
 	}
-	return flagName(strings.Join(out, "."))
-}
-
-// pathParts splits the path of a field at dots and brackets; what is in quotes in
-// brackets stays together.
-func pathParts(path string) []string {
-	var parts []string
-	for path != "" {
-		if rest, ok := strings.CutPrefix(path, "["); ok {
-			if quoted, err := strconv.QuotedPrefix(rest); err == nil {
-				key, _ := strconv.Unquote(quoted)
-				parts = append(parts, key)
-				path = strings.TrimPrefix(strings.TrimPrefix(rest[len(quoted):], "]"), ".")
-				continue
-			}
-			index, rest, _ := strings.Cut(rest, "]")
-			parts = append(parts, index)
-			path = strings.TrimPrefix(rest, ".")
-			continue
-		}
-		i := strings.IndexAny(path, ".[")
-		if i < 0 {
-			return append(parts, path)
-		}
-		parts = append(parts, path[:i])
-		path = strings.TrimPrefix(path[i:], ".")
-	}
-	return parts
+	return flagName(name)
 }
 
 func linesOf[T any](list []T, line func(i int) string) []string {

@@ -86,7 +86,7 @@ func (h *help) answer(p *page, m wire.Method) {
 		p.heading("Answers with %s%s:", stream, name)
 		var rows []row
 		for _, f := range all {
-			rows = append(rows, row{f.Name() + " " + typeName(f.Field), h.fieldText(f.Field)})
+			rows = append(rows, row{f.Name() + " " + request.TypeName(f.Field), h.fieldText(f.Field)})
 		}
 		p.rows(rows)
 	}

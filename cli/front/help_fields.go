@@ -114,7 +114,7 @@ func (fs *fields) row(g group, f namedField) row {
 	if g.prefix == "" {
 		flag = flagName(path)
 	}
-	r := row{flag + " " + typeName(f.Field), fs.fieldText(f.Field)}
+	r := row{flag + " " + request.TypeName(f.Field), fs.fieldText(f.Field)}
 	value := f.Field
 	switch {
 	case f.IsMap():
@@ -222,26 +222,4 @@ func enumValues(e wire.Enum) string {
 		values = append(values, v.Name())
 	}
 	return strings.Join(values, ", ")
-}
-
-// typeName returns what help calls the type of a field.
-func typeName(f wire.Field) string {
-	switch {
-	case f.IsMap():
-		return "map of " + elementName(f.Key()) + " to " + elementName(f.Value())
-	case f.IsList():
-		return "list of " + elementName(f)
-	default:
-		return elementName(f)
-	}
-}
-
-func elementName(f wire.Field) string {
-	if m, ok := f.Message(); ok {
-		return request.ShortName(m.Name())
-	}
-	if e, ok := f.Enum(); ok {
-		return request.ShortName(e.Name())
-	}
-	return f.Kind().String()
 }

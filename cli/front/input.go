@@ -30,13 +30,15 @@ const (
 // Shown is what is printed of a call that is not made.
 type Shown string
 
-// What can be printed instead of making a call.
+// What can be shown instead of making a call.
 const (
 	ShowNothing  Shown = "" // the call is made
 	ShowTemplate Shown = "template"
 	ShowRequest  Shown = "request"
 	ShowAs       Shown = "as"
 	ShowAll      Shown = "explain"
+	// ShowForm has the request filled in on a terminal before the call is made.
+	ShowForm Shown = "interactive"
 )
 
 // Languages lists what a call can be printed as, in the order of --explain.
@@ -78,6 +80,7 @@ func inputOptions() []option {
 			return show(ShowAs)(r, "")
 		}},
 		{"explain", "", "", "print the call in each of these, instead of making it", show(ShowAll)},
+		{"interactive", "i", "", "fill in the request on the terminal, and see what comes", show(ShowForm)},
 	}
 }
 

@@ -69,12 +69,42 @@ func (r *Request) TypedArgs() []string {
 	var out []string
 	for _, a := range r.typed {
 		switch a.flag {
-		case "--as", "--explain", "--dry-run":
+		case "--as", "--explain", "--dry-run", "--interactive", "-i":
 		default:
 			out = append(out, a.arg())
 		}
 	}
 	return out
+}
+
+// TypedOptions are what was typed besides the fields and the body.
+type TypedOptions struct {
+	Headers []string // metadata, as NAME:VALUE
+	Timeout string
+	Others  []string // arguments
+}
+
+// TypedOptions returns the options of a command line as they were typed.
+func (in Invocation) TypedOptions() (t TypedOptions) {
+	for args := in.args; len(args) > 0; {
+		name, value, has := cutOption(args[0])
+		a := typedArg{flag: name, value: value, has: has}
+		args = args[1:]
+		o := optionNamed(name)
+		if o != nil && o.value != "" && !has && len(args) > 0 {
+			a.value, a.has, args = args[0], true, args[1:]
+		}
+		switch {
+		case o == nil || o.name == "json" || o.name == "in" || o.name == "interactive":
+		case o.name == "header":
+			t.Headers = append(t.Headers, a.value)
+		case o.name == "timeout":
+			t.Timeout = a.value
+		default:
+			t.Others = append(t.Others, a.arg())
+		}
+	}
+	return t
 }
 
 // arg returns the argument as one.

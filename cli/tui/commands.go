@@ -126,6 +126,9 @@ func (m *Model) commandLog() screen {
 
 // words are what can follow ":".
 func (m *Model) words() []string {
+	if m.config.Form != nil {
+		return []string{"call", "commands", "environments", "help", "history", "mouse", "namespaces", "quit", "readonly", "write"}
+	}
 	all := []string{"help", "mouse", "quit", "readonly", "write"}
 	for _, s := range Screens() {
 		if s.Word != "" {
@@ -159,6 +162,9 @@ func (m *Model) command(text string) tea.Cmd {
 	if full := m.wordFor(word); full != "" {
 		word = full
 	}
+	if !slices.Contains(m.words(), word) {
+		word = "" // forms and the dashboard have not the same
+	}
 	needs := func() bool {
 		if len(args) == 0 {
 			if name := m.subject(); name != "" {
@@ -174,6 +180,11 @@ func (m *Model) command(text string) tea.Cmd {
 		return tea.Quit
 	case "help":
 		m.help, m.helpTop = true, 0
+	case "call":
+		m.goTo(nil)
+		m.pick()
+	case "history":
+		return m.openPast()
 	case "services":
 		m.goTo(nil)
 	case "service":
@@ -222,7 +233,7 @@ func (m *Model) command(text string) tea.Cmd {
 		m.reading = false
 		m.say(warn, "changes are allowed")
 	default:
-		m.say(warn, fmt.Sprintf("there is no screen %q; Tab completes, ? helps", word))
+		m.say(warn, fmt.Sprintf("there is no screen %q; Tab completes, ? helps", fields[0]))
 	}
 	return nil
 }

@@ -169,8 +169,7 @@ func (m *Model) connected(msg connectedMsg) {
 	m.session.close()
 	m.session, m.reading = msg.session, msg.session.Protected
 	m.shared.reset()
-	m.stack = []screen{newServicesScreen()}
-	m.prompt, m.confirm, m.help = nil, nil, false
+	m.home()
 	m.say(good, "works in "+m.session.Environment+"/"+m.session.Namespace)
 	m.begin()
 }

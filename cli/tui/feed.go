@@ -21,6 +21,16 @@ type feed struct {
 	run func(ctx context.Context, conn grpc.ClientConnInterface, emit func(tea.Msg)) error
 	// every is the time until it is run again when it had no error; 0: never.
 	every time.Duration
+	// own: it connects by itself, and is run without a connection.
+	own bool
+	// single: it is run once, and its screen, an [ender], is told how that ended.
+	single bool
+}
+
+// ender is a screen with feeds that are run once.
+type ender interface {
+	screen
+	ended(m *Model, err error)
 }
 
 // The messages of feeds.
@@ -82,6 +92,9 @@ func follow(ctx context.Context, f feed, id int, dial func(context.Context) (con
 			return
 		}
 		send(endedMsg{id, err})
+		if f.single {
+			return
+		}
 		next := f.every
 		switch {
 		case err == nil && next == 0:

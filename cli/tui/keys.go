@@ -47,6 +47,14 @@ const (
 	actWrap     action = "wrap"
 	actTimes    action = "times"
 	actClear    action = "clear"
+	actEdit     action = "edit"
+	actUnset    action = "unset"
+	actDefault  action = "default"
+	actSend     action = "send"
+	actFinish   action = "finish"
+	actCancel   action = "cancel"
+	actAs       action = "as"
+	actPast     action = "past"
 )
 
 // Key is a key and what it does.
@@ -100,7 +108,7 @@ func KeyMap() []KeyGroup {
 			{Keys: []string{"home", "g"}, Help: "to the beginning", action: actTop},
 			{Keys: []string{"end", "G"}, Help: "to the end", action: actBottom},
 		}},
-		{Title: "Lists and lines", places: []string{placeServices, placeService, placeLogs, placeEnvs, placeSpaces, placeText, placeReleases, placeList}, Keys: []Key{
+		{Title: "Lists and lines", places: []string{placeServices, placeService, placeLogs, placeEnvs, placeSpaces, placeText, placeReleases, placeList, placePick, placeCall, placeAs}, Keys: []Key{
 			{Keys: []string{"/"}, Label: "filter", Help: "show what matches; with ! before it, what does not", action: actFilter},
 		}},
 		{Title: "Any service", places: []string{placeServices, placeService}, Keys: []Key{
@@ -139,9 +147,48 @@ func KeyMap() []KeyGroup {
 			{Keys: []string{"c"}, Label: "clear", Help: "leave out what is there already", action: actClear},
 		}},
 		{Title: "Environments and namespaces", places: []string{placeEnvs, placeSpaces}, Keys: []Key{
-			{Keys: []string{"enter"}, Label: "choose", Help: "work there, until the dashboard ends", action: actEnter},
+			{Keys: []string{"enter"}, Label: "choose", Help: "work there, until the program ends", action: actEnter},
+		}},
+		{Title: "Choosing", places: []string{placePick}, Keys: []Key{
+			{Keys: []string{"enter"}, Label: "choose", Help: "take the chosen row; what is typed behind / filters them", action: actEnter},
+			{Keys: []string{"p"}, Label: "past", Help: "choose an earlier call, to make it again or to change it", action: actPast},
+		}},
+		{Title: "The call in other languages", places: []string{placeAs}, Keys: []Key{
+			{Keys: []string{"y"}, Label: "copy", Help: "copy the call in the chosen language, also over ssh", action: actCopy},
+		}},
+		{Title: "The request and its answer", places: []string{placeCall}, Keys: []Key{
+			{Keys: []string{"f"}, Label: "finish", Help: "end the requests of a stream", action: actFinish},
+			{Keys: []string{"ctrl+x"}, Label: "cancel", Help: "cancel the call", action: actCancel},
+			{Keys: []string{"left", "h"}, Help: "hide what is below the field; in texts, to the left", action: actLeft},
+			{Keys: []string{"right"}, Help: "show what is below the field; in texts, to the right", action: actRight},
+			{Keys: []string{"w"}, Help: "wrap long lines of the answer", action: actWrap},
+			{Keys: []string{"m"}, Label: "lines", Help: "edit the text or the JSON of the field in several lines", action: actEdit},
+			{Keys: []string{"d"}, Label: "default", Help: "set the field to its default, which is more than not to set it", action: actDefault},
+			{Keys: []string{"p"}, Label: "past", Help: "choose an earlier call, to make it again or to change it", action: actPast},
+			{Keys: []string{"c"}, Label: "as", Help: "show the call as a micro command, grpcurl, curl, Go, Python and TypeScript", action: actAs},
+		}},
+		{Title: "Call", places: []string{placeCall}, Keys: []Key{
+			{Keys: []string{"s", "ctrl+s"}, Label: "send", Help: "send the request; one more of a stream", Changes: true, action: actSend},
+			{Keys: []string{"enter"}, Label: "edit", Help: "edit the field, choose its value, open the message, add an element or an entry", action: actEnter},
+			{Keys: []string{"x", "delete"}, Label: "unset", Help: "take the field, the element or the entry out of the request", action: actUnset},
+			{Keys: []string{"tab"}, Label: "next", Help: "go to the JSON, to the answer, and back to the form", action: actNext},
 		}},
 	}
+}
+
+// DashboardKeys returns what keys do in the dashboard.
+func DashboardKeys() []KeyGroup {
+	return keysOf(placeServices, placeService, placeLogs, placeEnvs, placeSpaces, placeText, placeReleases, placeList)
+}
+
+// FormKeys returns what keys do where calls are filled in.
+func FormKeys() []KeyGroup {
+	return keysOf(placePick, placeCall, placeAs, placeEnvs, placeSpaces, placeText)
+}
+
+// keysOf returns the keys of any of some screens.
+func keysOf(places ...string) []KeyGroup {
+	return slices.DeleteFunc(KeyMap(), func(g KeyGroup) bool { return !slices.ContainsFunc(places, g.here) })
 }
 
 // here reports whether the keys of a group are those of a screen.
@@ -193,7 +240,7 @@ func (k Key) Names() string {
 // keyName returns how a key is written for people.
 func keyName(key string) string {
 	switch key {
-	case "esc", "enter", "tab", "space", "home", "end", "up", "down", "left", "right", "backspace", "f1":
+	case "esc", "enter", "tab", "space", "home", "end", "up", "down", "left", "right", "backspace", "delete", "f1":
 		return strings.ToUpper(key[:1]) + key[1:]
 	case "pgup":
 		return "PgUp"

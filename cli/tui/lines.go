@@ -262,6 +262,11 @@ func (l *lines) rows(p palette, n *line, width int) []string {
 		}
 		return []string{fit(text, width)}
 	}
+	return hardWrapped(text, width)
+}
+
+// hardWrapped returns a line as the lines that it takes at a width.
+func hardWrapped(text string, width int) []string {
 	rows := strings.Split(ansi.Hardwrap(text, max(1, width), true), "\n")
 	for i := range rows {
 		rows[i] = fit(rows[i], width)
@@ -296,4 +301,15 @@ func (l *lines) selection() string {
 		return ""
 	}
 	return l.at(seq).text
+}
+
+// all returns all lines that the filter shows.
+func (l *lines) all() string {
+	var b strings.Builder
+	for seq := l.first; seq < l.next; seq++ {
+		if l.matches(seq) {
+			b.WriteString(l.at(seq).prefix + l.at(seq).text + "\n")
+		}
+	}
+	return strings.TrimSuffix(b.String(), "\n")
 }

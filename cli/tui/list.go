@@ -12,8 +12,9 @@ type listScreen struct {
 	where, name string
 	table       table
 	ask         feed
-	// rows makes rows of what the feed handed over.
+	// rows makes rows of what the feed handed over; fill has those of a list without one.
 	rows func(m *Model, msg tea.Msg) []row
+	fill func(m *Model) []row
 	// open opens a row.
 	open func(m *Model, id string) tea.Cmd
 	// other does what other actions mean for a row; nil when there are none.
@@ -29,9 +30,15 @@ type listScreen struct {
 }
 
 func (s *listScreen) place() string      { return s.where }
-func (s *listScreen) feeds() []feed      { return []feed{s.ask} }
 func (s *listScreen) setFilter(f filter) { s.table.setFilter(f) }
 func (s *listScreen) filtered() filter   { return s.table.filter }
+
+func (s *listScreen) feeds() []feed {
+	if s.ask.run == nil {
+		return nil
+	}
+	return []feed{s.ask}
+}
 
 // title says how many rows there are when those are not all.
 func (s *listScreen) title() string {
@@ -53,6 +60,10 @@ func (s *listScreen) selection() string {
 }
 
 func (s *listScreen) receive(m *Model, msg tea.Msg) {
+	if s.fill != nil {
+		s.table.set(s.fill(m))
+		return
+	}
 	if msg == nil {
 		return
 	}

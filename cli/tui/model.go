@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,6 +22,9 @@ const (
 	placeText     = "text"
 	placeReleases = "releases"
 	placeList     = "list"
+	placePick     = "pick"
+	placeCall     = "call"
+	placeAs       = "as"
 )
 
 // screen is one of the screens, of which the topmost is shown.
@@ -68,6 +72,7 @@ type source struct {
 	err     error     // why it does not deliver
 	last    time.Time // when it delivered last
 	pending bool      // it has not delivered yet
+	single  bool      // see feed
 }
 
 // Model is the state of the program. It is not safe for concurrent use: whoever has
@@ -85,6 +90,7 @@ type Model struct {
 	nextID        int
 
 	prompt     *prompt
+	editor     *editor
 	confirm    *confirm
 	help       bool
 	helpTop    int
@@ -102,6 +108,8 @@ type Model struct {
 	// launch begins a feed, and run returns what runs a command. Tests have their own.
 	launch func(f feed, id int, s *Session, stop <-chan struct{})
 	run    func(s *Session, args []string) tea.Cmd
+	// later returns what does something that takes time.
+	later func(do func(ctx context.Context) tea.Msg) tea.Cmd
 }
 
 func newModel(c *Config) *Model {
@@ -110,11 +118,25 @@ func newModel(c *Config) *Model {
 		width: 80, height: 24, sources: map[int]*source{},
 		launch: func(feed, int, *Session, <-chan struct{}) {},
 		run:    func(*Session, []string) tea.Cmd { return nil },
+		later: func(do func(ctx context.Context) tea.Msg) tea.Cmd {
+			return func() tea.Msg { return do(context.Background()) }
+		},
 	}
 	m.reading = m.session.Protected
 	m.shared.reset()
-	m.stack = []screen{newServicesScreen()}
+	m.home()
 	return m
+}
+
+// home makes the screens those that the program begins with.
+func (m *Model) home() {
+	m.prompt, m.editor, m.confirm, m.help = nil, nil, nil, false
+	if m.config.Form == nil {
+		m.stack = []screen{newServicesScreen()}
+		return
+	}
+	m.stack = m.firstForm()
+	m.pick()
 }
 
 // Init begins the feeds.
@@ -130,7 +152,9 @@ func (m *Model) Init() tea.Cmd {
 
 // begin starts the feeds of the session and of the screens.
 func (m *Model) begin() {
-	m.start(nil, m.shared.feeds())
+	if m.config.Form == nil {
+		m.start(nil, m.shared.feeds())
+	}
 	for _, s := range m.stack {
 		m.start(s, s.feeds())
 	}
@@ -140,7 +164,7 @@ func (m *Model) start(owner screen, feeds []feed) {
 	for _, f := range feeds {
 		m.nextID++
 		stop := make(chan struct{})
-		m.sources[m.nextID] = &source{owner: owner, name: f.name, stop: stop, pending: true, last: m.config.Now()}
+		m.sources[m.nextID] = &source{owner: owner, name: f.name, stop: stop, pending: true, last: m.config.Now(), single: f.single}
 		session := m.session
 		m.launch(f, m.nextID, &session, stop)
 	}
@@ -229,7 +253,10 @@ func (m *Model) update(msg tea.Msg) tea.Cmd {
 	case tea.KeyPressMsg:
 		return m.key(msg.String(), msg.Text)
 	case tea.PasteMsg:
-		if m.prompt != nil {
+		switch {
+		case m.editor != nil:
+			m.editor.insert(msg.Content)
+		case m.prompt != nil:
 			m.prompt.insert(msg.Content)
 			if m.prompt.changed != nil {
 				m.prompt.changed(string(m.prompt.text))
@@ -244,9 +271,7 @@ func (m *Model) update(msg tea.Msg) tea.Cmd {
 	case feedMsg:
 		m.receive(msg)
 	case endedMsg:
-		if s := m.sources[msg.id]; s != nil {
-			s.err, s.pending = msg.err, false
-		}
+		m.ended(msg)
 	case brokenMsg:
 		m.broken = msg.err
 		return tea.Quit
@@ -260,8 +285,26 @@ func (m *Model) update(msg tea.Msg) tea.Cmd {
 		m.connected(msg)
 	case listedMsg:
 		m.listed(msg)
+	case laterMsg:
+		return msg.then(m)
 	}
 	return nil
+}
+
+// laterMsg is what took time, and what comes of it.
+type laterMsg struct{ then func(m *Model) tea.Cmd }
+
+// ended notes that a feed has ended.
+func (m *Model) ended(msg endedMsg) {
+	s := m.sources[msg.id]
+	if s == nil {
+		return
+	}
+	s.err, s.pending = msg.err, false
+	if e, ok := s.owner.(ender); ok && s.single {
+		delete(m.sources, msg.id)
+		e.ended(m, msg.err)
+	}
 }
 
 // receive hands over what a feed brought.
@@ -344,6 +387,11 @@ func (m *Model) key(key, text string) tea.Cmd {
 			p.changed("")
 		}
 		return nil
+	case m.editor != nil:
+		if m.editor.key(key, text) {
+			m.editor = nil
+		}
+		return nil
 	case m.confirm != nil:
 		return m.answer(key, text)
 	case m.help:
@@ -388,6 +436,9 @@ func (m *Model) act(a action) tea.Cmd {
 	case actGo:
 		m.prompt = &prompt{label: ":", done: m.command, complete: m.complete}
 	case actFilter:
+		if m.pick() {
+			return nil
+		}
 		top := m.top()
 		before := []rune(top.filtered().text)
 		m.prompt = &prompt{label: "/", text: before, at: len(before), changed: func(text string) { top.setFilter(newFilter(text)) }}
@@ -413,6 +464,8 @@ func (m *Model) act(a action) tea.Cmd {
 		return m.open(placeSpaces)
 	case actCommands:
 		m.push(m.commandLog())
+	case actPast:
+		return m.openPast()
 	default:
 		return m.top().act(m, a)
 	}
@@ -445,7 +498,10 @@ func (m *Model) View() tea.View {
 	}
 	lines, column := m.frame()
 	v.Content = strings.Join(lines, "\n")
-	if column >= 0 {
+	switch {
+	case m.editor != nil && m.prompt == nil:
+		v.Cursor = m.editor.cursor(m.width, m.height)
+	case column >= 0:
 		v.Cursor = tea.NewCursor(column, m.height-1)
 	}
 	return v
@@ -465,6 +521,8 @@ func (m *Model) frame() (lines []string, cursor int) {
 	body := m.height - len(head) - 1
 	lines = head
 	switch {
+	case m.editor != nil:
+		lines = append(lines, m.editor.view(m, m.width, body)...)
 	case m.help:
 		lines = append(lines, m.helpView(m.width, body)...)
 	default:
@@ -513,6 +571,8 @@ func (m *Model) lastLine() (string, int) {
 	switch {
 	case m.prompt != nil:
 		return m.prompt.view(m.width)
+	case m.editor != nil:
+		return m.editor.lastLine(m), -1
 	case m.confirm != nil:
 		return m.confirm.view(m)
 	case m.notice != "":

@@ -59,6 +59,13 @@ type driver struct {
 	m    *Model
 	ran  [][]string
 	quit tea.Msg
+	// calls are the feeds of calls that were begun.
+	calls []begunFeed
+}
+
+type begunFeed struct {
+	feed
+	id int
 }
 
 func newDriver(c *Config) *driver {
@@ -66,6 +73,11 @@ func newDriver(c *Config) *driver {
 	d.m.run = func(_ *Session, args []string) tea.Cmd {
 		d.ran = append(d.ran, args)
 		return nil
+	}
+	d.m.launch = func(f feed, id int, _ *Session, _ <-chan struct{}) {
+		if f.single {
+			d.calls = append(d.calls, begunFeed{f, id})
+		}
 	}
 	d.m.Init()
 	return d
@@ -81,7 +93,7 @@ func (d *driver) send(msg tea.Msg) {
 	switch msg := cmd().(type) {
 	case tea.QuitMsg, tea.InterruptMsg:
 		d.quit = msg
-	case listedMsg, connectedMsg:
+	case listedMsg, connectedMsg, laterMsg:
 		d.send(msg)
 	}
 }
@@ -371,31 +383,43 @@ func frames() map[string]func(d *driver) {
 // terminal.
 func TestFrames(t *testing.T) {
 	t.Parallel()
-	for name, prepare := range frames() {
+	checkFrames(t, frames(), func() *driver { return newDriver(testConfig()) })
+}
+
+// checkFrames compares screens at three sizes.
+func checkFrames(t *testing.T, all map[string]func(d *driver), open func() *driver) {
+	t.Helper()
+	for name, prepare := range all {
 		for _, size := range []tea.WindowSizeMsg{{Width: 60, Height: 15}, {Width: 100, Height: 30}, {Width: 300, Height: 80}} {
 			file := fmt.Sprintf("%s_%dx%d", name, size.Width, size.Height)
 			t.Run(file, func(t *testing.T) {
 				t.Parallel()
-				d := newDriver(testConfig())
+				d := open()
 				d.send(size)
 				prepare(d)
-				checkFrame(t, d.m)
-				got := d.screenText()
-				path := filepath.Join("testdata", file+".golden")
-				if *update {
-					if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
-						t.Fatal(err)
-					}
-				}
-				want, err := os.ReadFile(path)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if diff := gocmp.Diff(string(want), got); diff != "" {
-					t.Errorf("frame (-want +got):\n%s", diff)
-				}
+				d.checkGolden(t, file)
 			})
 		}
+	}
+}
+
+// checkGolden fails when the frame would not fit, or is not as it is in testdata.
+func (d *driver) checkGolden(t *testing.T, file string) {
+	t.Helper()
+	checkFrame(t, d.m)
+	got := d.screenText()
+	path := filepath.Join("testdata", file+".golden")
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := gocmp.Diff(string(want), got); diff != "" {
+		t.Errorf("frame (-want +got):\n%s", diff)
 	}
 }
 

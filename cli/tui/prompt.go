@@ -19,6 +19,8 @@ type prompt struct {
 	changed  func(text string)
 	done     func(text string) tea.Cmd
 	complete func(text string) string
+	// move is what keys do that move in what is shown above; nil: nothing.
+	move func(a action)
 }
 
 // minTyped is the room that what is typed has, before its label is cut.
@@ -73,6 +75,10 @@ func (p *prompt) key(key, text string) (done, cancelled bool) {
 		if p.complete != nil {
 			p.text = []rune(p.complete(string(p.text)))
 			p.at = len(p.text)
+		}
+	case "up", "down", "pgup", "pgdown":
+		if p.move != nil {
+			p.move(map[string]action{"up": actUp, "down": actDown, "pgup": actPageUp, "pgdown": actPageDown}[key])
 		}
 	default:
 		p.insert(text)

@@ -50,6 +50,8 @@ type Config struct {
 	Line, Colored func(string) string
 	// Explain says what an error is, for people.
 	Explain func(error) string
+	// Form makes the program one that fills in calls; nil: it is the dashboard.
+	Form *Form
 }
 
 // Session is an environment and a namespace to work in.
@@ -62,6 +64,8 @@ type Session struct {
 	Dial func(ctx context.Context) (context.Context, grpc.ClientConnInterface, error)
 	// Run runs a micro command and returns what it wrote.
 	Run func(ctx context.Context, args []string) (string, error)
+	// Calls is what forms call with; the dashboard has none.
+	Calls *Calls
 	// Close ends what the session holds.
 	Close func()
 }
@@ -78,7 +82,8 @@ const framesPerSecond = 30
 // ErrInterrupted is returned when somebody pressed Ctrl-C.
 var ErrInterrupted = errors.New("interrupted")
 
-// Run shows the dashboard until somebody quits, and gives the terminal back as it was.
+// Run shows the dashboard, or forms, until somebody quits, and gives the terminal back as
+// it was.
 func Run(ctx context.Context, c Config) error {
 	ctx, cancel := context.WithCancel(ctx)
 	m := newModel(&c)
@@ -91,7 +96,11 @@ func Run(ctx context.Context, c Config) error {
 					p.Send(brokenMsg{fmt.Errorf("the feed %s: %v", f.name, r)})
 				}
 			}()
-			follow(ctx, f, id, s.Dial, p.Send, stop)
+			dial := s.Dial
+			if f.own {
+				dial = func(ctx context.Context) (context.Context, grpc.ClientConnInterface, error) { return ctx, nil, nil }
+			}
+			follow(ctx, f, id, dial, p.Send, stop)
 		})
 	}
 	m.run = func(s *Session, args []string) tea.Cmd {
@@ -99,6 +108,9 @@ func Run(ctx context.Context, c Config) error {
 			out, err := s.Run(ctx, args)
 			return ranMsg{args: args, out: out, err: err}
 		}
+	}
+	m.later = func(do func(ctx context.Context) tea.Msg) tea.Cmd {
+		return func() tea.Msg { return do(ctx) }
 	}
 	_, err := p.Run()
 	err = programError(ctx, err)

@@ -14,8 +14,8 @@ import (
 	uv "github.com/charmbracelet/ultraviolet"
 )
 
-// TestPicture draws the pictures of the dashboard in the documentation, from the running
-// product; make pictures runs it.
+// TestPicture draws the pictures in the documentation, of the dashboard and of a call that
+// is filled in, from the running product; make pictures runs it.
 func TestPicture(t *testing.T) {
 	dir := os.Getenv("MICRO_PICTURES")
 	if dir == "" {
@@ -46,6 +46,26 @@ func TestPicture(t *testing.T) {
 	v.press("jjj\r")
 	v.see("ENDPOINT", "Shop.Call", "calls/s", "memory")
 	v.draw(filepath.Join(dir, "dashboard-service.svg"))
+	v.press("q")
+	v.end(0)
+	s.drawForm(t, filepath.Join(dir, "call.svg"))
+}
+
+// drawForm draws a call that is filled in, and its answer.
+func (s *testServer) drawForm(t *testing.T, path string) {
+	t.Helper()
+	s.fixture("plain")
+	v := s.call(t, 120, 26, "--env=plain", "call", "-i", "fixture.v1.Everything", "echo",
+		"--proto", "fixture/v1/fixture.proto", "-I", mustAbs("../../testdata/fixture/proto"),
+		"--string=Hello", "--color=red", "--address.city=Oslo", "--address.lines=Karl Johans gate 1", "--labels", "env=dev", "--phone=+47 21 00 00 00", "--time=2026-12-24T18:00:00Z", "--nickname=")
+	v.see("[Form]")
+	v.press("s")
+	v.see("✓ ok", `"city": "Oslo"`)
+	v.press("/contact\r")
+	v.see("How to reach somebody.")
+	v.press("\x1b")
+	v.see("nickname", "▾ labels")
+	v.draw(path)
 	v.press("q")
 	v.end(0)
 }

@@ -25,6 +25,10 @@ type Error struct {
 	Offset int    // in the input, of the byte at which it was noticed
 	Reason string // what is wrong: expected a number, got string
 
+	// Missing is the name, in JSON, of the required field that the message at Path does
+	// not have; empty for other errors.
+	Missing string
+
 	segments []segment // of Path, innermost first, until it is made
 	cause    error
 }

@@ -349,7 +349,9 @@ func (d *decoder) missing(m *view, seen *marks, null uint32, at int) *Error {
 	for i := range m.all {
 		f := d.t.local(m, i)
 		if f.card() == Required && (i == null || !seen.mark(i)) {
-			return d.fail(at, missingField(d.t, f))
+			err := d.fail(at, missingField(d.t, f))
+			err.Missing = d.t.string(f.jsonName())
+			return err
 		}
 	}
 	return d.fail(at, ErrDamaged.Error())

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/micro/micro/v3/cli"
+	"github.com/micro/micro/v3/cli/tui"
 )
 
 // notice begins each page.
@@ -29,18 +30,16 @@ func pages(schema []byte) (map[string][]byte, error) {
 	for _, c := range commandsBelow(root) {
 		all[pageName(c)] = commandPage(c)
 	}
-	all[keysPage] = dashboardKeys()
+	all["dashboard-keys.md"] = keysPage("Keys of the dashboard", "What keys do in [micro dashboard](micro-dashboard.md). Those that change something ask first, and do nothing while it is read-only.", cli.DashboardKeys(), dashboardScreens())
+	all["form-keys.md"] = keysPage("Keys of the form", "What keys do in [micro call -i](micro-call.md). Those that change something do nothing while it is read-only.", cli.FormKeys(), "")
 	return all, nil
 }
 
-// keysPage is the page of the keys of the dashboard.
-const keysPage = "dashboard-keys.md"
-
-// dashboardKeys returns the page of the keys of the dashboard.
-func dashboardKeys() []byte {
+// keysPage returns a page that says what keys do, with more behind that.
+func keysPage(title, about string, groups []tui.KeyGroup, more string) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s# Keys of the dashboard\n\nWhat keys do in [micro dashboard](micro-dashboard.md). Those that change something ask first, and do nothing while it is read-only.\n", notice)
-	for _, g := range cli.DashboardKeys() {
+	fmt.Fprintf(&b, "%s# %s\n\n%s\n", notice, title, about)
+	for _, g := range groups {
 		fmt.Fprintf(&b, "\n## %s\n\n| key | |\n| --- | --- |\n", g.Title)
 		for _, k := range g.Keys {
 			help := cell(k.Help)
@@ -50,6 +49,13 @@ func dashboardKeys() []byte {
 			fmt.Fprintf(&b, "| %s | %s |\n", cell(k.Names()), help)
 		}
 	}
+	b.WriteString(more)
+	return b.Bytes()
+}
+
+// dashboardScreens lists the screens of the dashboard.
+func dashboardScreens() string {
+	var b strings.Builder
 	b.WriteString("\n## Screens, and the commands that write the same\n\nEach has `-o json` as well.\n\n| screen | behind `:` | key | without a screen |\n| --- | --- | --- | --- |\n")
 	for _, s := range cli.DashboardScreens() {
 		word := s.Word
@@ -62,7 +68,7 @@ func dashboardKeys() []byte {
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", s.Title, word, cell(s.Key), strings.Join(plain, ", "))
 	}
-	return b.Bytes()
+	return b.String()
 }
 
 // commandTree returns the commands as they are run, with those that cobra adds.
