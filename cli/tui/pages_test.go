@@ -3,7 +3,9 @@ package tui
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,11 +27,37 @@ func listedTopics(n int) listed[*eventsv1.Topic] {
 
 // numbers are pages of so many numbers, ten each, and what was asked for.
 type numbers struct {
+	mu    sync.Mutex
 	n     int
 	asked []string
+	got   []listed[int] // what was handed over
+}
+
+func (s *numbers) emit(msg tea.Msg) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.got = append(s.got, msg.(listed[int]))
+}
+
+// last returns what was handed over last, when nothing goes on any more.
+func (s *numbers) last() listed[int] {
+	synctest.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.got[len(s.got)-1]
+}
+
+// pagesAsked returns the pages that were asked for.
+func (s *numbers) pagesAsked() []string {
+	synctest.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.asked)
 }
 
 func (s *numbers) fetch(_ context.Context, _ grpc.ClientConnInterface, token string) (page []int, next string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.asked = append(s.asked, token)
 	from, _ := strconv.Atoi(token) // empty: 0
 	for i := from; i < min(s.n, from+10); i++ {
@@ -48,14 +76,10 @@ func TestPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &numbers{n: 25}
 		p := newPages(s.fetch)
-		var got []listed[int]
-		go func() {
-			_ = p.run(t.Context(), nil, func(msg tea.Msg) { got = append(got, msg.(listed[int])) })
-		}()
+		go func() { _ = p.run(t.Context(), nil, s.emit) }()
 		rows := func(want int, goesOn bool) {
 			t.Helper()
-			synctest.Wait()
-			last := got[len(got)-1]
+			last := s.last()
 			if len(last.all) != want || last.goesOn != goesOn || last.full {
 				t.Fatalf("%d rows, goes on %t, full %t, want %d, %t", len(last.all), last.goesOn, last.full, want, goesOn)
 			}
@@ -67,15 +91,17 @@ func TestPages(t *testing.T) {
 		rows(25, false)
 		p.more() // there is none
 		rows(25, false)
+		s.mu.Lock()
 		s.n = 22
+		s.mu.Unlock()
 		time.Sleep(3 * browsePeriod)
 		rows(22, false)
 		want := []string{"", "10", "20", "", "10", "20"}
-		if diff := gocmp.Diff(want, s.asked); diff != "" {
+		if diff := gocmp.Diff(want, s.pagesAsked()); diff != "" {
 			t.Errorf("pages that were asked for (-want +got):\n%s", diff)
 		}
-		if len(got[0].all) != 10 {
-			t.Errorf("the first message was changed: %v", got[0])
+		if first := s.got[0]; len(first.all) != 10 {
+			t.Errorf("the first message was changed: %v", first)
 		}
 	})
 }
@@ -97,15 +123,13 @@ func TestPagesAreWatched(t *testing.T) {
 			}
 		}
 		go func() { _ = p.run(t.Context(), nil, func(tea.Msg) {}) }()
-		synctest.Wait()
 		time.Sleep(time.Hour)
-		if len(s.asked) != 1 {
-			t.Errorf("it was asked %d times while nothing changed", len(s.asked))
+		if n := len(s.pagesAsked()); n != 1 {
+			t.Errorf("it was asked %d times while nothing changed", n)
 		}
 		(<-changes)()
-		synctest.Wait()
-		if len(s.asked) != 2 {
-			t.Errorf("it was asked %d times after a change, want 2", len(s.asked))
+		if n := len(s.pagesAsked()); n != 2 {
+			t.Errorf("it was asked %d times after a change, want 2", n)
 		}
 	})
 }
@@ -116,16 +140,12 @@ func TestPagesEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &numbers{n: 10 * (maxPages + 5)}
 		p := newPages(s.fetch)
-		var last listed[int]
-		go func() {
-			_ = p.run(t.Context(), nil, func(msg tea.Msg) { last = msg.(listed[int]) })
-		}()
+		go func() { _ = p.run(t.Context(), nil, s.emit) }()
 		for range maxPages + 3 {
 			synctest.Wait()
 			p.more()
 		}
-		synctest.Wait()
-		if len(last.all) != 10*maxPages || last.goesOn || !last.full {
+		if last := s.last(); len(last.all) != 10*maxPages || last.goesOn || !last.full {
 			t.Errorf("%d rows, goes on %t, full %t", len(last.all), last.goesOn, last.full)
 		}
 	})

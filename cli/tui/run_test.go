@@ -44,7 +44,7 @@ func TestFaultsLeaveTheTerminal(t *testing.T) {
 			t.Parallel()
 			tty := openTTY(t)
 			c := testConfig()
-			c.In, c.Out, c.Environ, c.Now = tty, tty, []string{"TERM=xterm-256color"}, time.Now
+			c.In, c.Out, c.Environ, c.Now = ttyInput{tty.File}, tty, []string{"TERM=xterm-256color"}, time.Now
 			prepare(c)
 			err := Run(t.Context(), *c)
 			if err == nil || !strings.Contains(err.Error(), "fault") {
@@ -70,6 +70,21 @@ type testTTY struct {
 	screen *vt.SafeEmulator
 	wrote  chan struct{} // something was written to it
 }
+
+// ttyInput is a terminal to read from and to set to raw, and no file with a name. Those
+// bubbletea closes what it waits with while it may still wait, which is nothing to who
+// runs it and a data race to the detector.
+type ttyInput struct {
+	term interface {
+		io.ReadWriteCloser
+		Fd() uintptr
+	}
+}
+
+func (t ttyInput) Read(p []byte) (int, error)  { return t.term.Read(p) }
+func (t ttyInput) Write(p []byte) (int, error) { return t.term.Write(p) }
+func (t ttyInput) Close() error                { return t.term.Close() }
+func (t ttyInput) Fd() uintptr                 { return t.term.Fd() }
 
 func openTTY(t *testing.T) *testTTY {
 	t.Helper()
@@ -222,7 +237,7 @@ func TestFollow(t *testing.T) {
 			t.Parallel()
 			tty := openTTY(t)
 			c := testConfig()
-			c.In, c.Out, c.Environ, c.Now = tty, tty, []string{"TERM=xterm-256color"}, time.Now
+			c.In, c.Out, c.Environ, c.Now = ttyInput{tty.File}, tty, []string{"TERM=xterm-256color"}, time.Now
 			err := Follow(t.Context(), *c, "test", func(ctx context.Context, out *Output) error {
 				if test.keys != "" {
 					out.Begin()
