@@ -49,7 +49,7 @@ for _ in $(seq 200); do
 done
 cat "$work/server.log"
 grep -q 'is ready' "$work/server.log"
-gateway=$(sed -E 's/.*gateway (http[^,]*),.*/\1/' "$work/server.log")
+gateway=$(sed -nE 's/.*gateway (http[^,]*),.*/\1/p' "$work/server.log")
 
 cd "$work"
 step 'is current' 'micro env set local'
