@@ -75,19 +75,13 @@ func (r *logReader) followAll(ctx context.Context) error {
 // watchServices hands over the names of the services that there are, again whenever
 // something of them changes, until ctx ends. While the server is away it tries again.
 func (r *logReader) watchServices(ctx context.Context, there chan<- string) error {
-	for n := 1; ; n++ {
+	return r.again(ctx, func(ctx context.Context) (bool, error) {
 		began, err := r.watchOnce(ctx, there)
-		if ctx.Err() != nil || err != nil && status.Code(err) != codes.Unavailable {
-			return err
+		if err == nil && ctx.Err() == nil { // the server has ended the stream, in order
+			err = status.Error(codes.Unavailable, "the stream has ended")
 		}
-		if began {
-			n = 1
-		}
-		r.tell(true)
-		if err := r.wait(ctx, n); err != nil {
-			return err
-		}
-	}
+		return began, err
+	})
 }
 
 // watchOnce watches until the stream ends, and reports whether it began.

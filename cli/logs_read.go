@@ -145,12 +145,15 @@ func (r *logReader) showLast(held []*runtimev1.LogLine) error {
 // follow shows the lines of a service that come, until ctx ends. While the server is
 // away it tries again.
 func (r *logReader) follow(ctx context.Context, s *serviceReader) error {
+	return r.again(ctx, func(ctx context.Context) (bool, error) { return r.followOnce(ctx, s) })
+}
+
+// again does something once more whenever it fails because the server is away; once also
+// reports whether it began, as the server being there again does.
+func (r *logReader) again(ctx context.Context, once func(ctx context.Context) (began bool, err error)) error {
 	for n := 1; ; n++ {
-		began, err := r.followOnce(ctx, s)
-		if err == nil {
-			return nil
-		}
-		if ctx.Err() != nil || status.Code(err) != codes.Unavailable {
+		began, err := once(ctx)
+		if err == nil || ctx.Err() != nil || status.Code(err) != codes.Unavailable {
 			return err
 		}
 		if began {
