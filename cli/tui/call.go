@@ -262,9 +262,14 @@ func (s *callScreen) tabLine(m *Model, width int) string {
 	}
 	status, t := s.exchange.text(s.draft.Method)
 	if s.problem != "" && status == "" {
-		status, t = "✗ "+strings.TrimPrefix(s.problemAt+": "+s.problem, ": "), bad
+		status, t = "✗ "+s.problemText(), bad
 	}
 	return ends(b.String(), m.palette.paint(t, m.config.Line(status)), width)
+}
+
+// problemText says what is wrong with the request, and where.
+func (s *callScreen) problemText() string {
+	return strings.TrimPrefix(s.problemAt+": "+s.problem, ": ")
 }
 
 // request shows the request: as a form with what is known of the chosen field, or as JSON.
@@ -328,7 +333,7 @@ func (s *callScreen) send(m *Model) {
 		m.say(warn, "no more requests were to come; Ctrl-X cancels the call")
 		return
 	case streams && s.problem != "":
-		m.say(bad, strings.TrimPrefix(s.problemAt+": "+s.problem, ": "))
+		m.say(bad, s.problemText())
 		return
 	}
 	if !e.running {
@@ -438,10 +443,7 @@ func (s *callScreen) ended(m *Model, err error) {
 			e.status = "✗ " + f.Code + " · " + took
 		}
 	}
-	m.ran = append(m.ran, ranMsg{args: append([]string{"call"}, s.args(false)...), out: s.answer.all(), err: err})
-	if len(m.ran) > maxRan {
-		m.ran = m.ran[1:]
-	}
+	m.remember(ranMsg{args: append([]string{"call"}, s.args(false)...), out: s.answer.all(), err: err})
 	s.refresh(m)
 }
 
@@ -452,11 +454,7 @@ func (s *callScreen) failed(m *Model, err error) {
 		s.note(m, "", "✗ "+m.config.Explain(err), bad)
 		return
 	}
-	text := f.Message
-	if f.Code != "" {
-		text = f.Code + ": " + text
-	}
-	for l := range strings.Lines("✗ " + text) {
+	for l := range strings.Lines("✗ " + f.text()) {
 		s.note(m, "", strings.TrimRight(l, "\n"), bad)
 	}
 	for _, l := range f.Lines {

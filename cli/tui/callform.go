@@ -84,7 +84,7 @@ func (s *callScreen) showJSON(m *Model) {
 		s.json.add(line{text: m.config.Line(l)})
 	}
 	if s.problem != "" {
-		s.json.add(line{text: m.config.Line("✗ " + strings.TrimPrefix(s.problemAt+": "+s.problem, ": ")), tone: bad})
+		s.json.add(line{text: m.config.Line("✗ " + s.problemText()), tone: bad})
 	}
 	s.json.page = max(1, m.height-3)
 	s.json.act(actTop)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"time"
 
@@ -81,12 +80,17 @@ type Failure struct {
 // Problem is what is wrong with a field, by the name that leads to it, with dots.
 type Problem struct{ Field, Text string }
 
+// text says what happened.
+func (f *Failure) text() string {
+	if f.Code == "" {
+		return f.Message
+	}
+	return f.Code + ": " + f.Message
+}
+
 // Error returns what happened, in one line.
 func (f *Failure) Error() string {
-	text := f.Message
-	if f.Code != "" {
-		text = f.Code + ": " + text
-	}
+	text := f.text()
 	if f.Hint != "" {
 		text += "; hint: " + f.Hint
 	}
@@ -147,8 +151,6 @@ func (m *Model) draft(p PastCall) tea.Cmd {
 		}}
 	})
 }
-
-func numberText(n int) string { return strconv.Itoa(n) }
 
 // tookText is how long a call took.
 func tookText(d time.Duration) string {

@@ -84,12 +84,17 @@ func commandText(args []string) string {
 	return strings.Join(words, " ")
 }
 
-// finished takes what a command did.
-func (m *Model) finished(r ranMsg) tea.Cmd {
+// remember keeps what was run here.
+func (m *Model) remember(r ranMsg) {
 	m.ran = append(m.ran, r)
 	if len(m.ran) > maxRan {
 		m.ran = m.ran[1:]
 	}
+}
+
+// finished takes what a command did.
+func (m *Model) finished(r ranMsg) tea.Cmd {
+	m.remember(r)
 	for _, s := range m.stack {
 		if t, ok := s.(*textScreen); ok && t.waits != nil && slices.Equal(t.waits, r.args) {
 			t.waits = nil

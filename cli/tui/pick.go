@@ -2,7 +2,7 @@ package tui
 
 import (
 	"context"
-	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -116,35 +116,26 @@ func endpointRows(m *Model, t *wire.Table) []row {
 			named[request.Endpoint(method)]++
 		}
 	}
-	slices.SortStableFunc(methods, func(a, b wire.Method) int {
-		return boolOrder(request.Plumbing(a.Service().Name()), request.Plumbing(b.Service().Name()))
-	})
 	var rows []row
-	for _, method := range methods {
-		name := request.Endpoint(method)
-		if named[name] > 1 {
-			name = strings.TrimPrefix(method.Path(), "/")
+	for _, plumbing := range []bool{false, true} { // as services are
+		for _, method := range methods {
+			if request.Plumbing(method.Service().Name()) != plumbing {
+				continue
+			}
+			name := request.Endpoint(method)
+			if named[name] > 1 {
+				name = strings.TrimPrefix(method.Path(), "/")
+			}
+			r := row{id: method.Path(), cells: []cell{
+				{text: m.config.Line(name), tone: strong}, {text: streamsText(method), tone: accent}, {text: m.config.Line(oneLine(docs.Of(method).Comment)), tone: dim},
+			}}
+			if method.Deprecated() || method.Service().Deprecated() {
+				r.cells[0].tone, r.cells[2].text = dim, "(deprecated) "+r.cells[2].text
+			}
+			rows = append(rows, r)
 		}
-		r := row{id: method.Path(), cells: []cell{
-			{text: m.config.Line(name), tone: strong}, {text: streamsText(method), tone: accent}, {text: m.config.Line(oneLine(docs.Of(method).Comment)), tone: dim},
-		}}
-		if method.Deprecated() || method.Service().Deprecated() {
-			r.cells[0].tone, r.cells[2].text = dim, "(deprecated) "+r.cells[2].text
-		}
-		rows = append(rows, r)
 	}
 	return rows
-}
-
-func boolOrder(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	default:
-		return 1
-	}
 }
 
 // streamsText says which way a call streams.
@@ -172,7 +163,7 @@ func newPastPick(past []PastCall) *pickScreen {
 	s.fill = func(m *Model) []row {
 		var rows []row
 		for _, p := range past {
-			id := numberText(p.Number)
+			id := strconv.Itoa(p.Number)
 			byID[id] = p
 			t := good
 			if p.Status != "ok" {
