@@ -26,23 +26,6 @@ import (
 // processes of containers and may do so: as root, or as the user whose engine it is.
 // What clears its environment goes on until its container ends.
 
-var _ runtime.Executor = (*Runtime)(nil)
-
-// Exec implements [runtime.Executor].
-func (r *Runtime) Exec(ctx context.Context, id string, args []string) (runtime.Result, error) {
-	var result runtime.Result
-	err := r.With(ctx, id, func(ctx context.Context, p supervisor.Process, img supervisor.Image, ended <-chan struct{}) (err error) {
-		current, _ := p.(*process)
-		from, _ := img.(*image)
-		result, err = current.exec(ctx, id, from, args, ended)
-		return err
-	})
-	if err != nil {
-		return runtime.Result{}, fmt.Errorf("run a command in instance %q: %w", id, err)
-	}
-	return result, nil
-}
-
 // command is one that runs in a container.
 type command struct {
 	*process
@@ -52,7 +35,10 @@ type command struct {
 	out  head
 }
 
-func (p *process) exec(ctx context.Context, instance string, img *image, args []string, over <-chan struct{}) (runtime.Result, error) {
+// Exec implements [supervisor.Process].
+func (p *process) Exec(ctx context.Context, what supervisor.Command) (runtime.Result, error) {
+	args, over := what.Args, what.Over
+	img, _ := what.Image.(*image)
 	if text := strings.Join(args, ""); len(args) == 0 || args[0] == "" || strings.ContainsRune(text, 0) || !utf8.ValidString(text) {
 		return runtime.Result{}, fmt.Errorf("%w: it has no name, or what is no text", runtime.ErrCommand)
 	}
@@ -63,7 +49,7 @@ func (p *process) exec(ctx context.Context, instance string, img *image, args []
 	if err != nil {
 		return runtime.Result{}, p.unlessOver(ctx, over, err)
 	}
-	c := &command{process: p, mark: sweep.MarkOf(p.engine.id, instance, rand.Text())}
+	c := &command{process: p, mark: sweep.MarkOf(p.engine.id, what.Instance, rand.Text())}
 	work, cancel := outlast(ctx)
 	defer cancel()
 	exit, err := c.run(work, append([]string{program}, args[1:]...), ctx.Done(), over)
@@ -117,10 +103,7 @@ func (p *process) find(ctx context.Context, img *image, name string) (string, er
 		return "", errors.New("its image is not known any more")
 	}
 	found, err := img.program(ctx, p.id, name)
-	if errors.Is(err, runtime.ErrImage) {
-		err = fmt.Errorf("%w: %s", runtime.ErrCommand, strings.TrimPrefix(err.Error(), runtime.ErrImage.Error()+": "))
-	}
-	return found, err
+	return found, supervisor.NoCommand(err)
 }
 
 const (

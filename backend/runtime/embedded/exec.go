@@ -18,23 +18,9 @@ import (
 	"github.com/micro/micro/v3/backend/runtime/sweep"
 )
 
-var _ runtime.Executor = (*Runtime)(nil)
-
-// Exec implements [runtime.Executor].
-func (r *Runtime) Exec(ctx context.Context, id string, args []string) (runtime.Result, error) {
-	var result runtime.Result
-	err := r.With(ctx, id, func(ctx context.Context, p supervisor.Process, _ supervisor.Image, ended <-chan struct{}) (err error) {
-		current, _ := p.(*run)
-		result, err = current.exec(ctx, args, ended)
-		return err
-	})
-	if err != nil {
-		return runtime.Result{}, fmt.Errorf("run a command in instance %q: %w", id, err)
-	}
-	return result, nil
-}
-
-func (c *run) exec(ctx context.Context, args []string, ended <-chan struct{}) (result runtime.Result, err error) {
+// Exec implements [supervisor.Process].
+func (c *run) Exec(ctx context.Context, command supervisor.Command) (result runtime.Result, err error) {
+	args := command.Args
 	if len(args) == 0 || args[0] == "" || strings.ContainsRune(strings.Join(args, ""), 0) {
 		return result, fmt.Errorf("%w: it has no name, or a zero byte", runtime.ErrCommand)
 	}
@@ -55,7 +41,7 @@ func (c *run) exec(ctx context.Context, args []string, ended <-chan struct{}) (r
 	if closeErr := in.Close(); err != nil || closeErr != nil {
 		return result, errors.Join(commandError(err), closeErr)
 	}
-	return c.attend(ctx, ended, started, m, out)
+	return c.attend(ctx, command.Over, started, m, out)
 }
 
 // attend waits for the end of a command, and kills it when ctx or the instance
@@ -117,7 +103,7 @@ func (p program) marked(m sweep.Mark) []string {
 func commandError(err error) error {
 	switch {
 	case errors.Is(err, runtime.ErrImage):
-		return fmt.Errorf("%w: %s", runtime.ErrCommand, strings.TrimPrefix(err.Error(), runtime.ErrImage.Error()+": "))
+		return supervisor.NoCommand(err)
 	case errors.Is(err, syscall.ENOEXEC), errors.Is(err, syscall.E2BIG), errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w: %w", runtime.ErrCommand, err)
 	default:

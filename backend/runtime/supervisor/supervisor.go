@@ -21,6 +21,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -102,6 +103,16 @@ type Process interface {
 	// soon as the program itself has ended. It is called once. It returns false when the
 	// program goes on, and the engine is closed.
 	Wait(ended func()) (runtime.Exit, bool)
+	// Exec runs a command beside it; see [runtime.Executor].
+	Exec(ctx context.Context, c Command) (runtime.Result, error)
+}
+
+// Command is one to run in an instance.
+type Command struct {
+	Instance string // its id
+	Image    Image  // its image, which stays until the command has ended; nil when it is not ready
+	Args     []string
+	Over     <-chan struct{} // closed when the instance's program has ended
 }
 
 // Left is an instance that had not ended for all that is known.
@@ -328,11 +339,12 @@ func (r *Runtime) Logs(ctx context.Context, q runtime.LogQuery) iter.Seq2[runtim
 	return r.logs.Read(ctx, q, r.closed)
 }
 
-// With calls do with what runs of an instance, and a channel that is closed when its
-// program has ended. Its image stays until do returns; it is nil when it is not ready.
-// The error is [runtime.ErrNotRunning] when nothing runs, and as of the other calls.
-func (r *Runtime) With(ctx context.Context, id string, do func(ctx context.Context, p Process, img Image, ended <-chan struct{}) error) error {
-	return r.call(ctx, func(ctx context.Context) error {
+var _ runtime.Executor = (*Runtime)(nil)
+
+// Exec implements [runtime.Executor].
+func (r *Runtime) Exec(ctx context.Context, id string, args []string) (runtime.Result, error) {
+	var result runtime.Result
+	err := r.call(ctx, func(ctx context.Context) (err error) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -351,8 +363,21 @@ func (r *Runtime) With(ctx context.Context, id string, do func(ctx context.Conte
 		if img != nil {
 			defer img.Release()
 		}
-		return do(ctx, current.process, img, current.ended)
+		result, err = current.process.Exec(ctx, Command{Instance: id, Image: img, Args: args, Over: current.ended})
+		return err
 	})
+	if err != nil {
+		return runtime.Result{}, fmt.Errorf("run a command in instance %q: %w", id, err)
+	}
+	return result, nil
+}
+
+// NoCommand returns why an image has no program as why it has no such command.
+func NoCommand(err error) error {
+	if !errors.Is(err, runtime.ErrImage) {
+		return err
+	}
+	return fmt.Errorf("%w: %s", runtime.ErrCommand, strings.TrimPrefix(err.Error(), runtime.ErrImage.Error()+": "))
 }
 
 // Running returns what runs, each as it was started.
