@@ -32,7 +32,7 @@ func TestEveryFault(t *testing.T) {
 	case soak():
 		step = 1
 	case raceEnabled:
-		step = 20
+		step = 7
 	}
 	faults, halted := 0, 0
 	for n := int64(1); ; n += step {
