@@ -42,13 +42,19 @@ func usage(hint, format string, args ...any) error {
 	return &Error{Message: fmt.Sprintf(format, args...), Hint: hint, Exit: ExitUsage}
 }
 
-// explain turns any error into what a person is told.
+// explain turns any error into what a person is told. Its hints act where the command
+// did.
 func (a *App) explain(err error) *Error {
 	var e *Error
-	if errors.As(err, &e) {
-		return e
+	if !errors.As(err, &e) {
+		e = a.explainCause(err)
 	}
-	e = &Error{Message: err.Error(), Exit: ExitError}
+	return e.HintedFor(front.Globals{Env: a.env, Namespace: a.namespace})
+}
+
+// explainCause explains an error that is no [Error].
+func (a *App) explainCause(err error) *Error {
+	e := &Error{Message: err.Error(), Exit: ExitError}
 	var damaged *envs.DamagedError
 	var session *sessionError
 	switch {

@@ -275,7 +275,7 @@ func pickService(services []string, word string) (string, error) {
 	default:
 		return "", &Error{
 			Message: fmt.Sprintf("%q could be %s", word, strings.Join(found, ", ")),
-			Hint:    "name it in full, or as much of its end as is unlike the others",
+			Hint:    "micro " + found[0] + " --help",
 			Exit:    ExitUsage,
 		}
 	}

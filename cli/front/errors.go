@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,6 +83,44 @@ func (e *Error) Print(w io.Writer, asJSON bool) {
 	for _, hint := range e.Hints {
 		fmt.Fprintf(w, "hint: %s\n", Line(hint))
 	}
+}
+
+// HintedFor returns the error with hints that act where a command with these flags did:
+// a hint is pasted as it is, and what was chosen for one command is not chosen for the
+// next.
+func (e *Error) HintedFor(g Globals) *Error {
+	if g == (Globals{}) {
+		return e
+	}
+	said := *e
+	said.Hint = g.hint(e.Hint)
+	said.Hints = slices.Clone(e.Hints)
+	for i, hint := range said.Hints {
+		said.Hints[i] = g.hint(hint)
+	}
+	return &said
+}
+
+// hint returns a hint with the flags, if it is a command that they mean something to and
+// that does not have them.
+func (g Globals) hint(hint string) string {
+	rest, isCommand := strings.CutPrefix(hint, "micro ")
+	word, _, _ := strings.Cut(rest, " ")
+	switch {
+	case !isCommand || strings.HasPrefix(word, "-"):
+		return hint
+	case slices.Contains([]string{"env", "git", "help", "new", "restore", "server"}, word):
+		return hint
+	case strings.HasSuffix(rest, " --help") && slices.ContainsFunc(Summaries(), func(s Summary) bool { return s.Name == word }):
+		return hint
+	}
+	if strings.Contains(rest, " --env ") {
+		g.Env = ""
+	}
+	if strings.Contains(rest, " --namespace ") {
+		g.Namespace = ""
+	}
+	return g.Command() + " " + rest
 }
 
 // Status is the status of a failed call.
