@@ -142,7 +142,7 @@ type Status struct {
 type Place struct {
 	Env      string
 	Address  string
-	Loopback bool
+	Loopback bool // it is for a server of micro on this machine
 	EnvToken bool // the token came from MICRO_TOKEN
 	Plain    bool // the server knows nothing of micro
 	TLS      bool
@@ -165,8 +165,9 @@ func PlaceOf(e envs.Env, namespace string, getenv func(string) string, plain boo
 	}
 	return Place{
 		Guest: guest,
-		Env:   e.Name, Address: e.Address, Loopback: e.IsLoopback(), EnvToken: getenv(envs.EnvToken) != "", Plain: plain,
-		TLS: useTLS && err == nil, Cert: e.Cert != "",
+		Env:   e.Name, Address: e.Address, EnvToken: getenv(envs.EnvToken) != "", Plain: plain,
+		Loopback: e.IsLoopback() && (e.Name == envs.Local || e.Account != ""),
+		TLS:      useTLS && err == nil, Cert: e.Cert != "",
 	}
 }
 
@@ -208,11 +209,12 @@ func Explain(s Status, at Place) *Error {
 	}
 	switch s.Code {
 	case unary.CodeUnavailable:
-		if s.Reason == "" && s.Unreachable {
-			e.Message = fmt.Sprintf("cannot reach the server of %s: %s", at, unary.Cause(s.Message))
-			if e.Hint = "micro env"; at.Loopback && !at.Plain {
-				e.Hint = "micro server"
-			}
+		switch {
+		case s.Reason != "":
+		case s.Unreachable:
+			e.aboutReach(s, at)
+		case strings.HasPrefix(s.Message, "error reading from server: "): // gRPC's words when answers had come
+			e.Message = fmt.Sprintf("the connection to the server of %s was lost: %s", at, unary.Cause(s.Message))
 		}
 		if s.Reason == "" && at.TLS {
 			e.aboutCertificate(s, at)
@@ -245,6 +247,21 @@ func Explain(s Status, at Place) *Error {
 		e.Exit = ExitInterrupted
 	}
 	return e
+}
+
+// aboutReach tells that a server cannot be reached.
+func (e *Error) aboutReach(s Status, at Place) {
+	cause := unary.Cause(s.Message)
+	e.Message = fmt.Sprintf("cannot reach the server of %s: %s", at, cause)
+	e.Hint = "micro env"
+	switch {
+	case at.Plain: // it could be reached before
+	case at.Loopback:
+		e.Hint = "micro server"
+	case cause == unary.Closed && !at.TLS:
+		e.Message += "; it may speak TLS only"
+		e.Hint = "micro env add NAME tls://" + strings.TrimPrefix(at.Address, "tcp://")
+	}
 }
 
 // aboutCertificate tells that the server's certificate is not trusted, or that the server
