@@ -291,8 +291,9 @@ func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invo
 
 // inputs is where a request gets more from than the command line.
 func (a *App) inputs(ctx context.Context, conn *grpc.ClientConn, entry front.Entry, q question, stdin io.Reader) front.Inputs {
-	b := bodies{schema: func() (*dynamic.Schema, error) { return a.descriptors(ctx, conn, entry, q) }}
-	return front.Inputs{Stdin: stdin, ReadFile: front.ReadFile, Now: a.Now, Getenv: a.Getenv, Decode: b.decode}
+	most := q.options.MaxBody()
+	b := bodies{most: most, schema: func() (*dynamic.Schema, error) { return a.descriptors(ctx, conn, entry, q) }}
+	return front.Inputs{Stdin: stdin, ReadFile: front.FileReader(most), Now: a.Now, Getenv: a.Getenv, Decode: b.decode}
 }
 
 // encodeOne returns the wire form of a message of a request.

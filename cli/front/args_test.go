@@ -226,7 +226,7 @@ func TestBuildHeaderLines(t *testing.T) {
 	}
 }
 
-func TestReadFile(t *testing.T) {
+func TestFileReader(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	sizes := map[string]int64{"most": maxBody, "more": maxBody + 1}
@@ -239,17 +239,17 @@ func TestReadFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if b, err := ReadFile(filepath.Join(dir, "most")); err != nil || len(b) != maxBody {
+	if b, err := FileReader(maxBody)(filepath.Join(dir, "most")); err != nil || len(b) != maxBody {
 		t.Errorf("the largest file: %d bytes, %v", len(b), err)
 	}
-	if _, err := ReadFile(filepath.Join(dir, "more")); err == nil || !strings.Contains(err.Error(), "more than 67108864 bytes") {
+	if _, err := FileReader(maxBody)(filepath.Join(dir, "more")); err == nil || !strings.Contains(err.Error(), "more than 67108864 bytes") {
 		t.Errorf("a file that is larger: %v", err)
 	}
-	if _, err := ReadFile(filepath.Join(dir, "nope")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := FileReader(maxBody)(filepath.Join(dir, "nope")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}
 	broken := errors.New("broken")
-	if _, err := readAll(iotest.ErrReader(broken), "standard input"); !errors.Is(err, broken) {
+	if _, err := readAll(iotest.ErrReader(broken), "standard input", maxBody); !errors.Is(err, broken) {
 		t.Errorf("a broken input: %v", err)
 	}
 }
