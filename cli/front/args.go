@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/micro/micro/v3/dynamic/request"
@@ -66,6 +67,7 @@ type Invocation struct {
 	Service string
 	Words   []string // of the endpoint
 	Streams bool     // it has to be one that streams
+	Env     string   // what -e behind the service says; empty: nothing
 	args    []string // flags, and what stands between them
 }
 
@@ -89,8 +91,27 @@ func Parse(args []string) Invocation {
 		}
 		args = args[1:]
 	}
-	in.args = append(in.args, args...)
+	in.args, in.Env = takeEnv(append(in.args, args...))
 	return in
+}
+
+// takeEnv takes -e NAME off what stands behind a service, where people put it who know it
+// from the end of other commands. No field is given by a letter; and where -e could be the
+// value of a flag, the name would be a word too many.
+func takeEnv(args []string) (rest []string, env string) {
+	for len(args) > 0 {
+		i := slices.Index(args, "-e")
+		if i < 0 || i+1 == len(args) {
+			break
+		}
+		if next := args[i+1]; strings.HasPrefix(next, "-") || isBody(next) {
+			rest, args = append(rest, args[:i+1]...), args[i+1:]
+			continue
+		}
+		env = args[i+1]
+		rest, args = append(rest, args[:i]...), args[i+2:]
+	}
+	return append(rest, args...), env
 }
 
 // isForm reports whether an argument asks for a form.

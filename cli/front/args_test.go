@@ -226,6 +226,23 @@ func TestBuildHeaderLines(t *testing.T) {
 	}
 }
 
+func TestEnvBehindService(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]Invocation{
+		"s m --a=b -e far":     {Service: "s", Words: []string{"m"}, Env: "far", args: []string{"--a=b"}},
+		"s m -e far --a b":     {Service: "s", Words: []string{"m"}, Env: "far", args: []string{"--a", "b"}},
+		"s -e one -e two":      {Service: "s", Env: "two"},
+		"s --a -e":             {Service: "s", args: []string{"--a", "-e"}},
+		"s --a -e --b -e far":  {Service: "s", Env: "far", args: []string{"--a", "-e", "--b"}},
+		"s --a -e {} --b -e -": {Service: "s", args: []string{"--a", "-e", "{}", "--b", "-e", "-"}},
+		"s --e far":            {Service: "s", args: []string{"--e", "far"}},
+	} {
+		if diff := cmp.Diff(want, Parse(strings.Fields(line)), cmp.AllowUnexported(Invocation{})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", line, diff)
+		}
+	}
+}
+
 func TestFileReader(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
