@@ -15,6 +15,7 @@ import (
 	engine "github.com/micro/micro/v3/backend/embedded"
 	"github.com/micro/micro/v3/backend/store"
 	"github.com/micro/micro/v3/backend/store/embedded"
+	"github.com/micro/micro/v3/internal/crashtest"
 )
 
 // tmpfs mounts a file system of a size, such as 64m, for a test, where that is permitted.
@@ -237,7 +238,7 @@ func TestFullDisk(t *testing.T) {
 // store tidy up.
 func TestRoomComesBack(t *testing.T) {
 	t.Parallel()
-	if raceEnabled {
+	if crashtest.Race {
 		t.Skip("it is about what Pebble does, which takes too long")
 	}
 	disk := tmpfs(t, "128m")
