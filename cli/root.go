@@ -153,6 +153,23 @@ func isCommand(root *cobra.Command, word string) bool {
 	return slices.Contains(commands(root), word)
 }
 
+// Planned returns words that the server keeps for commands to come.
+func Planned() []string {
+	return []string{"build-cache", "doctor", "micro", "network", "registry", "runtime", "web"}
+}
+
+// nameTaken says why a word, though it is well formed, cannot be the name of a service:
+// empty when it can.
+func nameTaken(root *cobra.Command, word string) string {
+	switch {
+	case isCommand(root, word):
+		return fmt.Sprintf("a service cannot be called %q, because micro has a command of that name", word)
+	case slices.Contains(Planned(), word):
+		return fmt.Sprintf("a service cannot be called %q, because micro keeps that name for a command", word)
+	}
+	return ""
+}
+
 // Tree returns the whole command tree for those who describe it; its commands cannot be
 // run.
 func Tree() *cobra.Command { return newRoot(&App{}) }
