@@ -251,10 +251,8 @@ func (e *edit) ops(ctx context.Context, gone bool) ([]store.Op, error) {
 		store.Put(numbered(changes, e.Number), encode(e.Change)),
 		store.Put(indexKey(e.ns, e.name), nil),
 	}
-	written := map[string]bool{}
 	if e.Number > KeptChanges {
-		old := numbered(changes, e.Number-KeptChanges)
-		ops, written[old] = append(ops, store.Delete(old)), true
+		ops = append(ops, store.Delete(numbered(changes, e.Number-KeptChanges)))
 	}
 	if e.made {
 		ops = append(ops, store.Put(numbered(releases, e.rec.Number), encode(e.rec.Release)))
@@ -263,7 +261,7 @@ func (e *edit) ops(ctx context.Context, gone bool) ([]store.Op, error) {
 			return nil, err
 		}
 		for _, key := range dropped {
-			ops, written[key] = append(ops, store.Delete(key)), true
+			ops = append(ops, store.Delete(key))
 		}
 	}
 	if !gone {
@@ -272,6 +270,12 @@ func (e *edit) ops(ctx context.Context, gone bool) ([]store.Op, error) {
 	kept, err := keep(ctx, e.store, e.ns, e.name, 0)
 	if err != nil {
 		return nil, err
+	}
+	// Who was faster may have written a change and a release of these numbers since the
+	// record was read; then this one conflicts, and is made again.
+	written := map[string]bool{}
+	for _, op := range ops {
+		written[op.Key] = true
 	}
 	return append(ops, slices.DeleteFunc(kept, func(op store.Op) bool { return written[op.Key] })...), nil
 }
