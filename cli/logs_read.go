@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/micro/micro/v3/cli/resume"
+	"github.com/micro/micro/v3/internal/fault"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
 
@@ -68,7 +69,7 @@ func (r *logReader) read(ctx context.Context) (int, error) {
 	defer cancel()
 	failed := make(chan error, len(r.services))
 	for _, s := range r.services {
-		go func() { failed <- r.follow(ctx, s) }()
+		fault.Go(ctx, func() { failed <- r.follow(ctx, s) })
 	}
 	var first error
 	for range r.services {
