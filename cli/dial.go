@@ -74,6 +74,9 @@ func (a *App) dial(e envs.Env) (*grpc.ClientConn, error) {
 	if a.observer != nil {
 		opts = append(opts, grpc.WithStatsHandler(a.observer))
 	}
+	if a.keeps() {
+		opts = append(opts, grpc.WithIdleTimeout(keptTime))
+	}
 	target := "dns:///" + address
 	socket, isSocket := envs.SocketPath(address)
 	switch {
