@@ -165,7 +165,6 @@ func (a *App) session(env, namespace string) (tui.Session, error) {
 		Dial: func(ctx context.Context) (context.Context, grpc.ClientConnInterface, error) {
 			mu.Lock()
 			defer mu.Unlock()
-			conn.ResetConnectBackoff() // whoever asks has waited
 			ctx, _, err := app.connFor(ctx)
 			return ctx, conn, err
 		},

@@ -100,7 +100,7 @@ func (a *App) exchange(ctx context.Context, conn *grpc.ClientConn, in front.Invo
 		defer a.asking.end()
 	}
 	repeatable := !r.Stdin
-	return a.retrying(ctx, conn, r, func() (bool, error) {
+	return a.retrying(ctx, r, func() (bool, error) {
 		answered, said, err := a.attempt(ctx, conn, m, r, p, send)
 		if call := asCallError(err, said, entry, m); call != nil {
 			call.timeout = r.Timeout

@@ -225,7 +225,7 @@ func (r *logReader) open(ctx context.Context, s *serviceReader, tail int32, foll
 	return &lineStream{service: s, stream: stream}, err
 }
 
-// runtime returns a client of the runtime, which tries at once when the server was away.
+// runtime returns a client of the runtime.
 func (r *logReader) runtime(ctx context.Context) (context.Context, runtimev1.RuntimeClient, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -233,7 +233,6 @@ func (r *logReader) runtime(ctx context.Context) (context.Context, runtimev1.Run
 	if err != nil {
 		return nil, nil, err
 	}
-	conn.ResetConnectBackoff()
 	return ctx, runtimev1.NewRuntimeClient(conn), nil
 }
 
