@@ -6,13 +6,10 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/micro/micro/v3/backend/auth"
 	"github.com/micro/micro/v3/backend/blobs"
@@ -20,6 +17,7 @@ import (
 	"github.com/micro/micro/v3/backend/embedded"
 	eventsembedded "github.com/micro/micro/v3/backend/events/embedded"
 	storeembedded "github.com/micro/micro/v3/backend/store/embedded"
+	"github.com/micro/micro/v3/internal/crashtest"
 )
 
 // TestPowerCuts cuts the power in the middle of everything that a server keeps: at a
@@ -31,12 +29,12 @@ func TestPowerCuts(t *testing.T) {
 	t.Parallel()
 	series, cuts := 65, 10
 	switch {
-	case soak():
+	case crashtest.Soak():
 		series, cuts = 2000, 20
-	case raceEnabled:
+	case crashtest.Race:
 		series = 5
 	}
-	disk, first := newDisk(t), seed(t)
+	disk, first := newDisk(t), crashtest.Seed(t)
 	for i := range uint64(series) {
 		if err := powerCuts(t, disk, first+i, cuts, func(fs vfs.FS) vfs.FS { return fs }); err != nil {
 			t.Fatalf("MICRO_SEED=%d: %v", first+i, err)
@@ -51,43 +49,13 @@ func TestPowerCutsNoticed(t *testing.T) {
 	disk, failed := newDisk(t), 0
 	const series = 6
 	for i := range uint64(series) {
-		if powerCuts(t, disk, seed(t)+i, 5, func(fs vfs.FS) vfs.FS { return lazyFS{fs} }) != nil {
+		if powerCuts(t, disk, crashtest.Seed(t)+i, 5, crashtest.Unsynced) != nil {
 			failed++
 		}
 	}
 	if failed < series/2 {
 		t.Errorf("without syncing, %d of %d series lost something, want nearly all", failed, series)
 	}
-}
-
-// lazyFS does not sync the log, nor what would tell that the log lost something.
-type lazyFS struct{ vfs.FS }
-
-type lazyFile struct{ vfs.File }
-
-func (lazyFile) Sync() error     { return nil }
-func (lazyFile) SyncData() error { return nil }
-
-func lazy(f vfs.File, name string, err error) (vfs.File, error) {
-	if err == nil && (strings.HasSuffix(name, ".log") || strings.HasSuffix(name, "WITNESS")) {
-		return lazyFile{f}, nil
-	}
-	return f, err
-}
-
-func (l lazyFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	f, err := l.FS.Create(name, c)
-	return lazy(f, name, err)
-}
-
-func (l lazyFS) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	f, err := l.FS.ReuseForWrite(old, name, c)
-	return lazy(f, name, err)
-}
-
-func (l lazyFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.OpenOption) (vfs.File, error) {
-	f, err := l.FS.OpenReadWrite(name, c, o...)
-	return lazy(f, name, err)
 }
 
 // progress is how far workers have come.
@@ -117,8 +85,7 @@ func (w *world) cut(fs *vfs.MemFS, rng *rand.Rand) {
 		w.mu.Lock()
 		w.after = w.clone()
 		w.mu.Unlock()
-		percent := []int{0, 100, rng.IntN(101)}[rng.IntN(3)]
-		w.left = fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng})
+		w.left = crashtest.Cut(fs, rng)
 		w.mu.Lock()
 		w.after.begun = maps.Clone(w.begun) // what was begun meanwhile may be there
 		w.mu.Unlock()
@@ -144,15 +111,9 @@ func powerCuts(t *testing.T, disk *vfs.MemFS, seed uint64, cuts int, wrap func(v
 // last one it has everything checked as `micro server check` does.
 func (w *world) run(t *testing.T, fs *vfs.MemFS, rng *rand.Rand, wrap func(vfs.FS) vfs.FS, last bool) error {
 	t.Helper()
-	var ios atomic.Int64
 	at := int64(rng.IntN(1500))
 	cutRNG := rand.New(rand.NewPCG(rng.Uint64(), 0))
-	faulty := errorfs.Wrap(wrap(fs), errorfs.InjectorFunc(func(op errorfs.Op) error {
-		if op.Kind.ReadOrWrite() == errorfs.OpIsWrite && ios.Add(1) == at {
-			w.cut(fs, cutRNG)
-		}
-		return nil
-	}))
+	faulty := crashtest.OnWrite(wrap(fs), at, func() { w.cut(fs, cutRNG) })
 	s, err := openStack(t.Context(), embedded.Options{FS: faulty, MemTable: 64 << 10})
 	if err != nil {
 		return err

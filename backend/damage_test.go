@@ -28,6 +28,7 @@ import (
 	"github.com/micro/micro/v3/backend/store"
 	"github.com/micro/micro/v3/backend/tables"
 	"github.com/micro/micro/v3/image/layout"
+	"github.com/micro/micro/v3/internal/crashtest"
 )
 
 // TestDamage changes files of the data directory of a server: flips a bit, cuts a file
@@ -41,12 +42,12 @@ func TestDamage(t *testing.T) {
 			t.Parallel()
 			trials := 150
 			switch {
-			case soak():
+			case crashtest.Soak():
 				trials = 10_000
-			case raceEnabled:
+			case crashtest.Race:
 				trials = 30
 			}
-			rng := rand.New(rand.NewPCG(seed(t), 0))
+			rng := rand.New(rand.NewPCG(crashtest.Seed(t), 0))
 			root := filepath.Join(t.TempDir(), "whole")
 			image := written(t, root, crash)
 			if told := checkDir(t, root); len(told) > 0 {
@@ -66,7 +67,7 @@ func TestDamage(t *testing.T) {
 				kind := strings.Trim(filepath.Base(file), "-0123456789.abcdef")
 				told := checkDir(t, dir)
 				err := readAll(t, dir, image)
-				trial := fmt.Sprintf("MICRO_SEED=%d, trial %d: %s, %s", seed(t), i, file, how)
+				trial := fmt.Sprintf("MICRO_SEED=%d, trial %d: %s, %s", crashtest.Seed(t), i, file, how)
 				switch {
 				case errors.Is(err, errWrong):
 					t.Errorf("%s: %v", trial, err)

@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/micro/micro/v3/backend/embedded"
+	"github.com/micro/micro/v3/internal/crashtest"
 )
 
 var errDisk = errors.New("the disk burns")
@@ -22,9 +23,9 @@ func TestEveryFault(t *testing.T) {
 	t.Parallel()
 	step := int64(3)
 	switch {
-	case soak():
+	case crashtest.Soak():
 		step = 1
-	case raceEnabled:
+	case crashtest.Race:
 		step = 100
 	}
 	disk := newDisk(t)
@@ -49,7 +50,7 @@ func TestEveryFault(t *testing.T) {
 		}
 	}
 	t.Logf("%d faults, of which %d stopped the server", faults, halted)
-	if halted < 10 && !raceEnabled {
+	if halted < 10 && !crashtest.Race {
 		t.Errorf("%d faults of %d were noticed, want more", halted, faults)
 	}
 }
@@ -60,7 +61,7 @@ func TestEveryFaultNoticed(t *testing.T) {
 	t.Parallel()
 	disk, failed := newDisk(t), 0
 	for n := int64(100); n < 400; n += 50 {
-		if r := faulted(t, disk, n, func(fs vfs.FS) vfs.FS { return lazyFS{fs} }); r.afterwards != nil {
+		if r := faulted(t, disk, n, crashtest.Unsynced); r.afterwards != nil {
 			failed++
 		}
 	}

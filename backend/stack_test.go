@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,23 +33,6 @@ const acme = "acme"
 
 // masterKey is that of all stacks.
 func masterKey() []byte { return bytes.Repeat([]byte{7}, auth.MasterKeySize) }
-
-// soak tells tests that they may take long.
-func soak() bool { return os.Getenv("MICRO_SOAK") != "" }
-
-// seed returns where random tests begin: MICRO_SEED, or a constant.
-func seed(t *testing.T) uint64 {
-	t.Helper()
-	s := os.Getenv("MICRO_SEED")
-	if s == "" {
-		return 1
-	}
-	n, err := strconv.ParseUint(s, 10, 64)
-	if err != nil {
-		t.Fatalf("MICRO_SEED: %v", err)
-	}
-	return n
-}
 
 // stack is everything that keeps data, on one database, as a server opens it.
 type stack struct {

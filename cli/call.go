@@ -249,7 +249,7 @@ func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invo
 		return err
 	}
 	if in.WantsHelp() {
-		if err := front.Help(a.Out, a.width(), entry.Table, in.Service, in.Words); err != nil {
+		if err := front.Help(a.Out, a.width(), entry.Table, in, front.Globals{Env: a.env, Namespace: a.namespace}); err != nil {
 			return maybeStale(nameError(in, err))
 		}
 		return nil
@@ -323,15 +323,11 @@ func (a *App) encode(in front.Invocation, m wire.Method, r *front.Request) ([][]
 			if len(r.Messages) > 1 {
 				what = fmt.Sprintf("message %d of the request", i+1)
 			}
-			return nil, &Error{Message: fmt.Sprintf("%s: %s", what, err), Hint: helpHint(in), Exit: ExitUsage}
+			return nil, &Error{Message: fmt.Sprintf("%s: %s", what, err), Hint: in.HelpCommand(), Exit: ExitUsage}
 		}
 		out = append(out, b)
 	}
 	return out, nil
-}
-
-func helpHint(in front.Invocation) string {
-	return strings.Join(append(append([]string{"micro", in.Service}, in.Words...), "--help"), " ")
 }
 
 func nameError(in front.Invocation, err error) error {
@@ -339,7 +335,8 @@ func nameError(in front.Invocation, err error) error {
 	if !errors.As(err, &n) {
 		return err
 	}
-	e := &Error{Message: err.Error(), Hint: "micro " + in.Service + " --help", Exit: ExitNotFound}
+	in.Words = nil
+	e := &Error{Message: err.Error(), Hint: in.HelpCommand(), Exit: ExitNotFound}
 	if n.Ambiguous {
 		e.Exit = ExitUsage
 	}
@@ -351,7 +348,7 @@ func flagError(in front.Invocation, err error) error {
 	if !errors.As(err, &f) {
 		return err
 	}
-	e := &Error{Message: err.Error(), Hint: helpHint(in), Exit: ExitUsage}
+	e := &Error{Message: err.Error(), Hint: in.HelpCommand(), Exit: ExitUsage}
 	if f.Near != "" {
 		e.Message += fmt.Sprintf("; did you mean --%s?", f.Near)
 	}

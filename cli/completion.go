@@ -12,6 +12,7 @@ import (
 	"github.com/micro/micro/v3/cli/front"
 	"github.com/micro/micro/v3/dynamic/wire"
 	"github.com/micro/micro/v3/envs"
+	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
 
 // completionFetch bounds how long completion asks a server for a schema that it does
@@ -76,6 +77,21 @@ func (a *App) rememberServices(names []string) {
 	if c, ok := a.cache(); ok {
 		c.PutServices(c.env, c.namespace, names)
 	}
+}
+
+// addServices keeps the names of services that run for completion, whatever else there is.
+func (a *App) addServices(services ...*runtimev1.Service) {
+	c, ok := a.cache()
+	if !ok {
+		return
+	}
+	var names []string
+	for _, s := range services {
+		if s.GetStatus().GetPhase() == runtimev1.Phase_PHASE_RUNNING {
+			names = append(names, s.GetName())
+		}
+	}
+	c.AddServices(c.env, c.namespace, names)
 }
 
 // knownServices returns the services of the namespace that were seen last.

@@ -292,9 +292,11 @@ func (d *dev) turn(ctx, all context.Context, s *devService) error {
 	}
 	d.show(s, tui.Busy, fmt.Sprintf("starting release %d", s.release))
 	starting := func(reason string) { d.show(s, tui.Busy, fmt.Sprintf("starting release %d: %s", s.release, reason)) }
-	if _, err := awaitRunning(callCtx, client, s.name, s.release, starting); err != nil {
+	running, err := awaitRunning(callCtx, client, s.name, s.release, starting)
+	if err != nil {
 		return err
 	}
+	d.app.addServices(running)
 	if rsp.GetChange() == nil {
 		d.say(s, tui.Well, "nothing differs")
 		return nil

@@ -43,13 +43,19 @@ func usage(hint, format string, args ...any) error {
 	return &Error{Message: fmt.Sprintf(format, args...), Hint: hint, Exit: ExitUsage}
 }
 
-// explain turns any error into what a person is told.
+// explain turns any error into what a person is told. Its hints act where the command
+// did.
 func (a *App) explain(err error) *Error {
 	var e *Error
-	if errors.As(err, &e) {
-		return e
+	if !errors.As(err, &e) {
+		e = a.explainCause(err)
 	}
-	e = &Error{Message: err.Error(), Exit: ExitError}
+	return e.HintedFor(front.Globals{Env: a.env, Namespace: a.namespace})
+}
+
+// explainCause explains an error that is no [Error].
+func (a *App) explainCause(err error) *Error {
+	e := &Error{Message: err.Error(), Exit: ExitError}
 	var damaged *envs.DamagedError
 	var session *sessionError
 	var broken *fault.Fault
@@ -126,11 +132,21 @@ func (a *App) explainStatus(err error, st *status.Status) *Error {
 	if raw, err := proto.Marshal(st.Proto()); err == nil && len(st.Proto().GetDetails()) > 0 {
 		s.Details = raw
 	}
-	if call, ok := errors.AsType[*callError](err); ok {
+	at := a.place()
+	call, ok := errors.AsType[*callError](err)
+	switch {
+	case ok:
 		s.Types, s.Input, s.Verbose = call.types, call.input, a.observer != nil
 		s.Unreachable, s.Timeout = s.Unreachable && !call.answered, call.timeout
+	case st.Code() == codes.Unimplemented && !isMicros(st):
+		return &Error{
+			Message: fmt.Sprintf("the server of %s does not know what this command asks for: it is none of micro, or an older one", at),
+			Hint:    "micro services",
+			Code:    unary.CodeName(int(st.Code())),
+			Exit:    ExitNotFound,
+		}
 	}
-	return front.Explain(s, a.place())
+	return front.Explain(s, at)
 }
 
 // callError is the status that a call of a service ended with.

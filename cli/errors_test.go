@@ -64,6 +64,10 @@ func TestExplain(t *testing.T) {
 		{"a token that is not valid", status.Error(codes.Unauthenticated, "expired"), "MICRO_TOKEN=x", &Error{
 			Message: "expired", Hint: "set MICRO_TOKEN to a token that is valid, or unset it and use micro login", Code: "Unauthenticated", Exit: ExitLogin,
 		}},
+		{"a server that is not one of micro", status.Error(codes.Unimplemented, "unknown service micro.runtime.v1.Runtime"), "", &Error{
+			Message: "the server of " + local + " does not know what this command asks for: it is none of micro, or an older one",
+			Hint:    "micro services", Code: "Unimplemented", Exit: ExitNotFound,
+		}},
 		{"canceled by the server", status.Error(codes.Canceled, "bye"), "", &Error{Message: "bye", Code: "Canceled", Exit: ExitInterrupted}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

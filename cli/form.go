@@ -168,7 +168,7 @@ func (a *App) draft(ctx context.Context, in front.Invocation) (*tui.Draft, error
 		return nil, flagError(in, err)
 	}
 	if r.Show != front.ShowNothing && r.Show != front.ShowForm || len(r.Messages) > 1 {
-		return nil, usage(helpHint(in), "a form has one message")
+		return nil, usage(in.HelpCommand(), "a form has one message")
 	}
 	d := &tui.Draft{Service: in.Service, Table: entry.Table, Method: m}
 	typed := in.TypedOptions()

@@ -30,7 +30,7 @@ func (a *App) requests(in front.Invocation, m wire.Method, r *front.Request, fro
 			}
 			b, err := a.encodeOne(m.Input(), msg)
 			if err != nil {
-				yield(nil, &Error{Message: fmt.Sprintf("message %d of standard input: %s", n, err), Hint: helpHint(in), Exit: ExitUsage})
+				yield(nil, &Error{Message: fmt.Sprintf("message %d of standard input: %s", n, err), Hint: in.HelpCommand(), Exit: ExitUsage})
 				return
 			}
 			if !yield(b, nil) {

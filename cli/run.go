@@ -167,6 +167,7 @@ func (a *App) nowRuns(s *runtimev1.Service, what string) error {
 	if err != nil {
 		return err
 	}
+	a.addServices(s)
 	fmt.Fprintf(a.Out, "%s %s (release %d, image %s, environment %q, namespace %s)\n", front.Line(s.GetName()), what,
 		s.GetStatus().GetRelease(), front.Line(words.Digest(s.GetSpec().GetImage())), e.Name, front.Line(ns))
 	return nil

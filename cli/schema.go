@@ -275,7 +275,7 @@ func pickService(services []string, word string) (string, error) {
 	default:
 		return "", &Error{
 			Message: fmt.Sprintf("%q could be %s", word, strings.Join(found, ", ")),
-			Hint:    "name it in full, or as much of its end as is unlike the others",
+			Hint:    "micro " + found[0] + " --help",
 			Exit:    ExitUsage,
 		}
 	}
@@ -303,11 +303,14 @@ const maxNear = 8
 // nearestServices returns the services that are most like a word, by their last names.
 func nearestServices(services []string, word string) []string {
 	want := request.Fold(request.ShortName(word))
-	near := slices.Clone(services)
+	near := slices.Sorted(slices.Values(services))
 	slices.SortStableFunc(near, func(a, b string) int {
 		return request.Distance(want, request.Fold(request.ShortName(a))) - request.Distance(want, request.Fold(request.ShortName(b)))
 	})
-	return near[:min(len(near), maxNear)]
+	if more := len(near) - maxNear; more > 0 {
+		near = append(near[:maxNear], fmt.Sprintf("and %d more", more))
+	}
+	return near
 }
 
 // given returns the schema that the command line names.

@@ -68,6 +68,7 @@ func (o *statusOptions) run(cmd *cobra.Command, app *App, name string) error {
 	if err != nil {
 		return err
 	}
+	app.addServices(rsp.GetServices()...)
 	if o.out == asTable && len(rsp.GetServices()) == 0 {
 		ns, err := app.Namespace()
 		if err != nil {

@@ -18,6 +18,18 @@ type Globals struct {
 	Namespace string
 }
 
+// Command returns how a command line begins that has these flags.
+func (g Globals) Command() string {
+	command := "micro"
+	if g.Env != "" {
+		command += " -e " + inShell(g.Env)
+	}
+	if g.Namespace != "" {
+		command += " --namespace " + inShell(g.Namespace)
+	}
+	return command
+}
+
 // SplitGlobals takes the flags before the first word off a command line. It
 // reports false when it meets one that it does not know.
 func SplitGlobals(args []string) (g Globals, rest []string, ok bool) {
@@ -147,7 +159,7 @@ func (in Invocation) Build(m wire.Method, from Inputs) (*Request, error) {
 		case !strings.HasPrefix(arg, "-"):
 			return nil, &Error{
 				Message: fmt.Sprintf("what is %q for? An endpoint stands before the flags, and the value of a flag behind it or after =", arg),
-				Hint:    "micro " + in.Service + " --help",
+				Hint:    in.HelpCommand(),
 				Exit:    ExitUsage,
 			}
 		default:

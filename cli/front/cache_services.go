@@ -29,6 +29,16 @@ func (c Cache) PutServices(e envs.Env, namespace string, names []string) {
 	_ = writeCache(c.name(e, namespace, serviceList), []byte(strings.Join(names, "\n")))
 }
 
+// AddServices keeps the names of services that are there beside those of the last list.
+func (c Cache) AddServices(e envs.Env, namespace string, names []string) {
+	known := c.Services(e, namespace)
+	all := slices.Concat(known, names)
+	slices.Sort(all)
+	if all = slices.Compact(all); len(all) > len(known) && isFileName(namespace) {
+		_ = writeCache(c.name(e, namespace, serviceList), []byte(strings.Join(all, "\n")))
+	}
+}
+
 // Services returns the services of a namespace that were seen last, sorted: those of
 // the last list, and those that were called or asked for.
 func (c Cache) Services(e envs.Env, namespace string) []string {

@@ -32,6 +32,7 @@ const (
 type attempt struct {
 	*Command
 
+	globals Globals
 	at      *place
 	cache   Cache
 	in      Invocation
@@ -55,7 +56,7 @@ func (c *Command) call(ctx context.Context, g Globals, in Invocation) (code int,
 	if !ok {
 		return 0, false
 	}
-	a := attempt{Command: c, at: at, cache: Cache{Dir: at.dirs.Cache}, in: in, timeout: options.Timeout}
+	a := attempt{Command: c, globals: g, at: at, cache: Cache{Dir: at.dirs.Cache}, in: in, timeout: options.Timeout}
 	entry, known := a.cache.Lookup(at.env, at.namespace, in.Service)
 	if known && !a.prepare(entry) || !known && !a.mayFetch() {
 		return 0, false
@@ -227,7 +228,9 @@ func (a *attempt) fail(s Status) (code int, status string, done bool) {
 	return e.Exit, e.Code, true
 }
 
-func (a *attempt) tell(e *Error) { e.Print(a.Err, a.request != nil && a.request.Output == FormatJSON) }
+func (a *attempt) tell(e *Error) {
+	e.HintedFor(a.globals).Print(a.Err, a.request != nil && a.request.Output == FormatJSON)
+}
 
 // remember puts the call into the history.
 func (a *attempt) remember(started time.Time, exit int, status string) {

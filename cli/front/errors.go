@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,6 +85,44 @@ func (e *Error) Print(w io.Writer, asJSON bool) {
 	}
 }
 
+// HintedFor returns the error with hints that act where a command with these flags did:
+// a hint is pasted as it is, and what was chosen for one command is not chosen for the
+// next.
+func (e *Error) HintedFor(g Globals) *Error {
+	if g == (Globals{}) {
+		return e
+	}
+	said := *e
+	said.Hint = g.hint(e.Hint)
+	said.Hints = slices.Clone(e.Hints)
+	for i, hint := range said.Hints {
+		said.Hints[i] = g.hint(hint)
+	}
+	return &said
+}
+
+// hint returns a hint with the flags, if it is a command that they mean something to and
+// that does not have them.
+func (g Globals) hint(hint string) string {
+	rest, isCommand := strings.CutPrefix(hint, "micro ")
+	word, _, _ := strings.Cut(rest, " ")
+	switch {
+	case !isCommand || strings.HasPrefix(word, "-"):
+		return hint
+	case slices.Contains([]string{"env", "git", "help", "new", "restore", "server"}, word):
+		return hint
+	case strings.HasSuffix(rest, " --help") && slices.ContainsFunc(Summaries(), func(s Summary) bool { return s.Name == word }):
+		return hint
+	}
+	if strings.Contains(rest, " --env ") {
+		g.Env = ""
+	}
+	if strings.Contains(rest, " --namespace ") {
+		g.Namespace = ""
+	}
+	return g.Command() + " " + rest
+}
+
 // Status is the status of a failed call.
 type Status struct {
 	Code    int
@@ -103,7 +142,7 @@ type Status struct {
 type Place struct {
 	Env      string
 	Address  string
-	Loopback bool
+	Loopback bool // it is for a server of micro on this machine
 	EnvToken bool // the token came from MICRO_TOKEN
 	Plain    bool // the server knows nothing of micro
 	TLS      bool
@@ -126,8 +165,9 @@ func PlaceOf(e envs.Env, namespace string, getenv func(string) string, plain boo
 	}
 	return Place{
 		Guest: guest,
-		Env:   e.Name, Address: e.Address, Loopback: e.IsLoopback(), EnvToken: getenv(envs.EnvToken) != "", Plain: plain,
-		TLS: useTLS && err == nil, Cert: e.Cert != "",
+		Env:   e.Name, Address: e.Address, EnvToken: getenv(envs.EnvToken) != "", Plain: plain,
+		Loopback: e.IsLoopback() && (e.Name == envs.Local || e.Account != ""),
+		TLS:      useTLS && err == nil, Cert: e.Cert != "",
 	}
 }
 
@@ -169,11 +209,12 @@ func Explain(s Status, at Place) *Error {
 	}
 	switch s.Code {
 	case unary.CodeUnavailable:
-		if s.Reason == "" && s.Unreachable {
-			e.Message = fmt.Sprintf("cannot reach the server of %s: %s", at, unary.Cause(s.Message))
-			if e.Hint = "micro env"; at.Loopback && !at.Plain {
-				e.Hint = "micro server"
-			}
+		switch {
+		case s.Reason != "":
+		case s.Unreachable:
+			e.aboutReach(s, at)
+		case strings.HasPrefix(s.Message, "error reading from server: "): // gRPC's words when answers had come
+			e.Message = fmt.Sprintf("the connection to the server of %s was lost: %s", at, unary.Cause(s.Message))
 		}
 		if s.Reason == "" && at.TLS {
 			e.aboutCertificate(s, at)
@@ -206,6 +247,21 @@ func Explain(s Status, at Place) *Error {
 		e.Exit = ExitInterrupted
 	}
 	return e
+}
+
+// aboutReach tells that a server cannot be reached.
+func (e *Error) aboutReach(s Status, at Place) {
+	cause := unary.Cause(s.Message)
+	e.Message = fmt.Sprintf("cannot reach the server of %s: %s", at, cause)
+	e.Hint = "micro env"
+	switch {
+	case at.Plain: // it could be reached before
+	case at.Loopback:
+		e.Hint = "micro server"
+	case cause == unary.Closed && !at.TLS:
+		e.Message += "; it may speak TLS only"
+		e.Hint = "micro env add NAME tls://" + strings.TrimPrefix(at.Address, "tcp://")
+	}
 }
 
 // aboutCertificate tells that the server's certificate is not trusted, or that the server

@@ -36,6 +36,13 @@ func TestExplain(t *testing.T) {
 		{"denied", Status{Code: 7, Message: "x"}, far, Error{Message: "x", Code: "PermissionDenied", Exit: ExitDenied}},
 		{"unimplemented", Status{Code: 12, Message: "x"}, far, Error{Message: "x", Code: "Unimplemented", Exit: ExitNotFound}},
 		{"a code of its own", Status{Code: 99, Message: "x"}, far, Error{Message: "x", Code: "Code(99)", Exit: ExitError}},
+		{"lost in the middle", Status{Code: 14, Message: "error reading from server: EOF"}, far, Error{
+			Message: `the connection to the server of environment "far" (far.example.com:443) was lost: it closed the connection`, Code: "Unavailable", Exit: ExitUnreachable,
+		}},
+		{"TLS only", unreachable("error reading from server: EOF"), far, Error{
+			Message: `cannot reach the server of environment "far" (far.example.com:443): it closed the connection; it may speak TLS only`, Code: "Unavailable",
+			Hint: "micro env add NAME tls://far.example.com:443", Exit: ExitUnreachable,
+		}},
 		{"a code below zero", Status{Code: -1, Message: "x"}, far, Error{Message: "x", Code: "Code(-1)", Exit: ExitError}},
 
 		{"no server here", unreachable(`dial tcp 127.0.0.1:8081: connect: connection refused`), local, Error{

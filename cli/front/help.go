@@ -12,10 +12,12 @@ import (
 // Help writes how the words of a command line are called, for a terminal of a width,
 // 0 when that is unknown: what a service says of itself, with a line for each of its
 // endpoints; those of one of its gRPC services when words name that; or how an
-// endpoint is called. The error is a [request.NameError] for words that mean neither.
-func Help(w io.Writer, width int, t *wire.Table, service string, words []string) error {
+// endpoint is called. What is there to be pasted acts where the command line does. The
+// error is a [request.NameError] for words that mean neither.
+func Help(w io.Writer, width int, t *wire.Table, in Invocation, g Globals) error {
+	service, words := in.Service, in.Words
 	p := newPage(width)
-	h := help{t: t, service: service}
+	h := help{t: t, service: service, command: g.Command(), schema: in.schemaArgs()}
 	h.docs, _ = t.Docs() // help goes without them
 	if len(words) == 0 {
 		h.servicePage(p, endpoints(t, service), true)
@@ -50,6 +52,13 @@ type help struct {
 	t       *wire.Table
 	docs    wire.Docs
 	service string
+	command string   // micro, with the flags that every command has
+	schema  []string // the options that say where the schema comes from
+}
+
+// paste returns a command that can be pasted, out of what stands behind the service.
+func (h *help) paste(words string) string {
+	return strings.Join(append([]string{h.command, h.service, words}, h.schema...), " ")
 }
 
 func (h *help) comment(e wire.Element) string { return h.docs.Of(e).Comment }
@@ -147,12 +156,12 @@ func (h *help) serviceRows(parts [][]endpoint) []row {
 
 // goOn says what can be asked next.
 func (h *help) goOn(p *page, parts [][]endpoint, whole bool) {
-	rows := []row{{"micro " + h.service + " ENDPOINT --help", "the fields of an endpoint, and an example"}}
+	rows := []row{{h.paste("ENDPOINT --help"), "the fields of an endpoint, and an example"}}
 	if whole && len(parts) > 1 {
-		rows = append(rows, row{"micro " + h.service + " SERVICE --help", "the endpoints of one of these services"})
+		rows = append(rows, row{h.paste("SERVICE --help"), "the endpoints of one of these services"})
 	}
 	if m, err := request.Resolve(h.t, h.service, nil); err == nil && whole {
-		rows = append(rows, row{"micro " + h.service + " --FIELD=VALUE", "calls " + commandWords(h.t, h.service, m) + ", whose name can be left out"})
+		rows = append(rows, row{h.paste("--FIELD=VALUE"), "calls " + commandWords(h.t, h.service, m) + ", whose name can be left out"})
 	}
 	p.heading("How to go on:")
 	p.columns(rows, p.width)

@@ -16,16 +16,16 @@ func (h *help) endpointPage(p *page, m wire.Method) {
 	if m.Deprecated() || m.Service().Deprecated() {
 		p.heading("It is deprecated: the schema says not to use it any more.")
 	}
-	words := h.service + " " + commandWords(h.t, h.service, m)
+	words := commandWords(h.t, h.service, m)
 	p.heading("Usage:")
-	p.wrap("  ", "      ", "micro "+words+h.usage(m.Input()))
+	p.wrap("  ", "      ", "micro "+h.service+" "+words+h.usage(m.Input()))
 	if m.ClientStreaming() {
 		p.heading("It takes a stream: each JSON value on standard input is a message. With flags or a body it is one message.")
 	}
 	f := &fields{help: h, types: map[string]string{}}
 	f.add(p, m.Input())
 	p.heading("Example:")
-	p.line("  micro %s%s", words, h.example(m.Input()))
+	p.line("  %s", h.paste(words+h.example(m.Input())))
 	h.answer(p, m)
 	p.heading("Options:")
 	p.rows(optionRows())

@@ -42,7 +42,7 @@ func TestServiceHelp(t *testing.T) {
 	t.Parallel()
 	table, _ := callMethod(t)
 	var b bytes.Buffer
-	if err := Help(&b, 0, table, "features", nil); err != nil {
+	if err := Help(&b, 0, table, Invocation{Service: "features"}, Globals{}); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "service.golden", b.Bytes())
@@ -53,7 +53,7 @@ func TestEndpointHelp(t *testing.T) {
 	table, _ := callMethod(t)
 	for _, endpoint := range []string{"call", "get-user", "down", "nothing", "other list"} {
 		var b bytes.Buffer
-		if err := Help(&b, 0, table, "features", strings.Fields(endpoint)); err != nil {
+		if err := Help(&b, 0, table, Invocation{Service: "features", Words: strings.Fields(endpoint)}, Globals{}); err != nil {
 			t.Fatal(err)
 		}
 		golden(t, strings.ReplaceAll(endpoint, " ", "-")+".golden", b.Bytes())
@@ -85,14 +85,14 @@ func TestHelpPages(t *testing.T) {
 		{"twins-only.golden", "twins", "only", 0},
 	} {
 		var b bytes.Buffer
-		if err := Help(&b, tt.width, tables[tt.service], tt.service, strings.Fields(tt.words)); err != nil {
+		if err := Help(&b, tt.width, tables[tt.service], Invocation{Service: tt.service, Words: strings.Fields(tt.words)}, Globals{}); err != nil {
 			t.Errorf("%s: %v", tt.golden, err)
 			continue
 		}
 		page, _, _ := bytes.Cut(b.Bytes(), []byte("\nOptions:\n")) // they are on every page
 		golden(t, tt.golden, page)
 	}
-	if err := Help(io.Discard, 0, tables["everything"], "everything", []string{"nosuch"}); !errors.As(err, new(*request.NameError)) {
+	if err := Help(io.Discard, 0, tables["everything"], Invocation{Service: "everything", Words: []string{"nosuch"}}, Globals{}); !errors.As(err, new(*request.NameError)) {
 		t.Errorf("help for what is not there: %v", err)
 	}
 }
@@ -165,7 +165,7 @@ func TestHelpNowhere(t *testing.T) {
 	t.Parallel()
 	table, _ := callMethod(t)
 	for _, words := range [][]string{nil, {"call"}, {"other"}} {
-		if err := Help(fullDisk{}, 0, table, "features", words); !errors.Is(err, errFull) {
+		if err := Help(fullDisk{}, 0, table, Invocation{Service: "features", Words: words}, Globals{}); !errors.Is(err, errFull) {
 			t.Errorf("Help(%q): %v", words, err)
 		}
 	}

@@ -281,7 +281,7 @@ func (r *Request) Complete(m wire.Message, msg Message) (Message, error) {
 		if err := b.Set(m, f.name, f.value, r.values); err != nil {
 			e := &FlagError{Flag: "--" + f.name, Message: err.Error()}
 			if unknown, ok := errors.AsType[*request.UnknownFieldError](err); ok {
-				e.Near = unknown.Near()
+				e.Near = unknown.Near(f.name)
 			}
 			return msg, e
 		}

@@ -1,5 +1,10 @@
 package front
 
+import (
+	"slices"
+	"strings"
+)
+
 // Sources are where the schema of a call comes from when not from the server.
 type Sources struct {
 	Protos     []string // .proto files
@@ -11,6 +16,35 @@ type Sources struct {
 // IsEmpty reports whether the server is to be asked.
 func (s Sources) IsEmpty() bool {
 	return len(s.Protos) == 0 && len(s.Protosets) == 0 && s.Repository == ""
+}
+
+// HelpCommand returns the command that shows the page of the endpoint, or of the service
+// as long as no endpoint is named. It says where the schema comes from as the command
+// line does.
+func (in Invocation) HelpCommand() string {
+	words := append([]string{"micro", in.Service}, in.Words...)
+	return strings.Join(append(append(words, "--help"), in.schemaArgs()...), " ")
+}
+
+// schemaArgs returns the options that say where the schema comes from, for a shell.
+func (in Invocation) schemaArgs() []string {
+	var all []string
+	known := schemaOptions()
+	for args := in.args; len(args) > 0; {
+		name, value, has := cutOption(args[0])
+		args = args[1:]
+		o := optionNamed(name)
+		if o == nil || o.value == "" || !has && len(args) == 0 {
+			continue
+		}
+		if !has {
+			value, args = args[0], args[1:]
+		}
+		if slices.ContainsFunc(known, func(k option) bool { return k.name == o.name }) {
+			all = append(all, name, inShell(value))
+		}
+	}
+	return all
 }
 
 // schemaOptions say where the schema comes from. They are read before there is one;

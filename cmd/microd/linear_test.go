@@ -420,10 +420,14 @@ func TestKillsLinearizableControl(t *testing.T) {
 	for _, h := range w.histories {
 		h.stale = true
 	}
-	w.run(0, 400, nil)
-	if n := w.broken(); n != len(w.histories) {
-		t.Errorf("%d histories with a client that sees what was are not linearizable, want all %d", n, len(w.histories))
+	n := 0
+	for range 5 { // that client may be slower than the others are all together
+		w.run(0, 400, nil)
+		if n = w.broken(); n == len(w.histories) {
+			return
+		}
 	}
+	t.Errorf("%d histories with a client that sees what was are not linearizable, want all %d", n, len(w.histories))
 }
 
 var _, _ cells = records{}, settings{}

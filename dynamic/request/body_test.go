@@ -365,11 +365,14 @@ func TestHalfPairs(t *testing.T) {
 func TestUnknownField(t *testing.T) {
 	t.Parallel()
 	m, _ := compile(t, everything).Message("test.v1.All")
-	for typed, want := range map[string]string{"txt": "text", "card-nubmer": "card_number", "qqqqqq": ""} {
+	for typed, want := range map[string]string{
+		"txt": "text", "card-nubmer": "card_number", "qqqqqq": "",
+		"home_address.ctiy": "home_address.city", "hmoe_address.city": "home_address.city",
+	} {
 		err := NewBody().Set(m, typed, "x", given())
 		if unknown, ok := errors.AsType[*UnknownFieldError](err); !ok {
 			t.Errorf("%s: got %v, want an *UnknownFieldError", typed, err)
-		} else if got := unknown.Near(); got != want {
+		} else if got := unknown.Near(typed); got != want {
 			t.Errorf("%s: got %q, want %q", typed, got, want)
 		}
 	}

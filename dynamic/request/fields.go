@@ -207,13 +207,19 @@ func (e *UnknownFieldError) Error() string {
 	return text
 }
 
-// Near returns the field that may have been meant; empty when none is like it.
-func (e *UnknownFieldError) Near() string {
+// Near returns the path with the field that may have been meant in the place of the
+// unknown one; empty when none is like it.
+func (e *UnknownFieldError) Near(path string) string {
 	var names []string
 	for f := range e.message.Fields() {
 		names = append(names, f.Name())
 	}
-	return Nearest(e.name, names)
+	near := Nearest(e.name, names)
+	i := strings.Index("."+path+".", "."+e.name+".")
+	if near == "" || i < 0 {
+		return near
+	}
+	return path[:i] + near + path[i+len(e.name):]
 }
 
 // checkOneof refuses two members of a oneof.

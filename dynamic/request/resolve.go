@@ -16,7 +16,7 @@ import (
 type NameError struct {
 	Message string
 	// Candidates are the endpoints that could have been meant: all of them when
-	// several match, the nearest when none does.
+	// several match, the nearest when none does, with how many more there are.
 	Candidates []string
 	Ambiguous  bool
 }
@@ -178,10 +178,15 @@ func nearest(t *wire.Table, typed string) []string {
 			all = append(all, candidate{Endpoint(m), Distance(want, Fold(m.Name()))})
 		}
 	}
-	slices.SortStableFunc(all, func(a, b candidate) int { return cmp.Compare(a.distance, b.distance) })
+	slices.SortFunc(all, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(a.name, b.name))
+	})
 	var names []string
 	for _, c := range all[:min(len(all), maxCandidates)] {
 		names = append(names, c.name)
+	}
+	if more := len(all) - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
 	}
 	return names
 }

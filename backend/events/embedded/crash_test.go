@@ -6,34 +6,17 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"strconv"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	engine "github.com/micro/micro/v3/backend/embedded"
 	"github.com/micro/micro/v3/backend/events"
 	"github.com/micro/micro/v3/backend/events/embedded"
+	"github.com/micro/micro/v3/internal/crashtest"
 )
-
-// seed returns where random tests begin: MICRO_SEED, or a constant.
-func seed(t *testing.T) uint64 {
-	t.Helper()
-	s := os.Getenv("MICRO_SEED")
-	if s == "" {
-		return 1
-	}
-	n, err := strconv.ParseUint(s, 10, 64)
-	if err != nil {
-		t.Fatalf("MICRO_SEED: %v", err)
-	}
-	return n
-}
 
 // TestPowerCuts cuts the power at a random operation on a file, while several publish
 // and consume, with a random part of what was not synced kept. Each series goes on
@@ -41,10 +24,10 @@ func seed(t *testing.T) uint64 {
 func TestPowerCuts(t *testing.T) {
 	t.Parallel()
 	series, cuts := 12, 8
-	if os.Getenv("MICRO_SOAK") != "" {
+	if crashtest.Soak() {
 		series, cuts = 2000, 20
 	}
-	first := seed(t)
+	first := crashtest.Seed(t)
 	for i := range uint64(series) {
 		if err := powerCuts(t, first+i, cuts, func(fs vfs.FS) vfs.FS { return fs }); err != nil {
 			t.Fatalf("MICRO_SEED=%d: %v", first+i, err)
@@ -59,43 +42,13 @@ func TestPowerCutsNoticed(t *testing.T) {
 	failed := 0
 	const series = 10
 	for i := range uint64(series) {
-		if powerCuts(t, seed(t)+i, 5, func(fs vfs.FS) vfs.FS { return lazyFS{fs} }) != nil {
+		if powerCuts(t, crashtest.Seed(t)+i, 5, crashtest.Unsynced) != nil {
 			failed++
 		}
 	}
 	if failed < series/2 {
 		t.Errorf("without syncing, %d of %d series lost something, want nearly all", failed, series)
 	}
-}
-
-// lazyFS does not sync the log, nor what would tell that the log lost something.
-type lazyFS struct{ vfs.FS }
-
-type lazyFile struct{ vfs.File }
-
-func (lazyFile) Sync() error     { return nil }
-func (lazyFile) SyncData() error { return nil }
-
-func lazy(f vfs.File, name string, err error) (vfs.File, error) {
-	if err == nil && (strings.HasSuffix(name, ".log") || strings.HasSuffix(name, "WITNESS")) {
-		return lazyFile{f}, nil
-	}
-	return f, err
-}
-
-func (l lazyFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	f, err := l.FS.Create(name, c)
-	return lazy(f, name, err)
-}
-
-func (l lazyFS) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	f, err := l.FS.ReuseForWrite(old, name, c)
-	return lazy(f, name, err)
-}
-
-func (l lazyFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.OpenOption) (vfs.File, error) {
-	f, err := l.FS.OpenReadWrite(name, c, o...)
-	return lazy(f, name, err)
 }
 
 const publishers = 4
@@ -146,21 +99,14 @@ func run(t *testing.T, fs *vfs.MemFS, rng *rand.Rand, w *world, wrap func(vfs.FS
 	cut := func() {
 		once.Do(func() {
 			after = w.clone()
-			percent := []int{0, 100, cutRNG.IntN(101)}[cutRNG.IntN(3)]
-			left = fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: cutRNG})
+			left = crashtest.Cut(fs, cutRNG)
 			w.mu.Lock()
 			after.begun = w.begun // what was begun meanwhile may be there
 			w.mu.Unlock()
 		})
 	}
-	var ios atomic.Int64
 	at := int64(rng.IntN(600))
-	faulty := errorfs.Wrap(wrap(fs), errorfs.InjectorFunc(func(op errorfs.Op) error {
-		if op.Kind.ReadOrWrite() == errorfs.OpIsWrite && ios.Add(1) == at {
-			cut()
-		}
-		return nil
-	}))
+	faulty := crashtest.OnWrite(wrap(fs), at, cut)
 	db, err := engine.Open(t.Context(), "data", engine.Options{FS: faulty, MemTable: 32 << 10})
 	if err != nil {
 		return nil, nil, err

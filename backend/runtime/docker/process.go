@@ -213,25 +213,45 @@ type unread struct {
 // followTime is how long the engine may go on telling lines of a container that has ended.
 const followTime = 2 * time.Second
 
-// read is catchUp that ends with the container, even if the engine's answer does not.
+// Podman does not tell of a line that is written just when it begins to follow, until
+// there is another. So it is asked anew when it was silent, first after a second.
+const (
+	shortestSilence = time.Second
+	longestSilence  = time.Minute
+)
+
+// read is catchUp that ends with the container, even if the engine's answer does not,
+// and takes no silence of the engine for the container's.
 func (p *process) read(ctx context.Context, at *places, follow bool) error {
+	if !follow {
+		return p.catchUp(ctx, at, false, func() {})
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	var waiter sync.WaitGroup
 	defer waiter.Wait()
 	defer cancel()
-	if follow {
-		waiter.Go(func() {
-			_ = p.engine.client.wait(ctx, p.id) // who looks next sees why
-			_ = wait(ctx, followTime)
-			cancel()
-		})
+	waiter.Go(func() {
+		_ = p.engine.client.wait(ctx, p.id) // who looks next sees why
+		_ = wait(ctx, followTime)
+		cancel()
+	})
+	for silence := shortestSilence; ; silence = min(2*silence, longestSilence) {
+		turn, end := context.WithCancel(ctx)
+		timer := time.AfterFunc(silence, end)
+		err := p.catchUp(turn, at, true, func() { timer.Reset(silence) })
+		timer.Stop()
+		silent := turn.Err() != nil && ctx.Err() == nil
+		end()
+		if !silent {
+			return err
+		}
 	}
-	return p.catchUp(ctx, at, follow)
 }
 
 // catchUp writes into the log what the engine has kept of the streams behind a place,
-// and what comes until the container ends. It returns an error when it was cut off.
-func (p *process) catchUp(ctx context.Context, at *places, follow bool) error {
+// and what comes until the container ends. It calls heard when the engine tells
+// anything, and returns an error when it was cut off.
+func (p *process) catchUp(ctx context.Context, at *places, follow bool, heard func()) error {
 	query := url.Values{"stdout": {"1"}, "stderr": {"1"}, "timestamps": {"1"}}
 	if follow {
 		query.Set("follow", "1")
@@ -249,6 +269,7 @@ func (p *process) catchUp(ctx context.Context, at *places, follow bool) error {
 		runtime.Stderr: {at: &at.stderr, from: at.stderr},
 	}
 	err = eachFrame(rsp.Body, func(stream runtime.Stream, frame io.Reader) error {
+		heard()
 		text, err := io.ReadAll(frame)
 		if err != nil {
 			return err

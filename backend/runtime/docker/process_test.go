@@ -1,12 +1,19 @@
 package docker
 
 import (
+	"context"
+	"encoding/binary"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/micro/micro/v3/backend/runtime"
+	"github.com/micro/micro/v3/backend/runtime/logfile"
+	"github.com/micro/micro/v3/backend/runtime/supervisor"
 )
 
 // TestUnread checks that of what an engine has kept each line is taken once, whether it
@@ -72,5 +79,64 @@ func TestExitOf(t *testing.T) {
 		if got := exitOf(state{ExitCode: code}); got != want {
 			t.Errorf("code %d: got %+v, want %+v", code, got, want)
 		}
+	}
+}
+
+// TestSilence checks that a line which the engine does not tell of, although it has it,
+// comes when the engine is asked anew, and once.
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	ended := make(chan struct{})
+	var asked atomic.Int64
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST "+apiVersion+"/containers/c/wait", func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-ended:
+		case <-r.Context().Done():
+		}
+	})
+	mux.HandleFunc("GET "+apiVersion+"/containers/c/logs", func(w http.ResponseWriter, r *http.Request) {
+		line := "2026-11-30T01:00:01Z one\n"
+		w.WriteHeader(http.StatusOK)
+		if asked.Add(1) > 1 {
+			_, _ = w.Write(append(binary.BigEndian.AppendUint32([]byte{1, 0, 0, 0}, uint32(len(line))), line...))
+		}
+		_ = http.NewResponseController(w).Flush()
+		if asked.Load() == 3 {
+			close(ended)
+			return
+		}
+		<-r.Context().Done()
+	})
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	client, err := newClient("tcp://" + server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	logs, err := logfile.Open(t.TempDir(), 1<<20, 2, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := logs.Open(logfile.Service{Namespace: "micro", Name: "alpha"}, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Rest()
+	p := &process{engine: &engine{client: client}, id: "c", output: supervisor.Output{Log: log, Release: 1}}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := p.read(ctx, &places{}, true); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for line, err := range logs.Read(t.Context(), runtime.LogQuery{Namespace: "micro", Service: "alpha"}, nil) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, line.Text)
+	}
+	if diff := cmp.Diff([]string{"one"}, got); diff != "" {
+		t.Errorf("lines (-want +got):\n%s", diff)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,29 +12,12 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	engine "github.com/micro/micro/v3/backend/embedded"
 	"github.com/micro/micro/v3/backend/store"
 	"github.com/micro/micro/v3/backend/store/embedded"
+	"github.com/micro/micro/v3/internal/crashtest"
 )
-
-// soak tells tests that they may take long.
-func soak() bool { return os.Getenv("MICRO_SOAK") != "" }
-
-// seed returns where random tests begin: MICRO_SEED, or a constant.
-func seed(t *testing.T) uint64 {
-	t.Helper()
-	s := os.Getenv("MICRO_SEED")
-	if s == "" {
-		return 1
-	}
-	n, err := strconv.ParseUint(s, 10, 64)
-	if err != nil {
-		t.Fatalf("MICRO_SEED: %v", err)
-	}
-	return n
-}
 
 // TestPowerCuts cuts the power in the middle of everything: at a random operation on
 // a file, while several write, with a random part of what was not synced kept. Each
@@ -44,12 +26,12 @@ func TestPowerCuts(t *testing.T) {
 	t.Parallel()
 	series, cuts := 30, 10
 	switch {
-	case soak():
+	case crashtest.Soak():
 		series, cuts = 3000, 20
-	case raceEnabled:
+	case crashtest.Race:
 		series = 5
 	}
-	first := seed(t)
+	first := crashtest.Seed(t)
 	for i := range uint64(series) {
 		rng := rand.New(rand.NewPCG(first+i, 0))
 		if err := powerCuts(t, rng, cuts, func(fs vfs.FS) vfs.FS { return fs }); err != nil {
@@ -65,44 +47,14 @@ func TestPowerCutsNoticed(t *testing.T) {
 	failed := 0
 	const series = 10
 	for i := range uint64(series) {
-		rng := rand.New(rand.NewPCG(seed(t)+i, 0))
-		if powerCuts(t, rng, 5, func(fs vfs.FS) vfs.FS { return lazyFS{fs} }) != nil {
+		rng := rand.New(rand.NewPCG(crashtest.Seed(t)+i, 0))
+		if powerCuts(t, rng, 5, crashtest.Unsynced) != nil {
 			failed++
 		}
 	}
 	if failed < series/2 {
 		t.Errorf("without syncing, %d of %d series lost something, want nearly all", failed, series)
 	}
-}
-
-// lazyFS does not sync the log, nor what would tell that the log lost something.
-type lazyFS struct{ vfs.FS }
-
-type lazyFile struct{ vfs.File }
-
-func (lazyFile) Sync() error     { return nil }
-func (lazyFile) SyncData() error { return nil }
-
-func lazy(f vfs.File, name string, err error) (vfs.File, error) {
-	if err == nil && (strings.HasSuffix(name, ".log") || strings.HasSuffix(name, "WITNESS")) {
-		return lazyFile{f}, nil
-	}
-	return f, err
-}
-
-func (l lazyFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	f, err := l.FS.Create(name, c)
-	return lazy(f, name, err)
-}
-
-func (l lazyFS) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	f, err := l.FS.ReuseForWrite(old, name, c)
-	return lazy(f, name, err)
-}
-
-func (l lazyFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.OpenOption) (vfs.File, error) {
-	f, err := l.FS.OpenReadWrite(name, c, o...)
-	return lazy(f, name, err)
 }
 
 // powerCuts runs a series of cuts and returns the first promise that was broken.
@@ -151,8 +103,7 @@ func (w *workload) cut(fs *vfs.MemFS, rng *rand.Rand) {
 			w.expect.least[i] = max(w.acked[i].Load(), w.seen[i].Load())
 		}
 		w.expect.revision = w.revision.Load()
-		percent := []int{0, 100, rng.IntN(101)}[rng.IntN(3)]
-		w.left = fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng})
+		w.left = crashtest.Cut(fs, rng)
 		for i := range writers {
 			w.expect.most[i] = w.begun[i].Load()
 		}
@@ -178,15 +129,9 @@ func run(t *testing.T, fs *vfs.MemFS, rng *rand.Rand, so embedded.Options, befor
 		w.acked[i].Store(before.least[i])
 		w.begun[i].Store(before.most[i])
 	}
-	var ios atomic.Int64
 	at := int64(rng.IntN(800))
 	cutRNG := rand.New(rand.NewPCG(rng.Uint64(), 0))
-	faulty := errorfs.Wrap(wrap(fs), errorfs.InjectorFunc(func(op errorfs.Op) error {
-		if op.Kind.ReadOrWrite() == errorfs.OpIsWrite && ios.Add(1) == at {
-			w.cut(fs, cutRNG)
-		}
-		return nil
-	}))
+	faulty := crashtest.OnWrite(wrap(fs), at, func() { w.cut(fs, cutRNG) })
 	db, err := engine.Open(t.Context(), "data", engine.Options{FS: faulty, MemTable: 32 << 10})
 	if err != nil {
 		return nil, err

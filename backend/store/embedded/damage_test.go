@@ -16,6 +16,7 @@ import (
 	engine "github.com/micro/micro/v3/backend/embedded"
 	"github.com/micro/micro/v3/backend/store"
 	"github.com/micro/micro/v3/backend/store/embedded"
+	"github.com/micro/micro/v3/internal/crashtest"
 )
 
 // TestDamage changes files of a closed database: flips a bit, cuts a file off, fills
@@ -27,13 +28,13 @@ func TestDamage(t *testing.T) {
 	for name, crash := range map[string]bool{"closed": false, "crashed": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			rng := rand.New(rand.NewPCG(seed(t), 0))
+			rng := rand.New(rand.NewPCG(crashtest.Seed(t), 0))
 			fs, want := written(t, rng, crash)
 			trials := 20
 			switch {
-			case soak():
+			case crashtest.Soak():
 				trials = 2000
-			case raceEnabled:
+			case crashtest.Race:
 				trials = 5
 			}
 			names, err := fs.List("data")
@@ -57,9 +58,9 @@ func TestDamage(t *testing.T) {
 					case err == nil:
 						told[kind+" harmless"]++
 					case errors.Is(err, errWrong):
-						t.Errorf("MICRO_SEED=%d: %s, %s: %v", seed(t), file, how, err)
+						t.Errorf("MICRO_SEED=%d: %s, %s: %v", crashtest.Seed(t), file, how, err)
 					case !named(err, file):
-						t.Errorf("MICRO_SEED=%d: %s, %s: the error does not tell: %v", seed(t), file, how, err)
+						t.Errorf("MICRO_SEED=%d: %s, %s: the error does not tell: %v", crashtest.Seed(t), file, how, err)
 					default:
 						told[kind+" noticed"]++
 					}

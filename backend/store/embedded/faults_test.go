@@ -18,6 +18,7 @@ import (
 	engine "github.com/micro/micro/v3/backend/embedded"
 	"github.com/micro/micro/v3/backend/store"
 	"github.com/micro/micro/v3/backend/store/embedded"
+	"github.com/micro/micro/v3/internal/crashtest"
 )
 
 var errDisk = errors.New("the disk burns")
@@ -29,9 +30,9 @@ func TestEveryFault(t *testing.T) {
 	t.Parallel()
 	step := int64(3)
 	switch {
-	case soak():
+	case crashtest.Soak():
 		step = 1
-	case raceEnabled:
+	case crashtest.Race:
 		step = 7
 	}
 	faults, halted := 0, 0

@@ -22,6 +22,9 @@ const (
 	CodeUnauthenticated    = 16
 )
 
+// Closed is the [Cause] when a server has ended the connection without a word.
+const Closed = "it closed the connection"
+
 // Cause cuts the wrapping off what a transport says: ours, or that of grpc-go.
 func Cause(message string) string {
 	message = unwrap(message)
@@ -40,7 +43,7 @@ func Cause(message string) string {
 		message = strings.TrimPrefix(message, wrapping)
 	}
 	if message == "EOF" || message == "unexpected EOF" {
-		return "it closed the connection"
+		return Closed
 	}
 	return message
 }
