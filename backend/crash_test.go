@@ -131,15 +131,18 @@ func (w *world) run(t *testing.T, fs *vfs.MemFS, rng *rand.Rand, wrap func(vfs.F
 // check compares what is there with what was promised, and goes on from there.
 func (w *world) check(ctx context.Context, s *stack) error {
 	for name, worker := range w.workers {
-		n, err := worker.at(ctx, s, w.acked[name])
+		acked, begun := w.acked[name], w.begun[name]
+		n, err := worker.at(ctx, s, acked)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		if n < w.acked[name] || n > w.begun[name] {
-			return fmt.Errorf("%s: at %d, want from %d to %d", name, n, w.acked[name], w.begun[name])
+		if n < acked || n > begun {
+			return fmt.Errorf("%s: at %d, want from %d to %d", name, n, acked, begun)
 		}
 		if name != "identities" { // which counts what it was told
+			w.mu.Lock() // the database tidies up already, and the power may be cut in that
 			w.acked[name], w.begun[name] = n, n
+			w.mu.Unlock()
 		}
 	}
 	return nil

@@ -20,12 +20,10 @@ import (
 	"github.com/micro/micro/v3/dynamic/wire"
 )
 
-// maxBody bounds a body that has to be read as a whole.
-const maxBody = 64 << 20
-
 // bodies reads bodies that are not JSON. It gets the schema as descriptors, for text
 // that only they can read, when it needs it.
 type bodies struct {
+	most   int // bytes of a body that has to be read as a whole
 	schema func() (*dynamic.Schema, error)
 }
 
@@ -93,12 +91,12 @@ func trimCut(b []byte) []byte {
 
 // one reads the only message of a body in one of the formats of protobuf itself.
 func (b bodies) one(m wire.Message, format front.BodyFormat, r io.Reader) (front.Message, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxBody+1))
+	data, err := io.ReadAll(io.LimitReader(r, int64(b.most)+1))
 	if err != nil {
 		return front.Message{}, fmt.Errorf("cannot be read: %w", err)
 	}
-	if len(data) > maxBody {
-		return front.Message{}, fmt.Errorf("has more than %d bytes", maxBody)
+	if len(data) > b.most {
+		return front.Message{}, fmt.Errorf("has more than %d bytes; --max-size lets it be larger", b.most)
 	}
 	if format == front.BodyText {
 		if data, err = b.parseText(m, data); err != nil {

@@ -23,7 +23,7 @@ func TestBodyFormatsAgree(t *testing.T) {
 	t.Parallel()
 	s := fixture(t)
 	tab := table(t, s)
-	b := bodies{schema: func() (*dynamic.Schema, error) { return s, nil }}
+	b := bodies{most: 64 << 20, schema: func() (*dynamic.Schema, error) { return s, nil }}
 	for m := range tab.Messages() {
 		t.Run(m.Name(), func(t *testing.T) {
 			t.Parallel()
@@ -85,7 +85,7 @@ func TestBinaryBodyKeepsUnknownFields(t *testing.T) {
 	tab := table(t, fixture(t))
 	m, _ := tab.Message("fixture.v1.Country")
 	body := []byte("\x0a\x02NO\xf8\x07\x05") // field 127 is not one of it
-	for got, err := range (bodies{}).decode(m, front.BodyBinary, bytes.NewReader(body)) {
+	for got, err := range (bodies{most: 64 << 20}).decode(m, front.BodyBinary, bytes.NewReader(body)) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +107,7 @@ func TestHostileBodies(t *testing.T) {
 	s := fixture(t)
 	tab := table(t, s)
 	m, _ := tab.Message("fixture.v1.Message")
-	b := bodies{schema: func() (*dynamic.Schema, error) { return s, nil }}
+	b := bodies{most: 64 << 20, schema: func() (*dynamic.Schema, error) { return s, nil }}
 	for _, tt := range []struct {
 		name   string
 		format front.BodyFormat

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,6 +60,7 @@ fields are put in there; the token of the session is not.`,
 				return err
 			}
 			in := front.Parse(args)
+			app.env = cmp.Or(in.Env, app.env)
 			if in.Service == "" && !in.WantsForm() || len(args) > 0 && (args[0] == "--help" || args[0] == "-h") {
 				return cmd.Help()
 			}
@@ -90,6 +92,7 @@ answer is printed when it comes, a line each; Ctrl-C ends the call.`,
 				return cmd.Help()
 			}
 			in := front.Parse(args)
+			app.env = cmp.Or(in.Env, app.env)
 			in.Streams = true
 			if len(in.Words) == 0 && !in.WantsHelp() {
 				in.Words = []string{"Stream"}
@@ -127,8 +130,8 @@ func (a *App) callService(ctx context.Context, root *cobra.Command, args []strin
 	if !ok || len(rest) == 0 {
 		return usage("micro --help", "unknown flag %s", rest[0])
 	}
-	a.env, a.namespace = g.Env, g.Namespace
 	in := front.Parse(rest)
+	a.env, a.namespace = cmp.Or(in.Env, g.Env), g.Namespace
 	return a.nearestCommand(root, in.Service, a.invoke(ctx, root, in))
 }
 
@@ -291,8 +294,9 @@ func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invo
 
 // inputs is where a request gets more from than the command line.
 func (a *App) inputs(ctx context.Context, conn *grpc.ClientConn, entry front.Entry, q question, stdin io.Reader) front.Inputs {
-	b := bodies{schema: func() (*dynamic.Schema, error) { return a.descriptors(ctx, conn, entry, q) }}
-	return front.Inputs{Stdin: stdin, ReadFile: front.ReadFile, Now: a.Now, Getenv: a.Getenv, Decode: b.decode}
+	most := q.options.MaxBody()
+	b := bodies{most: most, schema: func() (*dynamic.Schema, error) { return a.descriptors(ctx, conn, entry, q) }}
+	return front.Inputs{Stdin: stdin, ReadFile: front.FileReader(most), Now: a.Now, Getenv: a.Getenv, Decode: b.decode}
 }
 
 // encodeOne returns the wire form of a message of a request.
@@ -335,8 +339,12 @@ func nameError(in front.Invocation, err error) error {
 	if !errors.As(err, &n) {
 		return err
 	}
-	in.Words = nil
-	e := &Error{Message: err.Error(), Hint: in.HelpCommand(), Exit: ExitNotFound}
+	hint := in.FieldsCommand() // name=value is meant for a field where other tools take it
+	if hint == "" {
+		in.Words = nil
+		hint = in.HelpCommand()
+	}
+	e := &Error{Message: err.Error(), Hint: hint, Exit: ExitNotFound}
 	if n.Ambiguous {
 		e.Exit = ExitUsage
 	}

@@ -79,11 +79,16 @@ directory: protoc and the like make clients in any language of them.`,
 	}
 	cmd.Flags().VarP(&form, "output", "o", "how to show it: tree, proto or jsonschema")
 	cmd.Flags().StringVar(&dir, "files", "", "write the .proto files into this directory")
-	cmd.Flags().StringArrayVar(&sources.Protos, "proto", nil, "a .proto file to look in, and not on the server; can be repeated")
-	cmd.Flags().StringArrayVarP(&sources.Imports, "import", "I", nil, "where .proto files are looked for; can be repeated")
-	cmd.Flags().StringArrayVar(&sources.Protosets, "protoset", nil, "a file with compiled .proto files; can be repeated")
-	cmd.Flags().StringVar(&sources.Repository, "schema", "", "a directory or git address with .proto files, or oci://IMAGE")
+	sourceFlags(cmd, &sources)
 	return cmd
+}
+
+// sourceFlags adds the flags that say where a schema comes from.
+func sourceFlags(cmd *cobra.Command, s *front.Sources) {
+	cmd.Flags().StringArrayVar(&s.Protos, "proto", nil, "a .proto file to look in, and not on the server; can be repeated")
+	cmd.Flags().StringArrayVarP(&s.Imports, "import", "I", nil, "where .proto files are looked for; can be repeated")
+	cmd.Flags().StringArrayVar(&s.Protosets, "protoset", nil, "a file with compiled .proto files; can be repeated")
+	cmd.Flags().StringVar(&s.Repository, "schema", "", "a directory or git address with .proto files, or oci://IMAGE")
 }
 
 // showElements writes each element, with an empty line between.

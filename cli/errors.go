@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -113,7 +114,7 @@ func (a *App) place() front.Place {
 
 // explainStatus turns the status of a call into what a person is told.
 func (a *App) explainStatus(err error, st *status.Status) *Error {
-	if e := tooLarge(st); e != nil {
+	if e := tooLarge(st, a.maxSize()); e != nil {
 		return e
 	}
 	s := front.Status{Code: int(st.Code()), Message: st.Message()}
@@ -175,14 +176,16 @@ func asCallError(err error, said bool, entry front.Entry, m wire.Method) *callEr
 	return &callError{err: err, answered: said, types: entry.Table.Message, input: m.Input()}
 }
 
-// tooLarge returns what to say of an answer that is larger than --max-size, nil when
-// a status is about something else.
-func tooLarge(st *status.Status) *Error {
+// tooLarge returns what to say of an answer that is larger than most, as --max-size is, nil
+// when a status is about something else. A server says the same of a request, in the same
+// words, and has another bound: what is larger than this one is not sent.
+func tooLarge(st *status.Status, most int) *Error {
 	if st.Code() != codes.ResourceExhausted {
 		return nil
 	}
 	for _, prefix := range []string{"grpc: received message larger than max", "grpc: received message after decompression larger than max"} {
-		if sizes, ok := strings.CutPrefix(st.Message(), prefix); ok {
+		sizes, ok := strings.CutPrefix(st.Message(), prefix)
+		if ok && strings.HasSuffix(strings.TrimSuffix(sizes, ")"), " "+strconv.Itoa(most)) {
 			return &Error{
 				Message: fmt.Sprintf("the answer is larger than a message may be%s; --max-size lets it be larger", sizes),
 				Code:    unary.CodeName(int(st.Code())),

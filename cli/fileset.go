@@ -171,8 +171,8 @@ func (s *fileSet) check(root *cobra.Command) error {
 			return d.wrong("it has no name")
 		case !isServiceName(d.Name):
 			return d.wrong("%q cannot name a service: use 1 to 63 of a-z, 0-9 and '-', beginning and ending with a letter or digit", d.Name)
-		case isCommand(root, d.Name):
-			return d.wrong("a service cannot be called %q, because micro has a command of that name", d.Name)
+		case nameTaken(root, d.Name) != "":
+			return d.wrong("%s", nameTaken(root, d.Name))
 		case seen[d.Name] != "":
 			return d.wrong("it is declared twice, also in %s", seen[d.Name])
 		case d.Environment != "" && env != "" && d.Environment != env:

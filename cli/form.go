@@ -100,7 +100,7 @@ func (a *App) calls(s tui.Session, how *front.Request) *tui.Calls {
 			return app.failure(app.invoke(ctx, Tree(), front.Parse(args)))
 		},
 		Past:     a.pastCalls,
-		ReadFile: front.ReadFile, Languages: front.Languages(),
+		ReadFile: front.FileReader(new(front.Request).MaxBody()), Languages: front.Languages(),
 	}
 }
 

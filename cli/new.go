@@ -135,8 +135,8 @@ func (o *newOptions) run(cmd *cobra.Command, app *App, path string) error {
 		}
 		return usage(hint, "%s", err)
 	}
-	if isCommand(cmd.Root(), name) {
-		return usage("", "a service cannot be called %q, because micro has a command of that name", name)
+	if why := nameTaken(cmd.Root(), name); why != "" {
+		return usage("", "%s", why)
 	}
 	values, err := o.values()
 	if err != nil {

@@ -171,6 +171,23 @@ func isCommand(root *cobra.Command, word string) bool {
 	return slices.Contains(commands(root), word)
 }
 
+// Planned returns words that the server keeps for commands to come.
+func Planned() []string {
+	return []string{"build-cache", "doctor", "micro", "network", "registry", "runtime", "web"}
+}
+
+// nameTaken says why a word, though it is well formed, cannot be the name of a service:
+// empty when it can.
+func nameTaken(root *cobra.Command, word string) string {
+	switch {
+	case isCommand(root, word):
+		return fmt.Sprintf("a service cannot be called %q, because micro has a command of that name", word)
+	case slices.Contains(Planned(), word):
+		return fmt.Sprintf("a service cannot be called %q, because micro keeps that name for a command", word)
+	}
+	return ""
+}
+
 // Tree returns the whole command tree for those who describe it; its commands cannot be
 // run.
 func Tree() *cobra.Command { return newRoot(&App{}) }
@@ -223,7 +240,7 @@ func isUsage(err error) bool {
 	if errors.As(err, &notExist) || errors.As(err, &value) || errors.As(err, &syntax) || errors.As(err, &required) {
 		return true
 	}
-	for _, prefix := range []string{"unknown command", "required flag"} {
+	for _, prefix := range []string{"unknown command", "required flag", exclusivePrefix, oneOfPrefix} {
 		if strings.HasPrefix(err.Error(), prefix) {
 			return true
 		}
@@ -231,8 +248,34 @@ func isUsage(err error) bool {
 	return false
 }
 
+// What cobra says of flags of which no two may be given, and of those of which one has to
+// be; the flags come next, and of the first in the end those that were given.
+const (
+	exclusivePrefix = "if any flags in the group ["
+	oneOfPrefix     = "at least one of the flags in the group ["
+)
+
+// flagGroup says what is wrong with flags that belong together; empty when an error is
+// about something else.
+func flagGroup(text string) string {
+	flags := func(names string) string { return "--" + strings.Join(strings.Fields(names), ", --") }
+	if group, ok := strings.CutPrefix(text, oneOfPrefix); ok {
+		names, _, _ := strings.Cut(group, "]")
+		return "one of " + flags(names) + " is needed"
+	}
+	if strings.HasPrefix(text, exclusivePrefix) {
+		_, given, _ := strings.Cut(text, "; [")
+		names, _, _ := strings.Cut(given, "]")
+		return flags(names) + " cannot be given together"
+	}
+	return ""
+}
+
 // usageText says what was typed wrong, without the words of Go's own packages.
 func usageText(err error) string {
+	if text := flagGroup(err.Error()); text != "" {
+		return text
+	}
 	value := (*pflag.InvalidValueError)(nil)
 	number := (*strconv.NumError)(nil)
 	if !errors.As(err, &value) || !errors.As(err, &number) {

@@ -277,8 +277,8 @@ func (o *runOptions) fromRegistry(ctx context.Context, root *cobra.Command, app 
 // checkRunName returns an error for what cannot name a service. Again is how the command
 // goes on that says another name.
 func checkRunName(root *cobra.Command, name, again string) error {
-	if isCommand(root, name) {
-		return usage("micro run "+again+" --name OTHER", "a service cannot be called %q, because micro has a command of that name", name)
+	if why := nameTaken(root, name); why != "" {
+		return usage("micro run "+again+" --name OTHER", "%s", why)
 	}
 	if !isServiceName(name) {
 		return badServiceName(name)

@@ -323,11 +323,7 @@ func (a *App) given(ctx context.Context, q question) (entry front.Entry, err err
 	if err != nil {
 		return entry, err
 	}
-	var services []string
-	for _, s := range schema.Services() {
-		services = append(services, string(s.FullName()))
-	}
-	service, err := pickService(services, q.word)
+	service, err := pickService(schemaServices(schema), q.word)
 	if err != nil {
 		return entry, err
 	}
@@ -346,6 +342,15 @@ func (a *App) given(ctx context.Context, q question) (entry front.Entry, err err
 	// Whether the server knows micro nobody has asked: who has no session with it has
 	// nothing to tell it, and who has, has it with a server of micro.
 	return front.OpenEntry(c.table, &front.Origin{Service: service, Plain: e.Account == ""})
+}
+
+// schemaServices returns the full names of the gRPC services of a schema.
+func schemaServices(s *dynamic.Schema) []string {
+	var names []string
+	for _, service := range s.Services() {
+		names = append(names, string(service.FullName()))
+	}
+	return names
 }
 
 // givenSchema reads the schema that the command line names, serialized.

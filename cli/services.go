@@ -18,27 +18,25 @@ import (
 func newServicesCmd(app *App) *cobra.Command {
 	var out format
 	var watch bool
+	var sources front.Sources
 	cmd := &cobra.Command{
 		Use:   "services",
 		Short: "List the services that can be called",
 		Long: `List the services of the namespace. On a server without micro, list the gRPC services
-that it tells of by reflection.`,
+that it tells of by reflection. --proto, --protoset and --schema ask no server, but list
+what files have.`,
 		Example: `  micro services
-  micro services --watch`,
+  micro services --watch
+  micro services --protoset billing.binpb`,
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, conn, err := app.connFor(cmd.Context())
-			if err != nil {
-				return err
-			}
 			if watch {
-				return app.watchServices(ctx, conn, out)
+				return app.watchServices(cmd.Context(), out)
 			}
-			rsp, err := app.services(ctx, conn)
+			rsp, err := app.listServices(cmd.Context(), sources)
 			if err != nil {
 				return err
 			}
-			app.rememberServices(serviceNames(rsp))
 			return out.print(app.Out, rsp, func(t *tableWriter) {
 				for _, s := range rsp.GetServices() {
 					t.row(s.GetName())
@@ -48,11 +46,45 @@ that it tells of by reflection.`,
 	}
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show the services with their instances, and then each change, until Ctrl-C")
 	outputFlag(cmd, &out)
+	sourceFlags(cmd, &sources)
+	cmd.MarkFlagsMutuallyExclusive("watch", "proto")
+	cmd.MarkFlagsMutuallyExclusive("watch", "protoset")
+	cmd.MarkFlagsMutuallyExclusive("watch", "schema")
 	return cmd
 }
 
+// listServices returns the services that the server has, or else those of a schema that
+// the command line names.
+func (a *App) listServices(ctx context.Context, sources front.Sources) (*registryv1.ListResponse, error) {
+	if !sources.IsEmpty() {
+		raw, err := a.givenSchema(ctx, sources)
+		if err != nil {
+			return nil, err
+		}
+		schema, err := dynamic.ParseSchema(raw)
+		if err != nil {
+			return nil, err
+		}
+		return servicesNamed(schemaServices(schema)), nil
+	}
+	ctx, conn, err := a.connFor(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rsp, err := a.services(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	a.rememberServices(serviceNames(rsp))
+	return rsp, nil
+}
+
 // watchServices prints the services that there are, and then each change.
-func (a *App) watchServices(ctx context.Context, conn *grpc.ClientConn, out format) error {
+func (a *App) watchServices(ctx context.Context, out format) error {
+	ctx, conn, err := a.connFor(ctx)
+	if err != nil {
+		return err
+	}
 	stream, err := registryv1.NewRegistryClient(conn).Watch(ctx, &registryv1.WatchRequest{})
 	if err != nil {
 		return err
@@ -110,9 +142,14 @@ func (a *App) services(ctx context.Context, conn *grpc.ClientConn) (*registryv1.
 	if err != nil {
 		return nil, explainReflection(e, err)
 	}
-	rsp = &registryv1.ListResponse{}
+	return servicesNamed(names), nil
+}
+
+// servicesNamed returns services of which no more is known than their names.
+func servicesNamed(names []string) *registryv1.ListResponse {
+	rsp := &registryv1.ListResponse{}
 	for _, n := range names {
 		rsp.Services = append(rsp.Services, &registryv1.Service{Name: n})
 	}
-	return rsp, nil
+	return rsp
 }

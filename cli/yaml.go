@@ -56,6 +56,9 @@ func yamlToJSON(n *yaml.Node) ([]byte, error) {
 // maxYAMLDepth bounds nesting, which an alias of what it stands in has no end of.
 const maxYAMLDepth = 1000
 
+// maxYAML bounds the JSON that a document becomes.
+const maxYAML = 64 << 20
+
 // yamlWriter writes YAML as JSON. What it writes is bounded: aliases can ask for any
 // size.
 type yamlWriter struct{ out bytes.Buffer }
@@ -64,8 +67,8 @@ func (w *yamlWriter) value(n *yaml.Node, depth int) error {
 	if depth > maxYAMLDepth {
 		return fmt.Errorf("line %d: it is nested more than %d deep", n.Line, maxYAMLDepth)
 	}
-	if w.out.Len() > maxBody {
-		return fmt.Errorf("line %d: it has more than %d bytes", n.Line, maxBody)
+	if w.out.Len() > maxYAML {
+		return fmt.Errorf("line %d: it has more than %d bytes", n.Line, maxYAML)
 	}
 	switch n.Kind {
 	case yaml.DocumentNode:
@@ -188,7 +191,7 @@ func yamlMerged(n *yaml.Node, depth int) ([]yamlPair, error) {
 			if err != nil {
 				return nil, err
 			}
-			if all = append(all, pairs...); len(all) > maxBody/16 {
+			if all = append(all, pairs...); len(all) > maxYAML/16 {
 				return nil, fmt.Errorf("line %d: it has too many entries", n.Line)
 			}
 		}

@@ -106,37 +106,41 @@ const (
 // whom his guesses are counted for. It forgets with the process. Safe for concurrent
 // use.
 type throttle struct {
-	now  func() time.Time
-	seed maphash.Seed
+	now   func() time.Time
+	began time.Time
+	seed  maphash.Seed
 
-	mu    sync.Mutex
-	cells [kinds][throttleRows][throttleCells]time.Time // when all of it is free again
+	mu sync.Mutex
+	// Times are since began, which takes a third of the memory of a [time.Time], and
+	// the collector has nothing to look for in it.
+	cells [kinds][throttleRows][throttleCells]time.Duration // when all of it is free again
 	known [knownCells]knownClient
 }
 
 // knownClient is a place from which an account has logged in.
 type knownClient struct {
 	hash  uint64
-	until time.Time
+	until time.Duration
 }
 
 func newThrottle(now func() time.Time) *throttle {
-	return &throttle{now: now, seed: maphash.MakeSeed()}
+	return &throttle{now: now, began: now(), seed: maphash.MakeSeed()}
 }
+
+// elapsed returns how long it is since the throttle began.
+func (t *throttle) elapsed() time.Duration { return t.now().Sub(t.began) }
 
 // counter is one of those that a password is counted by.
 type counter struct {
 	allowance
-	cells [throttleRows]*time.Time
+	cells [throttleRows]*time.Duration
 }
 
 // free returns when all of the counter is free.
-func (c counter) free() time.Time {
+func (c counter) free() time.Duration {
 	at := *c.cells[0]
 	for _, cell := range c.cells[1:] {
-		if cell.Before(at) {
-			at = *cell
-		}
+		at = min(at, *cell)
 	}
 	return at
 }
@@ -155,7 +159,7 @@ func (t *throttle) begin(ns, id string, c Client) (*attempt, error) {
 	a := &attempt{throttle: t, known: t.hash("known", ns, id, client)}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if k := t.known[a.known%knownCells]; k.hash != a.known || t.now().After(k.until) || client == "" {
+	if k := t.known[a.known%knownCells]; k.hash != a.known || t.elapsed() > k.until || client == "" {
 		a.counters = append(a.counters, t.counter(kindAccount, perAccount, ns, id))
 	}
 	if client != "" {
@@ -187,21 +191,18 @@ func (t *throttle) takeCode(mailbox string, c Client) error {
 // take takes one of each of some counters, or returns a [TooManyError] when one of them
 // has none. t.mu is held.
 func (t *throttle) take(of string, counters []counter) error {
-	now := t.now()
+	now := t.elapsed()
 	var wait time.Duration
 	for _, c := range counters {
-		full := now.Add(time.Duration(c.burst) * c.every)
-		wait = max(wait, c.free().Add(c.every).Sub(full))
+		full := now + time.Duration(c.burst)*c.every
+		wait = max(wait, c.free()+c.every-full)
 	}
 	if wait > 0 {
 		return &TooManyError{Of: of, Retry: wait.Truncate(time.Second) + time.Second}
 	}
 	for _, c := range counters {
 		for _, cell := range c.cells {
-			if cell.Before(now) {
-				*cell = now
-			}
-			*cell = cell.Add(c.every)
+			*cell = max(*cell, now) + c.every
 		}
 	}
 	return nil
@@ -214,7 +215,7 @@ func (a *attempt) right() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	a.takeBack()
-	t.known[a.known%knownCells] = knownClient{a.known, t.now().Add(knownFor)}
+	t.known[a.known%knownCells] = knownClient{a.known, t.elapsed() + knownFor}
 }
 
 // unseen takes back that the password was counted for wrong, when nobody has looked
@@ -228,7 +229,7 @@ func (a *attempt) unseen() {
 func (a *attempt) takeBack() {
 	for _, c := range a.counters {
 		for _, cell := range c.cells {
-			*cell = cell.Add(-c.every)
+			*cell -= c.every
 		}
 	}
 }

@@ -204,11 +204,32 @@ func (c *Config) holds(ctx context.Context, ns string, d document, at string, co
 	return nil
 }
 
-// change replaces the leaves of a namespace by what next returns, again when somebody
-// else was faster, and returns the revision of that.
+// turn waits until no other change of a namespace is made here, and returns what ends this
+// one.
+func (c *Config) turn(ctx context.Context, ns string) (done func(), err error) {
+	found, ok := c.writers.Load(ns)
+	if !ok {
+		found, _ = c.writers.LoadOrStore(ns, make(chan struct{}, 1))
+	}
+	writer, _ := found.(chan struct{})
+	select {
+	case writer <- struct{}{}:
+		return func() { <-writer }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// change replaces the leaves of a namespace by what next returns, again when another
+// server on the same store was faster, and returns the revision of that.
 func (c *Config) change(
 	ctx context.Context, ns, action, by string, next func(context.Context, document) (leaves, error),
 ) (int64, error) {
+	done, err := c.turn(ctx, ns)
+	if err != nil {
+		return 0, err
+	}
+	defer done()
 	for {
 		d, stored, err := c.load(ctx, ns)
 		if err != nil {

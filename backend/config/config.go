@@ -73,6 +73,9 @@ type Config struct {
 	box   seal.Box
 	now   func() time.Time
 	docs  *store.Views[*store.View[document]]
+	// writers holds a channel for each namespace that was changed, full while one of its
+	// changes is made.
+	writers sync.Map
 	// tails holds a *tail for each namespace that is watched, or was.
 	tails sync.Map
 }

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -360,6 +361,43 @@ func TestCompareAndSet(t *testing.T) {
 	wg.Wait()
 	if got := get(t, c, "n", config.Hide); got != "40" {
 		t.Errorf("n is %s, want 40", got)
+	}
+}
+
+// countedStore counts the transactions that are tried.
+type countedStore struct {
+	store.Store
+	tried atomic.Int64
+}
+
+func (s *countedStore) Txn(ctx context.Context, t store.Txn) (int64, error) {
+	s.tried.Add(1)
+	return s.Store.Txn(ctx, t)
+}
+
+// Each change is made of all that is there: who changes at the same time as others waits
+// for them, rather than doing that again and again for nothing.
+func TestChangesWaitForOneAnother(t *testing.T) {
+	t.Parallel()
+	s := &countedStore{Store: openStore(t)}
+	c := newConfig(t, s)
+	const writers, each = 16, 5
+	var wg sync.WaitGroup
+	for i := range writers {
+		wg.Go(func() {
+			for range each {
+				mustSetAny(t, c, fmt.Sprintf("k%d", i))
+			}
+		})
+	}
+	wg.Wait()
+	if got := s.tried.Load(); got != writers*each {
+		t.Errorf("%d changes took %d transactions", writers*each, got)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.Set(ctx, ns, "k", []byte("1"), config.SetOptions{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("a change with a context that has ended: %v", err)
 	}
 }
 

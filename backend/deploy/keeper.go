@@ -246,7 +246,11 @@ func (k *keeper) configured(ctx context.Context, why error) <-chan struct{} {
 func (k *keeper) live(ctx context.Context, running bool) (healthy bool, why error) {
 	if !running {
 		k.set(func(s *Status) { s.Phase, s.NextStart = Starting, time.Time{} })
-		if err := k.start(ctx); err != nil {
+		// It takes much stack, for a moment, and this goroutine is there for as long as
+		// the instance.
+		started := make(chan error, 1)
+		go func() { started <- k.start(ctx) }()
+		if err := <-started; err != nil {
 			return false, &startError{err}
 		}
 	}
@@ -264,24 +268,10 @@ func (k *keeper) live(ctx context.Context, running bool) (healthy bool, why erro
 	}
 	k.set(func(s *Status) { s.Phase, s.Started, s.Address, s.Unmet = Starting, in.Started, in.Address, unmet })
 
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	watch := make(chan struct{})
-	go func() {
-		defer close(watch)
-		k.watch(ctx, in, cancel)
-	}()
-	healthy, why = k.tend(ctx, in, began)
-	// What ended the life may be that the instance has exited, which says more.
-	if cause := context.Cause(ctx); cause != nil {
-		why = cause
-	}
-	cancel(nil)
-	<-watch
-	return healthy, why
+	return k.tend(ctx, in, began)
 }
 
-// watch cancels when the instance exits or is retired.
+// watch cancels when the instance exits or is retired, and returns when ctx has ended.
 func (k *keeper) watch(ctx context.Context, in runtime.Instance, cancel context.CancelCauseFunc) {
 	for {
 		select {

@@ -91,7 +91,15 @@ func (prober) grpc(ctx context.Context, address, service string) error {
 		return err
 	}
 	defer conn.Close()
-	rsp, err := healthv1.NewHealthClient(conn).Check(ctx, &healthv1.HealthCheckRequest{Service: service})
+	// An instance that is told when the time is over ends the call itself then, and may be
+	// the first of the two to do so.
+	untold, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+	rsp, err := healthv1.NewHealthClient(conn).Check(untold, &healthv1.HealthCheckRequest{Service: service})
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
 	switch status.Code(err) {
 	case codes.OK:
 		if rsp.GetStatus() == healthv1.HealthCheckResponse_SERVING {

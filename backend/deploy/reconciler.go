@@ -305,12 +305,13 @@ func (r *reconciler) remove(ctx context.Context, rec desired, revision int64) (g
 			return false, err
 		}
 	}
-	if revision == 0 || rec.Gone {
-		return true, nil
-	}
-	// The numbers of a next journal go on from what is in the store.
+	// The numbers of a next journal go on from what is in the store. That the service was
+	// killed may have been told only when it was gone.
 	if err := r.journal.write(ctx); err != nil {
 		return false, err
+	}
+	if revision == 0 || rec.Gone {
+		return true, nil
 	}
 	rec.Gone = true
 	last := store.Put(serviceKey(r.ns, r.name), encode(rec))

@@ -17,25 +17,30 @@ const (
 	quietStart = time.Second
 )
 
-// tend probes the instance until ctx ends or it is to be started again. began says how
-// this life of it did.
+// tend probes the instance until ctx ends, or it has exited, is retired, or is to be
+// started again; what came first is why. began says how this life of it did.
 func (k *keeper) tend(ctx context.Context, in runtime.Instance, began string) (healthy bool, why error) {
 	startup, readiness, liveness, deadAfter := k.release.Spec.Probes.plan()
-	if err := k.awaitHealthy(ctx, in, startup, began); err != nil {
-		return false, err
-	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var probes sync.WaitGroup
-	defer probes.Wait()
-	if readiness != nil {
-		probes.Go(func() { cancel(k.watchReadiness(ctx, in, *readiness, startup.within(), deadAfter)) })
-	}
-	if liveness != nil {
-		probes.Go(func() { cancel(k.watchLiveness(ctx, in, *liveness)) })
-	}
-	<-ctx.Done()
-	return true, context.Cause(ctx)
+	probes.Go(func() {
+		if err := k.awaitHealthy(ctx, in, startup, began); err != nil {
+			cancel(err)
+			return
+		}
+		healthy = true
+		// On goroutines of their own: what it took to come here has grown this one's stack.
+		if readiness != nil {
+			probes.Go(func() { cancel(k.watchReadiness(ctx, in, *readiness, startup.within(), deadAfter)) })
+		}
+		if liveness != nil {
+			probes.Go(func() { cancel(k.watchLiveness(ctx, in, *liveness)) })
+		}
+	})
+	k.watch(ctx, in, cancel)
+	probes.Wait()
+	return healthy, context.Cause(ctx)
 }
 
 // awaitHealthy probes a starting instance until it is healthy and callable. It

@@ -55,7 +55,8 @@ type Options struct {
 	// Logger is told what a person who runs the server should know; nil: nobody is.
 	Logger *slog.Logger
 	// Reserve is how many bytes of the disk are left free: with less, nothing can
-	// be added. 0: 2 % of the disk, but at least 16 MiB and at most 256 MiB.
+	// be added. 0: 2 % of the disk, but at least 64 MiB and at most 256 MiB,
+	// and no more than a quarter of it.
 	Reserve int64
 	// MemTable is how many bytes are collected in memory before they go to a
 	// table on disk; 0: 4 MiB.
@@ -83,6 +84,7 @@ type DB struct {
 	space   *space
 	witness *witness
 	ledger  *ledger
+	reclaim *reclaimer
 }
 
 // Open opens the database in a directory, which it makes when it is not there.
@@ -108,6 +110,7 @@ func Open(ctx context.Context, dir string, o Options) (*DB, error) {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
 	d := &DB{fs: o.FS, dir: dir, lock: lock, halt: newHalt(o.Logger, o.Fatal)}
+	d.reclaim = newReclaimer(d)
 	if err := d.open(o); err != nil {
 		return nil, fmt.Errorf("open %s: %w", dir, d.abandon(err))
 	}
@@ -141,7 +144,11 @@ func (d *DB) open(o Options) (err error) {
 	if err := fs.allowRemove(); err != nil {
 		return err
 	}
-	return d.witness.start(d.ledger.last)
+	if err := d.witness.start(d.ledger.last); err != nil {
+		return err
+	}
+	d.reclaim.start()
+	return nil
 }
 
 // abandon releases what a failed open holds. After a failure of the disk that is
@@ -167,6 +174,7 @@ func (d *DB) Close() error {
 		return err
 	}
 	d.halt.closing()
+	d.reclaim.stop()
 	d.witness.stop()
 	if err := d.halt.await(d.pebble.Close); err != nil {
 		return fmt.Errorf("close %s: %w", d.dir, err)
@@ -191,7 +199,13 @@ func (d *DB) Err() error { return d.halt.Err() }
 // Room returns [ErrFull] when there is no room on the disk for a write of so many
 // bytes. With 0 it is asked for a write that only removes: that is let through for
 // longer, so that one can get out of a full disk.
-func (d *DB) Room(bytes int) error { return d.space.room(bytes) }
+func (d *DB) Room(bytes int) error {
+	err := d.space.room(bytes)
+	if err != nil {
+		d.reclaim.short()
+	}
+	return err
+}
 
 // Get returns the value of a key, durable or not: it is for finding out what a
 // write would change. The caller closes what comes with the value, which is valid
@@ -250,6 +264,7 @@ func (d *DB) apply(b *pebble.Batch) (err error) {
 		return d.halt.fail(fmt.Errorf("write %s: %w", d.dir, err))
 	}
 	d.space.wrote(size)
+	d.reclaim.wrote()
 	d.witness.saw(number)
 	return nil
 }

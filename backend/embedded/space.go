@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	minReserve = 16 << 20
+	// Pebble merges up to 50 MiB of tables at once.
+	minReserve = 64 << 20
 	maxReserve = 256 << 20
 	// A written byte is in the log first and then in a table; tables are merged,
 	// and both are there until the merged one is whole.
@@ -69,6 +70,9 @@ func (s *space) wrote(bytes int) {
 		s.until.Store(0)
 	}
 }
+
+// short reports whether there is too little room for anything that adds data.
+func (s *space) short() bool { return s.left.Load() < 0 }
 
 // exhausted is told that the machine found no room.
 func (s *space) exhausted() {

@@ -38,7 +38,7 @@ func TestReserve(t *testing.T) {
 	}{
 		{"tiny", 0, 8 * mib, 2 * mib},
 		{"small", 0, 64 * mib, 16 * mib},
-		{"1 GiB", 0, gib, gib / 50},
+		{"1 GiB", 0, gib, 64 * mib},
 		{"10 GiB", 0, 10 * gib, 10 * gib / 50},
 		{"large", 0, 1 << 50, 256 * mib},
 		{"set", 5 * mib, gib, 5 * mib},

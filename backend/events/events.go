@@ -16,7 +16,8 @@ import (
 	"time"
 )
 
-// Limits that every driver holds. A request beyond them fails with [ErrTooLarge].
+// Limits that every driver holds. A request beyond them fails with [ErrTooLarge],
+// one that would make too many of something with [ErrTooMany].
 const (
 	MaxName       = 200       // bytes of the name of a topic or of a group
 	MaxKey        = 1 << 10   // bytes of an event's key
@@ -28,7 +29,7 @@ const (
 	MaxRead       = 1000      // events that one read or fetch returns
 	MaxReadBytes  = 1 << 20   // bytes after which it returns no further event
 	MaxInFlight   = 1000      // deliveries of a group that are not settled
-	MaxTopics     = 10_000    // topics of a namespace
+	MaxTopics     = 10_000    // topics of a namespace, and as many more for dead letters
 	MaxGroups     = 1000      // groups of a topic
 	MaxDelay      = time.Hour // delay of a nack, and wait for an ack
 
@@ -44,6 +45,7 @@ var (
 	ErrNotFound = errors.New("not found")
 	ErrInvalid  = errors.New("not valid")
 	ErrTooLarge = errors.New("larger than a log of events allows")
+	ErrTooMany  = errors.New("no more are allowed")
 	ErrFull     = errors.New("the disk is full")
 	ErrClosed   = errors.New("the log of events is closed")
 )

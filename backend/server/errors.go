@@ -108,6 +108,7 @@ func meanings() []meaning {
 		{events.ErrNotFound, codes.NotFound, "NOT_FOUND"},
 		{events.ErrInvalid, codes.InvalidArgument, "INVALID"},
 		{events.ErrTooLarge, codes.InvalidArgument, "TOO_LARGE"},
+		{events.ErrTooMany, codes.FailedPrecondition, "TOO_MANY"},
 		{events.ErrFull, codes.ResourceExhausted, "DISK_FULL"},
 		{events.ErrClosed, codes.Unavailable, "SHUTTING_DOWN"},
 		{store.ErrConflict, codes.Aborted, "CONFLICT"},

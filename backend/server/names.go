@@ -18,9 +18,10 @@ func Commands() []string {
 	}
 }
 
-// planned returns words that are kept for commands to come, so that no service has
-// to be renamed then, and build-cache, the repository of what builds have compiled.
-func planned() []string {
+// Planned returns words that are kept for commands to come, so that no service has
+// to be renamed then, and build-cache, the repository of what builds have compiled. The
+// command line knows them too; the same test holds the two together.
+func Planned() []string {
 	return []string{
 		"build-cache", "doctor", "micro", "network", "registry", "runtime", "web",
 	}
@@ -34,7 +35,7 @@ func checkServiceName(name string) error {
 	if slices.Contains(Commands(), name) {
 		return invalid("a service cannot be called %q, because micro has a command of that name", name)
 	}
-	if slices.Contains(planned(), name) {
+	if slices.Contains(Planned(), name) {
 		return invalid("a service cannot be called %q, because micro keeps that name for a command", name)
 	}
 	return nil

@@ -16,7 +16,7 @@ func TestServiceNames(t *testing.T) {
 		}
 	}
 	bad := []string{"", "-a", "a-", "A", "a.b", "a/b", "a_b", "a b", "ä", "a\x00", "..", "*", strings.Repeat("a", 64)}
-	for _, name := range slices.Concat(bad, Commands(), planned()) {
+	for _, name := range slices.Concat(bad, Commands(), Planned()) {
 		if err := checkServiceName(name); err == nil {
 			t.Errorf("%q can name a service", name)
 		}
@@ -25,12 +25,12 @@ func TestServiceNames(t *testing.T) {
 
 func TestReservedNamesAreInOrderAndOnce(t *testing.T) {
 	t.Parallel()
-	for _, names := range [][]string{Commands(), planned()} {
+	for _, names := range [][]string{Commands(), Planned()} {
 		if diff := cmp.Diff(slices.Compact(slices.Sorted(slices.Values(names))), names); diff != "" {
 			t.Error(diff)
 		}
 	}
-	for _, name := range planned() {
+	for _, name := range Planned() {
 		if slices.Contains(Commands(), name) {
 			t.Errorf("%q is a command: it is planned no more", name)
 		}

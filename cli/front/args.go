@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
+	"slices"
 	"strings"
 
 	"github.com/micro/micro/v3/dynamic/request"
@@ -67,6 +67,7 @@ type Invocation struct {
 	Service string
 	Words   []string // of the endpoint
 	Streams bool     // it has to be one that streams
+	Env     string   // what -e behind the service says; empty: nothing
 	args    []string // flags, and what stands between them
 }
 
@@ -90,8 +91,27 @@ func Parse(args []string) Invocation {
 		}
 		args = args[1:]
 	}
-	in.args = append(in.args, args...)
+	in.args, in.Env = takeEnv(append(in.args, args...))
 	return in
+}
+
+// takeEnv takes -e NAME off what stands behind a service, where people put it who know it
+// from the end of other commands. No field is given by a letter; and where -e could be the
+// value of a flag, the name would be a word too many.
+func takeEnv(args []string) (rest []string, env string) {
+	for len(args) > 0 {
+		i := slices.Index(args, "-e")
+		if i < 0 || i+1 == len(args) {
+			break
+		}
+		if next := args[i+1]; strings.HasPrefix(next, "-") || isBody(next) {
+			rest, args = append(rest, args[:i+1]...), args[i+1:]
+			continue
+		}
+		env = args[i+1]
+		rest, args = append(rest, args[:i]...), args[i+2:]
+	}
+	return append(rest, args...), env
 }
 
 // isForm reports whether an argument asks for a form.
@@ -146,7 +166,7 @@ func (in Invocation) Build(m wire.Method, from Inputs) (*Request, error) {
 			return nil, errors.New("standard input can be read only once")
 		}
 		stdinRead = true
-		return readAll(from.Stdin, "standard input")
+		return readAll(from.Stdin, "standard input", r.MaxBody())
 	}}
 	var typed typedBody
 	for args := in.args; len(args) > 0; {
@@ -333,18 +353,20 @@ func shorten(s string) string {
 	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
-// ReadFile returns the content of a file that is the request or a part of it. It
-// is bounded.
-func ReadFile(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
+// FileReader returns what reads a file that is the request or a part of it, with most
+// bytes.
+func FileReader(most int) func(name string) ([]byte, error) {
+	return func(name string) ([]byte, error) {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return readAll(f, name, most)
 	}
-	defer f.Close()
-	return readAll(f, name)
 }
 
-// readRegular is [ReadFile] for what can be read again.
+// readRegular reads a file that can be read again.
 func readRegular(name string) ([]byte, error) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -353,16 +375,16 @@ func readRegular(name string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, errors.New("it may be there only once")
 	}
-	return ReadFile(name)
+	return FileReader(maxBody)(name)
 }
 
-func readAll(r io.Reader, what string) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(r, maxBody+1))
+func readAll(r io.Reader, what string, most int) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, int64(most)+1))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", what, err)
 	}
-	if len(b) > maxBody {
-		return nil, fmt.Errorf("%s has more than %s bytes", what, strconv.Itoa(maxBody))
+	if len(b) > most {
+		return nil, fmt.Errorf("%s has more than %d bytes; --max-size lets it be larger", what, most)
 	}
 	return b, nil
 }

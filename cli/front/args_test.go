@@ -226,7 +226,24 @@ func TestBuildHeaderLines(t *testing.T) {
 	}
 }
 
-func TestReadFile(t *testing.T) {
+func TestEnvBehindService(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]Invocation{
+		"s m --a=b -e far":     {Service: "s", Words: []string{"m"}, Env: "far", args: []string{"--a=b"}},
+		"s m -e far --a b":     {Service: "s", Words: []string{"m"}, Env: "far", args: []string{"--a", "b"}},
+		"s -e one -e two":      {Service: "s", Env: "two"},
+		"s --a -e":             {Service: "s", args: []string{"--a", "-e"}},
+		"s --a -e --b -e far":  {Service: "s", Env: "far", args: []string{"--a", "-e", "--b"}},
+		"s --a -e {} --b -e -": {Service: "s", args: []string{"--a", "-e", "{}", "--b", "-e", "-"}},
+		"s --e far":            {Service: "s", args: []string{"--e", "far"}},
+	} {
+		if diff := cmp.Diff(want, Parse(strings.Fields(line)), cmp.AllowUnexported(Invocation{})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", line, diff)
+		}
+	}
+}
+
+func TestFileReader(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	sizes := map[string]int64{"most": maxBody, "more": maxBody + 1}
@@ -239,17 +256,17 @@ func TestReadFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if b, err := ReadFile(filepath.Join(dir, "most")); err != nil || len(b) != maxBody {
+	if b, err := FileReader(maxBody)(filepath.Join(dir, "most")); err != nil || len(b) != maxBody {
 		t.Errorf("the largest file: %d bytes, %v", len(b), err)
 	}
-	if _, err := ReadFile(filepath.Join(dir, "more")); err == nil || !strings.Contains(err.Error(), "more than 67108864 bytes") {
+	if _, err := FileReader(maxBody)(filepath.Join(dir, "more")); err == nil || !strings.Contains(err.Error(), "more than 67108864 bytes") {
 		t.Errorf("a file that is larger: %v", err)
 	}
-	if _, err := ReadFile(filepath.Join(dir, "nope")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := FileReader(maxBody)(filepath.Join(dir, "nope")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}
 	broken := errors.New("broken")
-	if _, err := readAll(iotest.ErrReader(broken), "standard input"); !errors.Is(err, broken) {
+	if _, err := readAll(iotest.ErrReader(broken), "standard input", maxBody); !errors.Is(err, broken) {
 		t.Errorf("a broken input: %v", err)
 	}
 }

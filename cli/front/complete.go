@@ -150,6 +150,7 @@ func (c Completer) Complete(words []string) (*Completions, *Missing) {
 		}
 	}
 	in := Parse(typed)
+	g.Env = first(in.Env, g.Env)
 	if in.Streams = streams; streams && len(in.Words) == 0 && strings.HasPrefix(partial, "-") {
 		in.Words = []string{"Stream"}
 	}

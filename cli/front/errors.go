@@ -237,6 +237,10 @@ func Explain(s Status, at Place) *Error {
 		case at.EnvToken:
 			e.Hint = "set MICRO_TOKEN to a token that is valid, or unset it and use micro login"
 		}
+	case unary.CodeResourceExhausted:
+		if said, ok := strings.CutPrefix(s.Message, "grpc: received message "); ok { // gRPC's words for a request
+			e.Message = "the server takes no message as large: received message " + said
+		}
 	case unary.CodePermissionDenied:
 		e.Exit = ExitDenied
 	case unary.CodeNotFound, unary.CodeUnimplemented:

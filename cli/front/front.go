@@ -50,7 +50,9 @@ func (c *Command) Run(ctx context.Context) (code int, done bool) {
 	if !ok || len(rest) == 0 || c.IsCommand(rest[0]) {
 		return 0, false
 	}
-	return c.call(ctx, g, Parse(rest))
+	in := Parse(rest)
+	g.Env = first(in.Env, g.Env)
+	return c.call(ctx, g, in)
 }
 
 // unread makes a command that wants standard input go to microd.

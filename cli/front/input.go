@@ -186,6 +186,9 @@ func (b typedBody) messages(m wire.Method, format BodyFormat, from Inputs, readF
 		format = BodyJSON
 	}
 	if format == BodyJSON && !m.ClientStreaming() {
+		if len(bytes.TrimSpace(text)) == 0 {
+			return nil, &Error{Message: b.what() + " is empty; {} is a request without fields", Exit: ExitUsage}
+		}
 		return []Message{{JSON: text}}, nil
 	}
 	var all []Message

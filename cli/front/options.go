@@ -86,8 +86,12 @@ type Inputs struct {
 	Decode func(m wire.Message, f BodyFormat, r io.Reader) iter.Seq2[Message, error]
 }
 
-// maxBody bounds what is read from a file or standard input.
+// maxBody bounds what is read from a file or standard input when nobody says.
 const maxBody = 64 << 20
+
+// MaxBody bounds what is read as a whole from a file or standard input. JSON has twice the
+// room of the largest message that was asked for: bytes take more of it as text.
+func (r *Request) MaxBody() int { return max(maxBody, 2*r.MaxSize) }
 
 // option is a flag of the call itself. Fields of the message of the same name are
 // given with a dot: --.output.

@@ -26,6 +26,23 @@ func (in Invocation) HelpCommand() string {
 	return strings.Join(append(append(words, "--help"), in.schemaArgs()...), " ")
 }
 
+// FieldsCommand returns the command with words of the form name=value as flags; empty when
+// there is none.
+func (in Invocation) FieldsCommand() string {
+	words := []string{"micro", in.Service}
+	fields := false
+	for _, w := range in.Words {
+		if name, value, is := strings.Cut(w, "="); is && name != "" {
+			w, fields = "--"+name+"="+inShell(value), true
+		}
+		words = append(words, w)
+	}
+	if !fields {
+		return ""
+	}
+	return strings.Join(append(words, in.schemaArgs()...), " ")
+}
+
 // schemaArgs returns the options that say where the schema comes from, for a shell.
 func (in Invocation) schemaArgs() []string {
 	var all []string

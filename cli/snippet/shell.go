@@ -55,6 +55,17 @@ func (c *Call) grpcurl() (string, error) {
 	for _, name := range c.Sources.Protosets {
 		add("-protoset", name)
 	}
+	files := ""
+	if c.Sources.Repository != "" { // grpcurl reads files only
+		file, err := c.serviceFile()
+		if err != nil {
+			return "", err
+		}
+		const dir = "grpcurl-protos"
+		files = strings.Join([]string{"micro describe", Quote(c.Method.Service().Name()), "--schema", Quote(c.Sources.Repository), "--files", dir, ">/dev/null && "}, " ")
+		add("-import-path", dir)
+		add("-proto", file)
+	}
 	for _, h := range c.Headers {
 		words = append(words, "-H", c.shellHeader(h, h.Name))
 	}
@@ -74,7 +85,21 @@ func (c *Call) grpcurl() (string, error) {
 		add("-d", c.lines(" "))
 	}
 	words = append(words, Quote(target), Quote(strings.TrimPrefix(c.Method.Path(), "/")))
-	return c.leftOut("#", "grpcurl", "authority", "max-size") + strings.Join(words, " "), nil
+	return c.leftOut("#", "grpcurl", "authority", "max-size") + files + strings.Join(words, " "), nil
+}
+
+// serviceFile returns the path of the .proto file that the service of the method is in.
+func (c *Call) serviceFile() (string, error) {
+	schema, err := c.Schema()
+	if err != nil {
+		return "", err
+	}
+	for _, s := range schema.Services() {
+		if string(s.FullName()) == c.Method.Service().Name() {
+			return s.ParentFile().Path(), nil
+		}
+	}
+	return "", fmt.Errorf("the schema has no service %s", c.Method.Service().Name())
 }
 
 func (c *Call) curl() (string, error) {

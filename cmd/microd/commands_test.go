@@ -28,6 +28,9 @@ func TestCommandsAreKnownEverywhere(t *testing.T) {
 	if diff := cmp.Diff(visible, server.Commands()); diff != "" {
 		t.Errorf("commands of the tree (-) and names that backend/server reserves for them (+):\n%s", diff)
 	}
+	if diff := cmp.Diff(cli.Planned(), server.Planned()); diff != "" {
+		t.Errorf("names that cli keeps for commands to come (-) and that backend/server does (+):\n%s", diff)
+	}
 	// The front knows no word that is none.
 	for _, word := range []string{"helloworld", "micro", "microd", "", "-h", "Run", "runs", "config", "registry"} {
 		if !slices.Contains(commands, word) && front.IsCommand(word) {

@@ -79,8 +79,8 @@ func (c *Client) Publish(ctx context.Context, topic string, m *Message) error {
 }
 
 // Subscribe calls a handler with the messages of a topic, one at a time and in order,
-// until ctx ends, and returns its error then. It goes on when the server was away for a
-// while, without what was published meanwhile; any other error ends it.
+// until ctx ends, and returns its error then. It goes on when the server was away or
+// overloaded for a while, without what was published meanwhile; any other error ends it.
 func (c *Client) Subscribe(ctx context.Context, topic string, handle func(ctx context.Context, m *Message), opts ...SubscribeOption) error {
 	o := newOptions(opts)
 	return again.Call(ctx, func() error {

@@ -19,8 +19,8 @@ type Handler func(ctx context.Context, e *Event) error
 const settleIn = 5 * time.Second
 
 // Consume calls a handler with the events of a topic, one at a time and in order,
-// until ctx ends, and returns its error then. It goes on when the server was away for
-// a while; any other error ends it. Run it several times for more at a time: those of
+// until ctx ends, and returns its error then. It goes on when the server was away or
+// overloaded for a while, or its disk was full; any other error ends it. Run it several times for more at a time: those of
 // a group share the events.
 //
 // Without [WithGroup] what the handler returns changes nothing, since nobody keeps

@@ -152,6 +152,8 @@ func check(ctx context.Context, l *embedded.Log, w *world) error {
 			log[e.Offset] = string(e.Payload)
 		}
 	}
+	w.mu.Lock() // the database tidies up already, and the power may be cut in that
+	defer w.mu.Unlock()
 	for p := range publishers {
 		if at[p] < w.acked[p] || at[p] > w.begun[p] {
 			return fmt.Errorf("publisher %d is at %d, want from %d to %d", p, at[p], w.acked[p], w.begun[p])

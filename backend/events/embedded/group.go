@@ -111,14 +111,14 @@ func (l *Log) join(ctx context.Context, name events.Group, f events.Fetch) (*gro
 	}
 	var g *group
 	err := l.commits.Do(ctx, func(b *pebble.Batch, here, _ *batch) (engine.Outcome, error) {
-		t, err := l.make(b, here, name.Topic)
+		t, err := l.make(b, here, name.Topic, events.MaxTopics)
 		if err != nil {
 			return engine.Nothing, err
 		}
 		if g = t.writtenGroups[name.Name]; g == nil {
 			if len(t.writtenGroups) >= events.MaxGroups {
 				// What made the topic, if anything did, had no groups.
-				return engine.Nothing, fmt.Errorf("the topic has %d groups, which is the most: %w", events.MaxGroups, events.ErrTooLarge)
+				return engine.Nothing, fmt.Errorf("the topic has %d groups: %w", events.MaxGroups, events.ErrTooMany)
 			}
 			g = &group{name: name, topic: t, next: from}
 			t.writtenGroups[name.Name] = g
@@ -353,7 +353,8 @@ func (l *Log) bury(ctx context.Context, g *group, dead []events.Delivery, f even
 		if len(left) == 0 {
 			return false, nil
 		}
-		t, err := l.make(b, here, name)
+		// Beyond what there may be: else the group would never come to what is behind.
+		t, err := l.make(b, here, name, 2*events.MaxTopics)
 		if err != nil {
 			return false, err
 		}

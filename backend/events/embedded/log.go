@@ -259,14 +259,14 @@ func put(b *pebble.Batch, t *topic) {
 	_ = b.Set(k, seal(k, t.written.format()), nil) // cannot fail on a batch without an index
 }
 
-// make returns the topic of that name, made if need be. It is called in a write, and
-// changes nothing when it fails.
-func (l *Log) make(b *pebble.Batch, here *batch, name events.Topic) (*topic, error) {
+// make returns the topic of that name, made if need be and the namespace has fewer than
+// limit. It is called in a write, and changes nothing when it fails.
+func (l *Log) make(b *pebble.Batch, here *batch, name events.Topic, limit int) (*topic, error) {
 	if t := l.written[name]; t != nil {
 		return t, nil
 	}
-	if l.count[name.Namespace] >= events.MaxTopics {
-		return nil, fmt.Errorf("the namespace has %d topics, which is the most: %w", events.MaxTopics, events.ErrTooLarge)
+	if n := l.count[name.Namespace]; n >= limit {
+		return nil, fmt.Errorf("the namespace has %d topics: %w", n, events.ErrTooMany)
 	}
 	t := newTopic(name, state{next: 1, oldest: 1, retention: events.DefaultRetention()})
 	l.written[name] = t
@@ -296,7 +296,7 @@ func (l *Log) Append(ctx context.Context, name events.Topic, list []events.Event
 	}
 	var first int64
 	err := l.commits.Do(ctx, func(b *pebble.Batch, here, _ *batch) (engine.Outcome, error) {
-		t, err := l.make(b, here, name)
+		t, err := l.make(b, here, name, events.MaxTopics)
 		if err != nil {
 			return engine.Nothing, err
 		}
@@ -358,7 +358,7 @@ func (l *Log) SetRetention(ctx context.Context, name events.Topic, r events.Rete
 		return err
 	}
 	return l.commits.Do(ctx, func(b *pebble.Batch, here, _ *batch) (engine.Outcome, error) {
-		t, err := l.make(b, here, name)
+		t, err := l.make(b, here, name, events.MaxTopics)
 		if err != nil {
 			return engine.Nothing, err
 		}

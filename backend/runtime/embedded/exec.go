@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -24,13 +23,12 @@ func (c *run) Exec(ctx context.Context, command supervisor.Command) (result runt
 	if len(args) == 0 || args[0] == "" || strings.ContainsRune(strings.Join(args, ""), 0) {
 		return result, fmt.Errorf("%w: it has no name, or a zero byte", runtime.ErrCommand)
 	}
-	img, _ := c.start.Of.(*image)
-	p := c.program
-	if p.path, err = img.find(args[0]); err != nil {
+	path, err := c.start.Of.(*image).find(args[0])
+	if err != nil {
 		return result, commandError(err)
 	}
 	m := sweep.MarkOf(c.engine.id, c.start.ID, rand.Text())
-	p.argv, p.env = args, p.marked(m)
+	p := c.program(path, args, m)
 	out, in, err := os.Pipe()
 	if err != nil {
 		return result, err
@@ -86,17 +84,6 @@ func (c *run) attend(ctx context.Context, over <-chan struct{}, p *process, m sw
 	}
 	_ = out.SetReadDeadline(time.Now().Add(drainTime)) // it may have ended already
 	return runtime.Result{Exit: exit, Output: <-output}, why
-}
-
-// marked returns the program's environment with another mark.
-func (p program) marked(m sweep.Mark) []string {
-	env := slices.Clone(p.env)
-	for i, variable := range env {
-		if strings.HasPrefix(variable, sweep.Variable+"=") {
-			env[i] = sweep.Variable + "=" + string(m)
-		}
-	}
-	return env
 }
 
 // commandError returns an error about a program as one about a command.

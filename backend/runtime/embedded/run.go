@@ -24,8 +24,7 @@ type run struct {
 	engine  *engine
 	start   supervisor.Start
 	process *process
-	cell    *cell   // what runs in it
-	program program // as it was started
+	cell    *cell // what runs in it
 	outputs map[runtime.Stream]*os.File
 	killed  atomic.Bool // by us
 	// memoryKills is what the cell's function of that name returned before the start.
@@ -72,12 +71,7 @@ func (e *engine) Start(_ context.Context, s supervisor.Start) (_ supervisor.Star
 	if current.cell, err = e.cells.open(h, img, s.Resources); err != nil {
 		return supervisor.Started{}, err
 	}
-	err = current.spawn(program{
-		path: path,
-		argv: argv,
-		env:  environment(s.Spec, img, h, s.Port, sweep.MarkOf(e.id, s.ID)),
-		dir:  h.work(),
-	})
+	err = current.spawn(current.program(path, argv, sweep.MarkOf(e.id, s.ID)))
 	if err != nil {
 		return supervisor.Started{}, errors.Join(err, current.cell.close())
 	}
@@ -86,6 +80,12 @@ func (e *engine) Start(_ context.Context, s supervisor.Start) (_ supervisor.Star
 		return supervisor.Started{}, err // it is plain data
 	}
 	return supervisor.Started{Process: current, Mark: mark, Unmet: current.cell.unmet()}, nil
+}
+
+// program returns a program of the image as the instance starts it, with a mark.
+func (c *run) program(path string, argv []string, m sweep.Mark) program {
+	img, h := c.start.Of.(*image), home(c.start.Home)
+	return program{path: path, argv: argv, env: environment(c.start.Spec, img, h, c.start.Port, m), dir: h.work()}
 }
 
 // spawn starts a program in the cell of the run.
@@ -106,7 +106,7 @@ func (c *run) spawn(p program) error {
 	if err != nil {
 		return errors.Join(startError(err), outR.Close(), errR.Close())
 	}
-	c.process, c.program = started, p
+	c.process = started
 	c.outputs = map[runtime.Stream]*os.File{runtime.Stdout: outR, runtime.Stderr: errR}
 	return nil
 }

@@ -15,13 +15,14 @@ import (
 	engine "github.com/micro/micro/v3/backend/embedded"
 	"github.com/micro/micro/v3/backend/store"
 	"github.com/micro/micro/v3/backend/store/embedded"
+	"github.com/micro/micro/v3/internal/crashtest"
 )
 
-// tmpfs mounts a file system of 64 MiB for a test, where that is permitted.
-func tmpfs(t *testing.T) string {
+// tmpfs mounts a file system of a size, such as 64m, for a test, where that is permitted.
+func tmpfs(t *testing.T, size string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64m"); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
 		t.Skipf("mount: %v", err)
 	}
 	t.Cleanup(func() {
@@ -93,10 +94,30 @@ func within(t *testing.T, what string, f func() error) error {
 	}
 }
 
+// remove deletes a record on a full disk. A store that is tidying up there takes some room
+// meanwhile, and may have too little even for that.
+func remove(t *testing.T, s *opened, key string) {
+	t.Helper()
+	for deadline := time.After(20 * time.Second); ; {
+		_, err := s.Txn(t.Context(), store.Txn{Do: []store.Op{store.Delete(key)}})
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, store.ErrFull) {
+			t.Fatal(err)
+		}
+		select {
+		case <-deadline:
+			t.Fatalf("nothing can be deleted on a full disk: %v", err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
 // TestFullDisk fills a disk with a store, and has somebody else fill it.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
-	disk := tmpfs(t)
+	disk := tmpfs(t, "64m")
 	s := open(t, filepath.Join(disk, "data"), engine.Options{}, embedded.Options{MaxChangeBytes: 4 << 20})
 	ctx := t.Context()
 	value := make([]byte, 50<<10)
@@ -159,13 +180,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	kept := acked
 	for i := kept - 1; i >= kept/3; i-- {
-		err := within(t, "a deletion", func() error {
-			_, err := s.Txn(ctx, store.Txn{Do: []store.Op{store.Delete(fmt.Sprintf("k%05d", i))}})
-			return err
-		})
-		if err != nil {
-			t.Fatalf("a deletion on a full disk: %v", err)
-		}
+		remove(t, s, fmt.Sprintf("k%05d", i))
 		acked = i
 	}
 	recovered()
@@ -216,4 +231,55 @@ func TestFullDisk(t *testing.T) {
 	acked--
 	giveBack()
 	recovered()
+}
+
+// TestRoomComesBack fills a disk with a store as a server opens it, removes all of that,
+// and wants the room back. Values are large, so that the removals alone have to make the
+// store tidy up.
+func TestRoomComesBack(t *testing.T) {
+	t.Parallel()
+	if crashtest.Race {
+		t.Skip("it is about what Pebble does, which takes too long")
+	}
+	disk := tmpfs(t, "128m")
+	s := open(t, filepath.Join(disk, "data"), engine.Options{}, embedded.Options{})
+	ctx := t.Context()
+	value := make([]byte, 900<<10)
+	random := rand.NewChaCha8([32]byte{})
+	_, _ = random.Read(value)
+	n := 0 // values that are there
+	fill := func() {
+		t.Helper()
+		for {
+			_, err := s.Txn(ctx, store.Txn{Do: []store.Op{store.Put(fmt.Sprintf("k%05d", n), value)}})
+			if errors.Is(err, store.ErrFull) {
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n++; n > 200 {
+				t.Fatal("more was taken than there is room for")
+			}
+		}
+	}
+	// Until there is nothing left to tidy up that would help, for all one can see.
+	for before, same := -1, 0; same < 50; same++ {
+		if fill(); n != before {
+			before, same = n, 0
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+	t.Logf("%d values of 900 KiB", n)
+	const want = 10 // not all: on so small a disk little can be merged at once
+	for ; n > 0; n-- {
+		remove(t, s, fmt.Sprintf("k%05d", n-1))
+	}
+	for deadline := time.After(time.Minute); n < want; fill() {
+		select {
+		case <-deadline:
+			t.Fatalf("%d values were taken, want %d", n, want)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }

@@ -9,8 +9,13 @@ import (
 	engine "github.com/micro/micro/v3/backend/embedded"
 )
 
+// fullChangeBytes is what the index of changes may have on a disk that is full. The rest of
+// it is only of use to who goes on with a watch, and takes room that records need.
+const fullChangeBytes = 4 << 20
+
 // trimmer cuts the index of changes at its old end when it has become too long, and
-// then by a tenth of what it may have, so that this is rare.
+// then by a tenth of what it may have, so that this is rare. When the disk is full it
+// leaves little of it.
 type trimmer struct {
 	store  *Store
 	cancel context.CancelFunc
@@ -19,6 +24,7 @@ type trimmer struct {
 
 	newest atomic.Int64 // the newest revision in the index
 	total  atomic.Int64 // see change, as of it
+	full   atomic.Bool  // a write found no room, and nothing was cut since
 }
 
 func newTrimmer(s *Store) *trimmer {
@@ -47,6 +53,19 @@ func (t *trimmer) note(newest, total int64) {
 	if newest-f.revision <= t.store.options.MaxChanges && total-f.total <= t.store.options.MaxChangeBytes {
 		return
 	}
+	t.kick()
+}
+
+// short is told that a write found no room.
+func (t *trimmer) short() {
+	if t.total.Load()-t.store.floor.Load().total <= fullChangeBytes {
+		return
+	}
+	t.full.Store(true)
+	t.kick()
+}
+
+func (t *trimmer) kick() {
 	select {
 	case t.wake <- struct{}{}:
 	default:
@@ -95,6 +114,9 @@ func (t *trimmer) find() (floor, error) {
 	newest, total := t.newest.Load(), t.total.Load()
 	keepChanges := s.options.MaxChanges - s.options.MaxChanges/10
 	keepBytes := s.options.MaxChangeBytes - s.options.MaxChangeBytes/10
+	if t.full.Swap(false) {
+		keepBytes = min(keepBytes, fullChangeBytes)
+	}
 	to := *s.floor.Load()
 	it, err := s.db.NewIter(&pebble.IterOptions{
 		LowerBound: changeKey(position{revision: to.revision + 1}),

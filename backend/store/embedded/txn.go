@@ -98,6 +98,7 @@ func (s *Store) room(ops []store.Op) error {
 		size = 0
 	}
 	if err := s.db.Room(size); err != nil {
+		s.trimmer.short()
 		return fmt.Errorf("%w: %w", store.ErrFull, err)
 	}
 	return nil

@@ -19,8 +19,8 @@ const (
 )
 
 // Call calls f again and again until ctx ends, and returns its error then. It goes on
-// when f returns nil or says that the server is away, with pauses that grow; any other
-// error of f it returns.
+// when f returns nil or an error that passes, with pauses that grow; any other error of f
+// it returns.
 func Call(ctx context.Context, f func() error) error {
 	pause := firstPause
 	for {
@@ -44,7 +44,12 @@ func Call(ctx context.Context, f func() error) error {
 	}
 }
 
-// Lost reports whether an error is one that passes: the server is away, or stops.
+// Lost reports whether an error is one that passes: the server is away, or stops, or has
+// too much to do, or no room on its disk.
 func Lost(err error) bool {
-	return errors.Is(err, io.EOF) || status.Code(err) == codes.Unavailable
+	if errors.Is(err, io.EOF) {
+		return true
+	}
+	code := status.Code(err)
+	return code == codes.Unavailable || code == codes.ResourceExhausted
 }

@@ -32,7 +32,7 @@ func TestCall(t *testing.T) {
 				<-time.After(time.Minute) // it works
 				return nil
 			case 4:
-				return status.Error(codes.Unavailable, "away")
+				return status.Error(codes.ResourceExhausted, "the disk is full")
 			default:
 				return denied
 			}

@@ -167,5 +167,30 @@ func (id *identity) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.
 	if err != nil {
 		return nil, err
 	}
-	return open(id.as(ctx, token), desc, cc, method, opts...)
+	stream, err := open(id.as(ctx, token), desc, cc, method, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return &renewing{ClientStream: stream, ctx: ctx, renew: func(ctx context.Context) bool {
+		again, err := id.access(ctx, cc, token)
+		return err == nil && again != token
+	}}, nil
+}
+
+// renewing is a stream that a server may end because it does not accept the access token
+// any more. Where another one can be had, that is a stream that was lost: whoever goes on
+// after a restart of the server goes on then too.
+type renewing struct {
+	grpc.ClientStream
+	ctx   context.Context //nolint:containedctx // that of the call; the stream's own has ended by then
+	renew func(context.Context) bool
+}
+
+// RecvMsg receives a message.
+func (s *renewing) RecvMsg(m any) error {
+	err := s.ClientStream.RecvMsg(m)
+	if !refusedToken(err) || !s.renew(s.ctx) {
+		return err
+	}
+	return status.Error(codes.Unavailable, "it ended with an access token that was renewed now: "+status.Convert(err).Message())
 }

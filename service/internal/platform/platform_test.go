@@ -161,3 +161,44 @@ func TestTokens(t *testing.T) {
 		t.Errorf("when no token can be had: %q, want Unavailable", got)
 	}
 }
+
+// endedStream is a stream that has ended with an error.
+type endedStream struct {
+	grpc.ClientStream
+	err error
+}
+
+func (s endedStream) RecvMsg(any) error { return s.err }
+
+// A stream that ended for its token was lost where another token can be had.
+func TestStreamsOutliveTokens(t *testing.T) {
+	t.Parallel()
+	refused := func(domain, reason string) error {
+		st, err := status.New(codes.Unauthenticated, "revoked").WithDetails(&errdetails.ErrorInfo{Domain: domain, Reason: reason})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.Err()
+	}
+	for _, c := range []struct {
+		name  string
+		err   error
+		other bool // there is another token
+		want  codes.Code
+	}{
+		{"revoked", refused("micro", "SESSION_REVOKED"), true, codes.Unavailable},
+		{"expired", refused("micro", "TOKEN_EXPIRED"), true, codes.Unavailable},
+		{"for good", refused("micro", "SESSION_REVOKED"), false, codes.Unauthenticated},
+		{"by a service", refused("shop", "SESSION_REVOKED"), true, codes.Unauthenticated},
+		{"something else", status.Error(codes.PermissionDenied, "no"), true, codes.PermissionDenied},
+		{"none", nil, true, codes.OK},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := &renewing{ClientStream: endedStream{err: c.err}, ctx: t.Context(), renew: func(context.Context) bool { return c.other }}
+			if got := status.Code(s.RecvMsg(nil)); got != c.want {
+				t.Errorf("%v, want %v", got, c.want)
+			}
+		})
+	}
+}
