@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/micro/micro/v3/internal/crashtest"
 )
 
 // The scripts of testdata/script run the two binaries as they are shipped, each
@@ -65,7 +67,7 @@ func buildBinaries(t *testing.T) string {
 	t.Helper()
 	bin := t.TempDir()
 	args := []string{"build", "-ldflags=-s -w", "-o", bin + string(filepath.Separator)}
-	if withRace {
+	if crashtest.Race {
 		args = append(args, "-race")
 	}
 	cmd := exec.CommandContext(t.Context(), "go", append(args, "../micro", "../microd", "../../testdata/fixture")...)
