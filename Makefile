@@ -22,6 +22,7 @@ test: ## run every test
 soak: ## run the long tests: crash, kill and fault loops, a million random cases
 	MICRO_SOAK=1 $(GO) test -timeout 3h ./backend/... ./cli/tui ./dynamic/...
 	MICRO_SOAK=1 $(GO) test -timeout 3h -run 'UnderLoad|Kills' ./cmd/microd
+	$(GO) test -race -timeout 1h -run 'Dashboard|Form|Follow|DevScreen|Fault' ./cmd/microd
 
 bench: build ## measure, as ratios against a floor or a peer in the same run
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./bench

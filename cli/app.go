@@ -60,6 +60,7 @@ type App struct {
 
 	config *envs.Config
 	conn   *grpc.ClientConn
+	kept   *keptConns // where connections come from, and are left; nil: it has its own
 
 	tokenMu sync.Mutex // of what is asked for by several at once: a token, the connection
 }
@@ -172,7 +173,7 @@ func (a *App) keyring() envs.Keyring { return envs.Keyring{Getenv: a.Getenv} }
 
 // close ends what was opened for the command.
 func (a *App) close() {
-	if a.conn != nil {
+	if a.conn != nil && !a.keeps() {
 		_ = a.conn.Close() // nothing is under way on it
 	}
 }

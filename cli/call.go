@@ -222,7 +222,7 @@ func (a *App) invokeOnce(ctx context.Context, root *cobra.Command, in front.Invo
 	}
 	var entry front.Entry
 	var cached bool
-	err = a.retrying(ctx, conn, how, func() (bool, error) {
+	err = a.retrying(ctx, how, func() (bool, error) {
 		var err error
 		entry, cached, err = a.schema(callCtx, conn, q)
 		return !in.WantsHelp(), err

@@ -22,11 +22,18 @@ func (a *App) Conn() (*grpc.ClientConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if a.conn, err = a.dial(e); err != nil {
-		return nil, err
+	dial := func() (*grpc.ClientConn, error) { return a.dial(e) }
+	if a.keeps() {
+		a.conn, err = a.kept.get(newConnKey(e, a.via), dial)
+	} else {
+		a.conn, err = dial()
 	}
-	return a.conn, nil
+	return a.conn, err
 }
+
+// keeps reports whether the connection goes on when the command ends. One that is watched
+// does not: how it is made is a part of what is told.
+func (a *App) keeps() bool { return a.kept != nil && a.observer == nil }
 
 // connFor returns the connection, and the context with which calls on it say who
 // calls and in which namespace. A caller who is not logged in is anonymous.
@@ -45,7 +52,7 @@ func (a *App) connFor(ctx context.Context) (context.Context, *grpc.ClientConn, e
 	if err != nil {
 		return nil, nil, err
 	}
-	return callContext(ctx, token, ns), conn, nil
+	return guardedBy(callContext(ctx, token, ns), a), conn, nil
 }
 
 // callContext returns a context for calls with a token, in a namespace.

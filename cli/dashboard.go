@@ -138,7 +138,7 @@ func (a *App) at(env, namespace string, out io.Writer) *App {
 				return a.Getenv(name)
 			}
 		},
-		env: env, namespace: namespace, noColor: true,
+		env: env, namespace: namespace, noColor: true, kept: a.kept,
 	}
 }
 
@@ -146,6 +146,7 @@ func (a *App) at(env, namespace string, out io.Writer) *App {
 // empty namespace is the environment's.
 func (a *App) session(env, namespace string) (tui.Session, error) {
 	app := a.at(env, namespace, io.Discard)
+	app.kept = nil // it has one connection for the whole session
 	e, err := app.Env()
 	if err != nil {
 		return tui.Session{}, err
@@ -164,7 +165,6 @@ func (a *App) session(env, namespace string) (tui.Session, error) {
 		Dial: func(ctx context.Context) (context.Context, grpc.ClientConnInterface, error) {
 			mu.Lock()
 			defer mu.Unlock()
-			conn.ResetConnectBackoff() // whoever asks has waited
 			ctx, _, err := app.connFor(ctx)
 			return ctx, conn, err
 		},

@@ -19,6 +19,7 @@ import (
 	"github.com/micro/micro/v3/cli/resume"
 	"github.com/micro/micro/v3/cli/tui"
 	"github.com/micro/micro/v3/generator"
+	"github.com/micro/micro/v3/internal/fault"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
 
@@ -120,8 +121,8 @@ func (d *dev) work(ctx context.Context, plain bool) error {
 func (d *dev) tendAll(ctx context.Context) {
 	var all sync.WaitGroup
 	for _, s := range d.services {
-		all.Go(func() { s.watch.run(ctx, s.changed, func(err error) { d.fail(s, err) }) })
-		all.Go(func() { d.tend(ctx, s) })
+		all.Go(fault.Guard(ctx, func() { s.watch.run(ctx, s.changed, func(err error) { d.fail(s, err) }) }))
+		all.Go(fault.Guard(ctx, func() { d.tend(ctx, s) }))
 	}
 	all.Wait()
 	d.follows.Wait()
@@ -245,12 +246,12 @@ func (d *dev) tend(ctx context.Context, s *devService) {
 	for {
 		turn, cancel := context.WithCancel(ctx)
 		done := make(chan struct{})
-		go func() {
+		fault.Go(ctx, func() {
 			defer close(done)
 			if err := d.turn(turn, ctx, s); err != nil && turn.Err() == nil {
 				d.fail(s, err)
 			}
-		}()
+		})
 		select {
 		case <-s.changed:
 			cancel()
@@ -341,11 +342,11 @@ func (d *dev) follow(ctx context.Context, s *devService, rsp *runtimev1.ApplyRes
 		since = timestamppb.New(d.app.Now())
 	}
 	reader := &serviceReader{name: s.name, place: resume.At(since)}
-	d.follows.Go(func() {
+	d.follows.Go(fault.Guard(ctx, func() {
 		if err := d.logs.follow(ctx, reader); err != nil && ctx.Err() == nil {
 			d.fail(s, err)
 		}
-	})
+	}))
 }
 
 // end stops what was begun, and says what goes on. A second interrupt leaves the rest.

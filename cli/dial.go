@@ -56,9 +56,12 @@ func (a *App) dial(e envs.Env) (*grpc.ClientConn, error) {
 	if a.Getenv("MICRO_TRANSPORT") == "" && !a.via.WaitReady {
 		creds = earlyCreds{creds}
 	}
-	connect := grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: connectTimeout}
-	if a.via.WaitReady {
-		connect.Backoff = backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second}
+	// Whoever goes on although the server is away asks again in his own time, and is to
+	// find it soon after it is back. What grpc-go has for that, ResetConnectBackoff, reads a
+	// map that its own goroutines may write.
+	connect := grpc.ConnectParams{
+		Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+		MinConnectTimeout: connectTimeout,
 	}
 	opts := []grpc.DialOption{
 		grpc.WithTransportCredentials(creds),
@@ -73,6 +76,9 @@ func (a *App) dial(e envs.Env) (*grpc.ClientConn, error) {
 	}
 	if a.observer != nil {
 		opts = append(opts, grpc.WithStatsHandler(a.observer))
+	}
+	if a.keeps() {
+		opts = append(opts, grpc.WithIdleTimeout(keptTime))
 	}
 	target := "dns:///" + address
 	socket, isSocket := envs.SocketPath(address)

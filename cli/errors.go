@@ -20,6 +20,7 @@ import (
 	"github.com/micro/micro/v3/cli/tui"
 	"github.com/micro/micro/v3/dynamic/wire"
 	"github.com/micro/micro/v3/envs"
+	"github.com/micro/micro/v3/internal/fault"
 )
 
 // Error is what a person is told.
@@ -58,7 +59,10 @@ func (a *App) explainCause(err error) *Error {
 	e := &Error{Message: err.Error(), Exit: ExitError}
 	var damaged *envs.DamagedError
 	var session *sessionError
+	var broken *fault.Fault
 	switch {
+	case errors.As(err, &broken):
+		e.Details = strings.Split(strings.TrimSpace(string(broken.Stack)), "\n")
 	case errors.Is(err, context.Canceled), errors.Is(err, tui.ErrInterrupted):
 		return &Error{Message: "interrupted", Exit: ExitInterrupted}
 	case errors.As(err, &session):

@@ -16,6 +16,7 @@ import (
 	"github.com/micro/micro/v3/cli/front"
 	"github.com/micro/micro/v3/dynamic"
 	"github.com/micro/micro/v3/dynamic/wire"
+	"github.com/micro/micro/v3/internal/fault"
 )
 
 // outgoing adds to the context of a call which service it is for, and what it was
@@ -99,7 +100,7 @@ func (a *App) exchange(ctx context.Context, conn *grpc.ClientConn, in front.Invo
 		defer a.asking.end()
 	}
 	repeatable := !r.Stdin
-	return a.retrying(ctx, conn, r, func() (bool, error) {
+	return a.retrying(ctx, r, func() (bool, error) {
 		answered, said, err := a.attempt(ctx, conn, m, r, p, send)
 		if call := asCallError(err, said, entry, m); call != nil {
 			call.timeout = r.Timeout
@@ -127,7 +128,7 @@ func (a *App) attempt(ctx context.Context, conn *grpc.ClientConn, m wire.Method,
 		return false, false, err
 	}
 	failed := make(chan error, 1)
-	go func() {
+	fault.Go(ctx, func() {
 		err := send(s)
 		if err == nil || errors.Is(err, io.EOF) {
 			err = s.CloseSend()
@@ -136,7 +137,7 @@ func (a *App) attempt(ctx context.Context, conn *grpc.ClientConn, m wire.Method,
 			failed <- err
 			cancel()
 		}
-	}()
+	})
 	answered, told, err := a.answers(ctx, s, m, p)
 	select {
 	case err = <-failed: // a request could not be sent

@@ -23,6 +23,8 @@ func (a *App) form(ctx context.Context, in front.Invocation) error {
 	if !a.hasScreen(false) {
 		return noForm(in)
 	}
+	a.kept = &keptConns{}
+	defer a.kept.close()
 	how := in.Options(a.Getenv)
 	c, err := a.screen()
 	if err != nil {

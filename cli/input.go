@@ -5,6 +5,8 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+
+	"github.com/micro/micro/v3/internal/fault"
 )
 
 // maxKept bounds how much of standard input is kept for another try.
@@ -84,10 +86,10 @@ func (i *interruptibleReader) Read(p []byte) (int, error) {
 	}
 	done := make(chan result, 1)
 	buf := i.buf[:len(p)]
-	go func() {
+	fault.Go(i.ctx, func() {
 		n, err := i.r.Read(buf)
 		done <- result{n, err}
-	}()
+	})
 	select {
 	case res := <-done:
 		return copy(p, buf[:res.n]), res.err

@@ -7,6 +7,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/micro/micro/v3/cli/resume"
+	"github.com/micro/micro/v3/internal/fault"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
 
@@ -30,7 +31,7 @@ func (r *logReader) followAll(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	there, failed, ended := make(chan string), make(chan error, 1), make(chan followEnd)
-	go func() { failed <- r.watchServices(ctx, there) }()
+	fault.Go(ctx, func() { failed <- r.watchServices(ctx, there) })
 	all := map[string]*followedService{}
 	for _, s := range r.services {
 		all[s.name] = &followedService{serviceReader: s}
@@ -45,13 +46,13 @@ func (r *logReader) followAll(ctx context.Context) error {
 			return
 		}
 		f.running = true
-		go func() {
+		fault.Go(ctx, func() {
 			err := r.follow(ctx, f.serviceReader)
 			select {
 			case ended <- followEnd{name, err}:
 			case <-ctx.Done():
 			}
-		}()
+		})
 	}
 	for _, s := range r.services {
 		begin(s.name)

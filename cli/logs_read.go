@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/micro/micro/v3/cli/resume"
+	"github.com/micro/micro/v3/internal/fault"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 )
 
@@ -68,7 +69,7 @@ func (r *logReader) read(ctx context.Context) (int, error) {
 	defer cancel()
 	failed := make(chan error, len(r.services))
 	for _, s := range r.services {
-		go func() { failed <- r.follow(ctx, s) }()
+		fault.Go(ctx, func() { failed <- r.follow(ctx, s) })
 	}
 	var first error
 	for range r.services {
@@ -224,7 +225,7 @@ func (r *logReader) open(ctx context.Context, s *serviceReader, tail int32, foll
 	return &lineStream{service: s, stream: stream}, err
 }
 
-// runtime returns a client of the runtime, which tries at once when the server was away.
+// runtime returns a client of the runtime.
 func (r *logReader) runtime(ctx context.Context) (context.Context, runtimev1.RuntimeClient, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -232,7 +233,6 @@ func (r *logReader) runtime(ctx context.Context) (context.Context, runtimev1.Run
 	if err != nil {
 		return nil, nil, err
 	}
-	conn.ResetConnectBackoff()
 	return ctx, runtimev1.NewRuntimeClient(conn), nil
 }
 

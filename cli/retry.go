@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -50,7 +49,7 @@ func retryPause(err error, n int) (time.Duration, bool) {
 // retrying calls f until it succeeds, fails for good, or has failed as often as r
 // says. f reports false when it has done what cannot be done again. The last error is
 // returned also when there is no time left to try again.
-func (a *App) retrying(ctx context.Context, conn *grpc.ClientConn, r *front.Request, f func() (repeatable bool, err error)) error {
+func (a *App) retrying(ctx context.Context, r *front.Request, f func() (repeatable bool, err error)) error {
 	for n := 1; ; n++ {
 		repeatable, err := f()
 		if err == nil || !repeatable || n > r.Retries {
@@ -73,6 +72,5 @@ func (a *App) retrying(ctx context.Context, conn *grpc.ClientConn, r *front.Requ
 			t.Stop()
 			return err
 		}
-		conn.ResetConnectBackoff()
 	}
 }

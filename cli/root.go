@@ -14,15 +14,18 @@ import (
 	"github.com/micro/micro/v3/cli/front"
 	"github.com/micro/micro/v3/cli/tui"
 	"github.com/micro/micro/v3/dynamic/request"
+	"github.com/micro/micro/v3/internal/fault"
 )
 
 // Main runs one command and returns the code that the process exits with. It is
 // the only way out of a command: commands return errors and do not print them.
 func Main(ctx context.Context, app *App, args []string) int {
 	defer app.close()
-	root := newRoot(app)
-	root.SetArgs(args)
-	err := execute(ctx, app, root, args)
+	err := guarded(ctx, func(ctx context.Context) error {
+		root := newRoot(app)
+		root.SetArgs(args)
+		return execute(ctx, app, root, args)
+	})
 	if err == nil {
 		return ExitOK
 	}
@@ -32,6 +35,21 @@ func Main(ctx context.Context, app *App, args []string) int {
 	}
 	e.Print(app.Err, wantsJSON(args))
 	return e.Exit
+}
+
+// guarded returns the error of run, or at once a fault of it: the goroutines that had none
+// end with the process.
+func guarded(ctx context.Context, run func(ctx context.Context) error) error {
+	ctx, watch := fault.NewWatch(ctx)
+	defer watch.End()
+	done := make(chan error, 1)
+	fault.Go(ctx, func() { done <- run(ctx) })
+	select {
+	case err := <-done:
+		return err
+	case <-watch.Seen():
+		return watch.Err()
+	}
 }
 
 // execute runs a built-in command, or else calls the service that the first word

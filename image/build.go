@@ -17,6 +17,8 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/micro/micro/v3/internal/fault"
 )
 
 // BuildOptions are settings of [Build].
@@ -127,7 +129,11 @@ func Build(ctx context.Context, s *Source, o BuildOptions) (_ *Image, err error)
 		builders[n] = &b
 	}
 	schema := make(chan []byte, 1)
-	go func() { schema <- compileSchema(ctx, first.dir(), first.tools.modRoot(), first.report) }()
+	fault.Go(ctx, func() {
+		var compiled []byte
+		defer func() { schema <- compiled }()
+		compiled = compileSchema(ctx, first.dir(), first.tools.modRoot(), first.report)
+	})
 	parts, err := buildAll(ctx, builders)
 	compiled := <-schema
 	if err != nil {

@@ -15,6 +15,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
+
+	"github.com/micro/micro/v3/internal/fault"
 )
 
 // connection is one conversation with a host.
@@ -101,10 +103,10 @@ func openSession(ctx context.Context, client transport.Transport, endpoint *tran
 		err     error
 	}
 	opened := make(chan result, 1)
-	go func() {
+	fault.Go(ctx, func() {
 		s, err := client.NewUploadPackSession(endpoint, auth)
 		opened <- result{s, err}
-	}()
+	})
 	select {
 	case r := <-opened:
 		return r.session, r.err

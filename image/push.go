@@ -16,6 +16,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/micro/micro/v3/internal/fault"
 )
 
 // PushOptions say where an image goes.
@@ -80,17 +82,17 @@ func (i *Image) push(ctx context.Context, root name.Reference, c *connected) err
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	for n, m := range before {
-		wg.Go(func() {
+		wg.Go(fault.Guard(ctx, func() {
 			if errs[n] = send(ctx, root.Context().Digest(m.descriptor.Digest.String()), m); errs[n] != nil {
 				cancel()
 			}
-		})
+		}))
 	}
 	for _, l := range i.root.layers {
-		wg.Go(func() {
+		wg.Go(fault.Guard(ctx, func() {
 			// When it fails, the root does, and says so.
 			_ = pusher.Upload(ctx, root.Context(), l)
-		})
+		}))
 	}
 	wg.Wait()
 	for _, err := range errs {

@@ -9,6 +9,8 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 	"google.golang.org/grpc"
+
+	"github.com/micro/micro/v3/internal/fault"
 )
 
 // answerMsg is a line that a call printed.
@@ -23,7 +25,7 @@ func callFeed(c *Calls, args []string, requests <-chan string) feed {
 		if requests != nil {
 			r, w := io.Pipe()
 			defer r.Close()
-			go pass(ctx, requests, w)
+			fault.Go(ctx, func() { pass(ctx, requests, w) })
 			in = r
 		}
 		err := c.Call(ctx, args, in, out)

@@ -102,10 +102,10 @@ func (s *placesScreen) choose(id string) {
 // listEnvironments reads which environments there are.
 func (m *Model) listEnvironments() tea.Cmd {
 	list := m.config.Environments
-	return func() tea.Msg {
+	return m.later(func(context.Context) tea.Msg {
 		all, err := list()
 		return listedMsg{all, err}
-	}
+	})
 }
 
 // listed fills the list of environments.
@@ -153,10 +153,10 @@ func (s *placesScreen) act(m *Model, a action) tea.Cmd {
 func (m *Model) connect(env, namespace string) tea.Cmd {
 	m.say(dim, "goes to "+env+"/"+namespace)
 	connect := m.config.Connect
-	return func() tea.Msg {
+	return m.later(func(context.Context) tea.Msg {
 		s, err := connect(env, namespace)
 		return connectedMsg{s, err}
-	}
+	})
 }
 
 // connected begins anew in another place; it stays where it is when that cannot be.

@@ -10,6 +10,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/micro/micro/v3/internal/fault"
 )
 
 // feed is something that is asked of the server and handed over as messages. It is
@@ -47,8 +49,6 @@ type (
 		id  int
 		err error
 	}
-	// brokenMsg says that a feed has a fault.
-	brokenMsg struct{ err error }
 )
 
 const (
@@ -120,10 +120,10 @@ func follow(ctx context.Context, f feed, id int, dial func(context.Context) (con
 func runOnce(ctx context.Context, f feed, id int, dial func(context.Context) (context.Context, grpc.ClientConnInterface, error), send func(tea.Msg)) (got bool, err error) {
 	waiting := make(chan tea.Msg, maxWaiting)
 	done := make(chan struct{})
-	go func() {
+	fault.Go(ctx, func() {
 		defer close(done)
 		handOverAll(id, waiting, send)
-	}()
+	})
 	defer func() {
 		close(waiting)
 		<-done

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+
+	"github.com/micro/micro/v3/internal/fault"
 )
 
 // Output takes what a command writes while it is followed. Its methods are safe for
@@ -20,6 +22,9 @@ type Output struct {
 	waiting chan tea.Msg
 	once    sync.Once
 	begun   chan struct{}
+
+	mu    sync.RWMutex
+	ended bool // waiting is closed
 }
 
 // Begin takes the terminal. Whoever writes does that as well; a command that fails before
@@ -43,10 +48,23 @@ func (o *Output) Show(p Part) { o.send(p) }
 
 func (o *Output) send(msg tea.Msg) {
 	o.Begin()
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	if o.ended {
+		return
+	}
 	select {
 	case o.waiting <- msg:
 	case <-o.ctx.Done():
 	}
+}
+
+// end takes no more.
+func (o *Output) end() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.ended = true
+	close(o.waiting)
 }
 
 // outputLine is a line of a command's output.
@@ -61,19 +79,21 @@ type workedMsg struct{}
 // Follow runs a command and shows what it writes on the whole terminal, until the command
 // is done or somebody quits, which ends the context of the command. Then the terminal is
 // what it was, with the lines that are kept written to it. It returns the error of the
-// command, or [ErrInterrupted] when somebody pressed Ctrl-C.
+// command, [ErrInterrupted] when somebody pressed Ctrl-C, or a [fault.Fault] of what the
+// command began in guarded goroutines, which may not all have ended then.
 func Follow(ctx context.Context, c Config, title string, work func(context.Context, *Output) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, watch := fault.NewWatch(ctx)
+	defer watch.End()
 	o := &Output{ctx: ctx, now: c.Now, waiting: make(chan tea.Msg, maxWaiting), begun: make(chan struct{})}
-	worked := make(chan error, 1)
+	returned, worked := make(chan error, 1), make(chan error, 1)
+	fault.Go(ctx, func() { returned <- work(ctx, o) })
 	go func() {
-		defer func() {
-			if r := recover(); r != nil {
-				worked <- fmt.Errorf("the command has a fault: %v", r)
-			}
-		}()
-		worked <- work(ctx, o)
+		select {
+		case err := <-returned:
+			worked <- err
+		case <-watch.Seen():
+			worked <- watch.Err()
+		}
 	}()
 	select {
 	case err := <-worked:
@@ -91,24 +111,27 @@ func Follow(ctx context.Context, c Config, title string, work func(context.Conte
 	done := make(chan error, 1)
 	go func() {
 		handed := make(chan struct{})
-		go func() {
+		fault.Go(ctx, func() {
 			defer close(handed)
 			handOverAll(outputFeed, o.waiting, func(msg tea.Msg) { late.send(m, msg, p.Send) })
-		}()
+		})
 		err := <-worked
-		close(o.waiting)
+		o.end()
 		<-handed
 		p.Send(workedMsg{})
 		done <- err
 	}()
 	_, err := p.Run()
 	err = programError(ctx, err)
-	cancel()
+	watch.End()
 	workErr := <-done
 	for _, msg := range late.pending {
 		m.update(msg)
 	}
 	m.output().leave(c.Out)
+	if fault := watch.Err(); fault != nil {
+		return fault
+	}
 	if err == nil && m.worked {
 		return workErr
 	}

@@ -100,7 +100,6 @@ type Model struct {
 	mouse      bool
 	ticking    bool
 	ran        []ranMsg
-	broken     error
 	alone      bool         // it follows a command: there is no server, and one screen
 	worked     bool         // that command is done
 	handed     atomic.Int64 // messages of feeds that have come
@@ -272,9 +271,6 @@ func (m *Model) update(msg tea.Msg) tea.Cmd {
 		m.receive(msg)
 	case endedMsg:
 		m.ended(msg)
-	case brokenMsg:
-		m.broken = msg.err
-		return tea.Quit
 	case tickMsg:
 		m.ticking = false
 	case workedMsg:

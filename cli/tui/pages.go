@@ -6,6 +6,8 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 	"google.golang.org/grpc"
+
+	"github.com/micro/micro/v3/internal/fault"
 )
 
 const (
@@ -65,14 +67,14 @@ func (p *pages[T]) run(ctx context.Context, conn grpc.ClientConnInterface, emit 
 	defer cancel()
 	changed, failed := make(chan struct{}, 1), make(chan error, 1)
 	if p.watch != nil {
-		go func() {
+		fault.Go(ctx, func() {
 			failed <- p.watch(ctx, conn, func() {
 				select {
 				case changed <- struct{}{}:
 				default:
 				}
 			})
-		}()
+		})
 	}
 	for {
 		var all []T

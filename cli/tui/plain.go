@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/micro/micro/v3/cli/words"
+	"github.com/micro/micro/v3/internal/fault"
 	registryv1 "github.com/micro/micro/v3/proto/micro/registry/v1"
 	runtimev1 "github.com/micro/micro/v3/proto/micro/runtime/v1"
 	statsv1 "github.com/micro/micro/v3/proto/micro/stats/v1"
@@ -20,25 +21,25 @@ import (
 // is of. It fails when the server cannot be reached at first; later it waits for it to
 // come back.
 func Plain(ctx context.Context, c Config, message func(api string, m proto.Message) error) error {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, watch := fault.NewWatch(ctx)
 	w := &plainWriter{config: &c, message: message, said: map[string]string{}}
 	w.shared.reset()
 	msgs := make(chan tea.Msg)
 	var feeds sync.WaitGroup
 	for id, f := range w.shared.feeds() {
 		w.names = append(w.names, f.name)
-		feeds.Go(func() {
+		feeds.Go(fault.Guard(ctx, func() {
 			follow(ctx, f, id, c.Session.Dial, func(msg tea.Msg) {
 				select {
 				case msgs <- msg:
 				case <-ctx.Done():
 				}
 			}, nil)
-		})
+		}))
 	}
 	defer func() {
-		cancel()
-		feeds.Wait()
+		watch.End()
+		awaitAll(&feeds, watch)
 		c.Session.close()
 	}()
 	for {
@@ -48,6 +49,9 @@ func Plain(ctx context.Context, c Config, message func(api string, m proto.Messa
 				return err
 			}
 		case <-ctx.Done():
+			if fault := watch.Err(); fault != nil {
+				return fault
+			}
 			return ctx.Err()
 		}
 	}

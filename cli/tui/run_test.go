@@ -17,17 +17,31 @@ import (
 	"github.com/creack/pty"
 	"golang.org/x/term"
 	"google.golang.org/grpc"
+
+	"github.com/micro/micro/v3/internal/fault"
 )
 
 // The terminal is as it was before also when something of the program has a fault: a
 // feed, or a screen.
 func TestFaultsLeaveTheTerminal(t *testing.T) {
 	t.Parallel()
-	for name, prepare := range map[string]func(c *Config){
-		"feed": func(c *Config) {
+	for name, prepare := range map[string]func(c *Config, tty *testTTY){
+		"feed in the background": func(c *Config, _ *testTTY) {
+			c.Session.Dial = func(ctx context.Context) (context.Context, grpc.ClientConnInterface, error) {
+				fault.Go(ctx, func() { panic("a fault") })
+				never := make(chan struct{})
+				<-never
+				return ctx, nil, nil
+			}
+		},
+		"something that takes time": func(c *Config, tty *testTTY) {
+			go func() { _ = tty.press(t.Context(), "e") }() // lists the environments
+			c.Environments = func() ([]Environment, error) { panic("a fault") }
+		},
+		"feed": func(c *Config, _ *testTTY) {
 			c.Session.Dial = func(context.Context) (context.Context, grpc.ClientConnInterface, error) { panic("a fault") }
 		},
-		"screen": func(c *Config) {
+		"screen": func(c *Config, _ *testTTY) {
 			explain := c.Explain
 			c.Explain = func(err error) string {
 				if err != nil {
@@ -45,9 +59,9 @@ func TestFaultsLeaveTheTerminal(t *testing.T) {
 			tty := openTTY(t)
 			c := testConfig()
 			c.In, c.Out, c.Environ, c.Now = ttyInput{tty.File}, tty, []string{"TERM=xterm-256color"}, time.Now
-			prepare(c)
+			prepare(c, tty)
 			err := Run(t.Context(), *c)
-			if err == nil || !strings.Contains(err.Error(), "fault") {
+			if _, ok := errors.AsType[*fault.Fault](err); !ok && (name != "screen" || err == nil) {
 				t.Errorf("got %v", err)
 			}
 			tty.check()
@@ -205,6 +219,34 @@ func TestFollow(t *testing.T) {
 		},
 		"has a fault": {
 			work:  func(_ context.Context, out *Output) error { out.Line("a line", clock()); panic("a fault") },
+			fault: true, has: []string{"a line"},
+		},
+		"has a fault in the background": {
+			work: func(ctx context.Context, out *Output) error {
+				out.Line("a line", clock())
+				never := make(chan struct{})
+				fault.Go(ctx, func() { panic("a fault") })
+				<-never
+				return nil
+			},
+			fault: true, has: []string{"a line"},
+		},
+		"has a fault before it wrote": {
+			work: func(ctx context.Context, _ *Output) error {
+				fault.Go(ctx, func() { panic("a fault") })
+				<-ctx.Done()
+				return ctx.Err()
+			},
+			fault: true,
+		},
+		"writes after a fault": {
+			work: func(ctx context.Context, out *Output) error {
+				out.Line("a line", clock())
+				fault.Go(ctx, func() { panic("a fault") })
+				<-ctx.Done()
+				out.Line("nobody reads this", clock())
+				return nil
+			},
 			fault: true, has: []string{"a line"},
 		},
 		"is interrupted": {

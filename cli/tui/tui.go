@@ -10,19 +10,21 @@
 // documentation as well, and screens are told the action that it stands for. Whatever
 // comes from a server or a service goes through [Config.Line] or [Config.Colored]
 // before it is a part of a frame. A frame has exactly as many lines as the terminal,
-// none wider than it.
+// none wider than it. What a program begins in a goroutine is guarded by package fault:
+// a panic there ends the program, which gives the terminal back.
 package tui
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"sync"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
 	"google.golang.org/grpc"
+
+	"github.com/micro/micro/v3/internal/fault"
 )
 
 // Config is what a program is made of.
@@ -85,42 +87,54 @@ var ErrInterrupted = errors.New("interrupted")
 // Run shows the dashboard, or forms, until somebody quits, and gives the terminal back as
 // it was.
 func Run(ctx context.Context, c Config) error {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, watch := fault.NewWatch(ctx)
 	m := newModel(&c)
 	p := newProgram(ctx, m)
 	var feeds sync.WaitGroup
 	m.launch = func(f feed, id int, s *Session, stop <-chan struct{}) {
-		feeds.Go(func() {
-			defer func() {
-				if r := recover(); r != nil {
-					p.Send(brokenMsg{fmt.Errorf("the feed %s: %v", f.name, r)})
-				}
-			}()
+		feeds.Go(fault.Guard(ctx, func() {
 			dial := s.Dial
 			if f.own {
 				dial = func(ctx context.Context) (context.Context, grpc.ClientConnInterface, error) { return ctx, nil, nil }
 			}
 			follow(ctx, f, id, dial, p.Send, stop)
-		})
-	}
-	m.run = func(s *Session, args []string) tea.Cmd {
-		return func() tea.Msg {
-			out, err := s.Run(ctx, args)
-			return ranMsg{args: args, out: out, err: err}
-		}
+		}))
 	}
 	m.later = func(do func(ctx context.Context) tea.Msg) tea.Cmd {
-		return func() tea.Msg { return do(ctx) }
+		return func() (msg tea.Msg) {
+			fault.Guard(ctx, func() { msg = do(ctx) })()
+			return msg
+		}
+	}
+	m.run = func(s *Session, args []string) tea.Cmd {
+		return m.later(func(ctx context.Context) tea.Msg {
+			out, err := s.Run(ctx, args)
+			return ranMsg{args: args, out: out, err: err}
+		})
 	}
 	_, err := p.Run()
 	err = programError(ctx, err)
-	cancel()
-	feeds.Wait()
+	watch.End()
+	awaitAll(&feeds, watch)
 	m.session.close()
-	if err != nil {
-		return err
+	if fault := watch.Err(); fault != nil {
+		return fault
 	}
-	return m.broken
+	return err
+}
+
+// awaitAll waits for goroutines, but not when one of them had a fault that others may wait
+// for.
+func awaitAll(all *sync.WaitGroup, watch *fault.Watch) {
+	ended := make(chan struct{})
+	go func() {
+		all.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-watch.Seen():
+	}
 }
 
 // newProgram returns the program of a model, which ends with ctx.

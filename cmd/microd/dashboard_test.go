@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -28,6 +29,7 @@ type virtualTerminal struct {
 	pty     *os.File
 	tty     *os.File // kept open, so that the state of the terminal can be asked for at the end
 	before  *term.State
+	mu      sync.Mutex // of the cells of screen
 	screen  *vt.SafeEmulator
 	changed chan struct{}
 	ended   chan struct{}
@@ -56,7 +58,9 @@ func openTerminal(t *testing.T, env []string, width, height int, name string, ar
 		buf := make([]byte, 64<<10)
 		for {
 			n, err := p.Read(buf)
+			v.mu.Lock()
 			_, _ = v.screen.Write(buf[:n])
+			v.mu.Unlock()
 			select {
 			case v.changed <- struct{}{}:
 			default:
@@ -80,7 +84,9 @@ func openTerminal(t *testing.T, env []string, width, height int, name string, ar
 }
 
 func (v *virtualTerminal) resize(width, height int) {
+	v.mu.Lock()
 	v.screen.Resize(width, height)
+	v.mu.Unlock()
 	if err := pty.Setsize(v.pty, &pty.Winsize{Rows: uint16(height), Cols: uint16(width)}); err != nil {
 		v.t.Fatal(err)
 	}
@@ -88,6 +94,8 @@ func (v *virtualTerminal) resize(width, height int) {
 
 // text is what is on the screen.
 func (v *virtualTerminal) text() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	var b strings.Builder
 	for y := range v.screen.Height() {
 		for x := 0; x < v.screen.Width(); {
@@ -165,7 +173,7 @@ func (v *virtualTerminal) end(code int) {
 	// What it wrote last may not have come yet.
 	for deadline := time.Now().Add(patience); v.screen.IsAltScreen() || v.screen.CursorHidden(); {
 		if time.Now().After(deadline) {
-			v.t.Fatalf("the screen is not what it was before:\n%s", v.text())
+			v.t.Fatalf("the screen is not what it was before (alternate %t, cursor hidden %t):\n%s", v.screen.IsAltScreen(), v.screen.CursorHidden(), v.text())
 		}
 		select {
 		case <-v.changed:
@@ -198,10 +206,38 @@ func newTestServer(t *testing.T) *testServer {
 	if err := setup(env, s.bin); err != nil {
 		t.Fatal(err)
 	}
-	s.env = append(env.Vars, "TERM=xterm-256color")
+	races := filepath.Join(dir, "race")
+	s.env = append(env.Vars, "TERM=xterm-256color", "GORACE=exitcode=0 log_path="+races)
 	s.start()
-	t.Cleanup(func() { s.stop() })
+	t.Cleanup(func() {
+		s.stop()
+		checkRaces(t, races)
+	})
 	return s
+}
+
+// checkRaces fails when programs that were built with the race detector have found races,
+// and written them to files with this prefix: a screen is drawn over what goes elsewhere.
+func checkRaces(t *testing.T, prefix string) {
+	t.Helper()
+	files, err := filepath.Glob(prefix + ".*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		all, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for race := range strings.SplitSeq(string(all), strings.Repeat("=", 18)+"\n") {
+			// bubbletea closes what it waits for keys with while it may still wait.
+			const reader = "cancelreader.(*epollCancelReader)."
+			known := strings.Contains(race, reader+"Close()") && strings.Contains(race, reader+"wait()")
+			if strings.Contains(race, "DATA RACE") && !known {
+				t.Errorf("%s", race)
+			}
+		}
+	}
 }
 
 // start starts the server, at the address that it had before.
@@ -281,7 +317,7 @@ func TestDashboard(t *testing.T) {
 		v.press("\r")
 		v.see("› helloworld", "1 of 1 instances, release 1", "Helloworld.Call", "Call greets by name.", "p95")
 		v.press("l")
-		v.see("logs of helloworld", "-- started release 1", "following")
+		v.see("logs of helloworld", "-- started release 1", "level=INFO", "following")
 		v.press("k")
 		v.see("paused, +0 new")
 		v.press("f")

@@ -39,7 +39,7 @@ func TestFollowLogs(t *testing.T) {
 
 	t.Run("screen", func(t *testing.T) {
 		v := s.terminal(t, nil, micro, "logs", "-f", "helloworld")
-		v.see("micro local/micro › logs of helloworld", "-- started release 1", "following", "? help")
+		v.see("micro local/micro › logs of helloworld", "-- started release 1", "serving", "following", "? help")
 		if !v.screen.IsAltScreen() {
 			t.Error("it does not take the whole screen")
 		}

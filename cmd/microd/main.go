@@ -36,8 +36,13 @@ func main() {
 		os.Exit(cli.ExitError)
 	}
 	_ = os.Unsetenv("MICRO_FRONT_VERSION") // not for what this process starts
-	executable, _ := os.Executable()       // who needs it does without
-	app := &cli.App{
+	os.Exit(cli.Main(ctx, newApp(), os.Args[1:]))
+}
+
+// newApp returns what commands of this process touch.
+func newApp() *cli.App {
+	executable, _ := os.Executable() // who needs it does without
+	return &cli.App{
 		In:         os.Stdin,
 		Out:        os.Stdout,
 		Err:        os.Stderr,
@@ -51,7 +56,6 @@ func main() {
 		Check:      check,
 		Terminal:   terminal(),
 	}
-	os.Exit(cli.Main(ctx, app, os.Args[1:]))
 }
 
 func terminal() cli.Terminal {

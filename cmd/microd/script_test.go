@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/micro/micro/v3/internal/crashtest"
 )
 
 // The scripts of testdata/script run the two binaries as they are shipped, each
@@ -59,12 +61,13 @@ func scripts(bin string) testscript.Params {
 	}
 }
 
-// buildBinaries builds micro, microd and the fixture that stands for any other server into a directory of their own.
+// buildBinaries builds micro, microd and the fixture that stands for any other server into a directory of their own,
+// with the race detector when this test has it.
 func buildBinaries(t *testing.T) string {
 	t.Helper()
 	bin := t.TempDir()
 	args := []string{"build", "-ldflags=-s -w", "-o", bin + string(filepath.Separator)}
-	if os.Getenv("MICRO_TEST_RACE") != "" {
+	if crashtest.Race {
 		args = append(args, "-race")
 	}
 	cmd := exec.CommandContext(t.Context(), "go", append(args, "../micro", "../microd", "../../testdata/fixture")...)
