@@ -220,6 +220,38 @@ func TestKilledIsForgotten(t *testing.T) {
 	})
 }
 
+// That a service was killed may be told when it is gone already. What is told then is
+// written at once, for as long as the rest is kept, so that a service applied again goes
+// on with the next number.
+func TestToldWhenGone(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(w *world) {
+		w.apply("a", 1)
+		w.settle()
+		w.delete()
+		w.settle()
+		w.d.NoteLate(ns, "shop", &deploy.Change{Action: deploy.Kill})
+		w.settle()
+		for r, err := range w.store.Range(w.Context(), store.Prefix(ns+"/deploy/")) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Expires.IsZero() {
+				t.Errorf("%s is kept for good", r.Key)
+			}
+		}
+		w.apply("a", 1)
+		w.pass(time.Minute)
+		before := w.journal()
+		w.shut()
+		w.open()
+		w.pass(time.Second)
+		if after := w.journal(); !strings.HasPrefix(after, before) {
+			t.Errorf("what was told is not all there after a restart (-before +after):\n%s", cmp.Diff(before, after))
+		}
+	})
+}
+
 func TestRollbackErrors(t *testing.T) {
 	t.Parallel()
 	inWorld(t, func(w *world) {

@@ -25,3 +25,11 @@ func UnhealthyError(err error) error { return &unhealthyError{time.Second, err} 
 
 // RefusedError returns what a probe finds where nobody listens.
 func RefusedError(address string) error { return refusedError{address} }
+
+// NoteLate tells the reconciler of a service of a change as late as can be.
+func (d *Deployer) NoteLate(ns, name string, c *Change) {
+	d.with(ns, name, func(r *reconciler) {
+		r.note(c)
+		r.poke()
+	})
+}

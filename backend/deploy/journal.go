@@ -164,6 +164,8 @@ func (j *journal) write(ctx context.Context) error {
 	if err := j.open(ctx); err != nil {
 		return err
 	}
+	j.writer.writing.Lock()
+	defer j.writer.writing.Unlock()
 	for {
 		ops, done := j.unwritten(store.MaxOps)
 		if ops == nil {
@@ -253,6 +255,9 @@ type writer struct {
 	failed func(error)
 	wake   chan struct{} // holds one token: there is something to write
 
+	// writing is held while something is, so that nothing is written twice.
+	writing sync.Mutex
+
 	mu    sync.Mutex
 	dirty map[*journal]bool
 }
@@ -306,6 +311,8 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 // write writes what waits to be written, in as few transactions as can be.
 func (w *writer) write(ctx context.Context) error {
+	w.writing.Lock()
+	defer w.writing.Unlock()
 	w.mu.Lock()
 	dirty := w.dirty
 	w.dirty = map[*journal]bool{}
@@ -358,6 +365,13 @@ func (w *writer) again(journals map[*journal]bool) {
 	for j := range journals {
 		w.add(j)
 	}
+}
+
+// isEmpty reports whether nothing was added yet.
+func (j *journal) isEmpty() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.entries) == 0
 }
 
 // waits reports whether there are entries that are not written.

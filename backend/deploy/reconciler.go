@@ -305,7 +305,8 @@ func (r *reconciler) remove(ctx context.Context, rec desired, revision int64) (g
 			return false, err
 		}
 	}
-	if revision == 0 || rec.Gone {
+	// That it was killed may have been told when it was gone already.
+	if revision == 0 || rec.Gone && r.journal.isEmpty() {
 		return true, nil
 	}
 	// The numbers of a next journal go on from what is in the store.
