@@ -235,13 +235,14 @@ func TestFullDisk(t *testing.T) {
 
 // TestRoomComesBack fills a disk with a store as a server opens it, removes all of that,
 // and wants the room back. Values are large, so that the removals alone have to make the
-// store tidy up.
+// store tidy up; and so is the disk: of a smaller one all may be taken before tables are
+// merged, which then waits for the next start.
 func TestRoomComesBack(t *testing.T) {
 	t.Parallel()
 	if crashtest.Race {
 		t.Skip("it is about what Pebble does, which takes too long")
 	}
-	disk := tmpfs(t, "128m")
+	disk := tmpfs(t, "512m")
 	s := open(t, filepath.Join(disk, "data"), engine.Options{}, embedded.Options{})
 	ctx := t.Context()
 	value := make([]byte, 900<<10)
@@ -258,7 +259,7 @@ func TestRoomComesBack(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if n++; n > 200 {
+			if n++; n > 600 {
 				t.Fatal("more was taken than there is room for")
 			}
 		}
@@ -271,7 +272,7 @@ func TestRoomComesBack(t *testing.T) {
 		<-time.After(20 * time.Millisecond)
 	}
 	t.Logf("%d values of 900 KiB", n)
-	const want = 10 // not all: on so small a disk little can be merged at once
+	want := n / 4 // not all: what is merged takes room itself
 	for ; n > 0; n-- {
 		remove(t, s, fmt.Sprintf("k%05d", n-1))
 	}
