@@ -121,8 +121,7 @@ func Follow(ctx context.Context, c Config, title string, work func(context.Conte
 		p.Send(workedMsg{})
 		done <- err
 	}()
-	_, err := p.Run()
-	err = programError(ctx, err)
+	err := programError(ctx, run(p, c.Out))
 	watch.End()
 	workErr := <-done
 	for _, msg := range late.pending {

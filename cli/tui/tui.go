@@ -22,6 +22,7 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
 	"google.golang.org/grpc"
 
 	"github.com/micro/micro/v3/internal/fault"
@@ -112,8 +113,7 @@ func Run(ctx context.Context, c Config) error {
 			return ranMsg{args: args, out: out, err: err}
 		})
 	}
-	_, err := p.Run()
-	err = programError(ctx, err)
+	err := programError(ctx, run(p, c.Out))
 	watch.End()
 	awaitAll(&feeds, watch)
 	m.session.close()
@@ -142,6 +142,15 @@ func newProgram(ctx context.Context, m *Model) *tea.Program {
 	c := m.config
 	return tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(c.In), tea.WithOutput(c.Out), tea.WithEnvironment(c.Environ),
 		tea.WithFPS(framesPerSecond), tea.WithoutSignalHandler())
+}
+
+// run runs a program, and gives the terminal back as it was.
+func run(p *tea.Program, out io.Writer) error {
+	_, err := p.Run()
+	// A program that is ended between two frames may leave the cursor hidden, when the one
+	// before had one.
+	_, _ = io.WriteString(out, ansi.ShowCursor) // a terminal that is gone needs none
+	return err
 }
 
 // programError returns what the end of a program means.
