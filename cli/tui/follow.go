@@ -90,6 +90,9 @@ func Follow(ctx context.Context, c Config, title string, work func(context.Conte
 	go func() {
 		select {
 		case err := <-returned:
+			if fault := watch.Err(); fault != nil {
+				err = fault // which may be why it returned
+			}
 			worked <- err
 		case <-watch.Seen():
 			worked <- watch.Err()

@@ -80,9 +80,9 @@ type testTTY struct {
 	t      *testing.T
 	pty    *os.File
 	before *term.State
-	mu     sync.Mutex // of the cells of screen
+	mu     sync.Mutex // of the cells of screen, and wrote
 	screen *vt.SafeEmulator
-	wrote  chan struct{} // something was written to it
+	wrote  chan struct{} // closed, and another one, when something was written to it
 }
 
 // ttyInput is a terminal to read from and to set to raw, and no file with a name. Those
@@ -109,7 +109,7 @@ func openTTY(t *testing.T) *testTTY {
 	if err := pty.Setsize(p, &pty.Winsize{Rows: 24, Cols: 80}); err != nil {
 		t.Fatal(err)
 	}
-	v := &testTTY{File: tty, t: t, pty: p, screen: vt.NewSafeEmulator(80, 24), wrote: make(chan struct{}, 1)}
+	v := &testTTY{File: tty, t: t, pty: p, screen: vt.NewSafeEmulator(80, 24), wrote: make(chan struct{})}
 	go func() { _, _ = io.Copy(p, v.screen) }() // what a terminal answers
 	go func() {
 		buf := make([]byte, 64<<10)
@@ -117,11 +117,9 @@ func openTTY(t *testing.T) *testTTY {
 			n, err := p.Read(buf)
 			v.mu.Lock()
 			_, _ = v.screen.Write(buf[:n])
+			close(v.wrote)
+			v.wrote = make(chan struct{})
 			v.mu.Unlock()
-			select {
-			case v.wrote <- struct{}{}:
-			default:
-			}
 			if err != nil {
 				return
 			}
@@ -135,9 +133,13 @@ func openTTY(t *testing.T) *testTTY {
 
 // press types keys when a program has the terminal.
 func (v *testTTY) press(ctx context.Context, keys string) error {
-	for !v.screen.IsAltScreen() {
+	for {
+		more := v.more()
+		if v.screen.IsAltScreen() {
+			break
+		}
 		select {
-		case <-v.wrote:
+		case <-more:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -160,9 +162,13 @@ func (v *testTTY) check() {
 	if _, err := io.WriteString(v, mark); err != nil {
 		v.t.Fatal(err)
 	}
-	for timeout := time.After(5 * time.Minute); !strings.Contains(v.text(), mark); {
+	for timeout := time.After(5 * time.Minute); ; {
+		more := v.more()
+		if strings.Contains(v.text(), mark) {
+			break
+		}
 		select {
-		case <-v.wrote:
+		case <-more:
 		case <-timeout:
 			v.t.Fatalf("what was written does not come; there is\n%s", v.text())
 		}
@@ -170,6 +176,13 @@ func (v *testTTY) check() {
 	if v.screen.IsAltScreen() || v.screen.CursorHidden() {
 		v.t.Error("the screen is not what it was before")
 	}
+}
+
+// more returns what is closed when something was written to the terminal.
+func (v *testTTY) more() <-chan struct{} {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.wrote
 }
 
 func (v *testTTY) text() string {
