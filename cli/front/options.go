@@ -122,16 +122,8 @@ func optionNamed(flag string) *option {
 // say.
 func (in Invocation) Options(getenv func(string) string) *Request {
 	r := &Request{}
-	for args := in.args; len(args) > 0; {
-		name, value, has := cutOption(args[0])
-		args = args[1:]
-		o := optionNamed(name)
-		if o == nil || o.value != "" && !has && len(args) == 0 {
-			continue
-		}
-		if o.value != "" && !has {
-			value, args = args[0], args[1:]
-		}
+	for o, typed := range in.options() {
+		value := typed.value
 		if o.name == "header" {
 			v, err := expand(value, getenv)
 			if err != nil {
@@ -142,6 +134,27 @@ func (in Invocation) Options(getenv func(string) string) *Request {
 		_ = o.set(r, value) // see above
 	}
 	return r
+}
+
+// options yields the options of the command line with how they were typed, in order; one
+// whose value is missing is none.
+func (in Invocation) options() iter.Seq2[*option, typedArg] {
+	return func(yield func(*option, typedArg) bool) {
+		for args := in.args; len(args) > 0; {
+			name, value, has := cutOption(args[0])
+			args = args[1:]
+			o := optionNamed(name)
+			if o == nil || o.value != "" && !has && len(args) == 0 {
+				continue
+			}
+			if o.value != "" && !has {
+				value, has, args = args[0], true, args[1:]
+			}
+			if !yield(o, typedArg{flag: name, value: value, has: has}) {
+				return
+			}
+		}
+	}
 }
 
 // outputOptions say what is printed.

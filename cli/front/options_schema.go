@@ -47,18 +47,9 @@ func (in Invocation) FieldsCommand() string {
 func (in Invocation) schemaArgs() []string {
 	var all []string
 	known := schemaOptions()
-	for args := in.args; len(args) > 0; {
-		name, value, has := cutOption(args[0])
-		args = args[1:]
-		o := optionNamed(name)
-		if o == nil || o.value == "" || !has && len(args) == 0 {
-			continue
-		}
-		if !has {
-			value, args = args[0], args[1:]
-		}
+	for o, typed := range in.options() {
 		if slices.ContainsFunc(known, func(k option) bool { return k.name == o.name }) {
-			all = append(all, name, inShell(value))
+			all = append(all, typed.flag, inShell(typed.value))
 		}
 	}
 	return all
