@@ -180,24 +180,27 @@ func TestUndoOfWhatNeverServed(t *testing.T) {
 	}
 }
 
+// expires fails unless all that is kept of services expires after a time, to the minute;
+// 0: never.
+func (w *world) expires(want time.Duration) {
+	w.Helper()
+	for r, err := range w.store.Range(w.Context(), store.Prefix(ns+"/deploy/")) {
+		if err != nil {
+			w.Fatal(err)
+		}
+		if got := time.Until(r.Expires); want == 0 && !r.Expires.IsZero() || want != 0 && (got > want || got < want-time.Minute) {
+			w.Errorf("%s expires %s, want in %s", r.Key, r.Expires, want)
+		}
+	}
+}
+
 // TestKilledIsForgotten has what is kept of a service expire, unless it comes back.
 func TestKilledIsForgotten(t *testing.T) {
 	t.Parallel()
 	inWorld(t, func(w *world) {
-		expires := func(want time.Duration) {
-			t.Helper()
-			for r, err := range w.store.Range(w.Context(), store.Prefix(ns+"/deploy/")) {
-				if err != nil {
-					t.Fatal(err)
-				}
-				if got := time.Until(r.Expires); want == 0 && !r.Expires.IsZero() || want != 0 && (got > want || got < want-time.Minute) {
-					t.Errorf("%s expires %s, want in %s", r.Key, r.Expires, want)
-				}
-			}
-		}
 		w.apply("a", 1)
 		w.settle()
-		expires(0)
+		w.expires(0)
 		w.delete()
 		w.settle()
 		if all, err := w.d.Releases(w.Context(), ns, "shop"); err != nil || len(all) != 1 {
@@ -212,10 +215,10 @@ func TestKilledIsForgotten(t *testing.T) {
 		if all, err := w.d.Services(w.Context(), ns); err != nil || len(all) != 0 {
 			t.Errorf("the services: %v %v", all, err)
 		}
-		expires(deploy.KeptKilled)
+		w.expires(deploy.KeptKilled)
 		w.undo()
 		w.settle()
-		expires(0)
+		w.expires(0)
 		w.want("after the undo", deploy.Running, releases(1, 2), releases(1, 2))
 	})
 }
@@ -232,14 +235,7 @@ func TestToldWhenGone(t *testing.T) {
 		w.settle()
 		w.d.NoteLate(ns, "shop", &deploy.Change{Action: deploy.Kill})
 		w.settle()
-		for r, err := range w.store.Range(w.Context(), store.Prefix(ns+"/deploy/")) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			if r.Expires.IsZero() {
-				t.Errorf("%s is kept for good", r.Key)
-			}
-		}
+		w.expires(deploy.KeptKilled)
 		w.apply("a", 1)
 		w.pass(time.Minute)
 		before := w.journal()
